@@ -1,0 +1,42 @@
+# Every target sets up .venv by itself: a clean clone needs only Python 3.10 or later and a package index.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow bench lint clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: .venv/runtime  ## four synthetic worlds, every strategy, one table
+	$(BIN)/python -m ciao_stream.benchmark --tasks affectnet,fer,jaffe,emoreact
+
+test: .venv/dev  ## lint, types and tests
+	$(MAKE) lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/dev  ## the tests that take minutes each
+	$(BIN)/python -m pytest -m slow
+
+bench: .venv/dev  ## speed, as ratios within one run
+	$(BIN)/python -m tests.bench
+
+lint: .venv/dev  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:  ## remove the environment and all caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+
+.venv/runtime: pyproject.toml | .venv/made
+	sh scripts/install.sh .
+	touch $@
+
+.venv/dev: pyproject.toml | .venv/made
+	sh scripts/install.sh ".[dev]"
+	touch $@ .venv/runtime
+
+.venv/made:
+	sh scripts/make-venv.sh $(PYTHON)
+	touch $@

@@ -1,0 +1,101 @@
+"""Large csv files, line by line: byte offsets for reading again later, and errors that name file and line.
+
+Python's :mod:`csv` gives no byte offsets. The files read here hold no comma and no line break inside a field, so a
+line splits at its commas; quotes around a field and blanks beside it are stripped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ciao_stream.exceptions import DataError
+
+MAX_LINE = 1 << 16
+"""Bytes. A row of 48x48 pixels takes at most 9,300; a longer line is no row, and is never in memory as a whole."""
+
+_BLANK_OR_QUOTE = b" \t\r\n\"'"
+
+
+class Line(NamedTuple):
+    """One line that is not blank."""
+
+    path: Path
+    number: int
+    offset: int
+    raw: bytes
+
+    @property
+    def where(self) -> str:
+        """File and line, as errors name them."""
+        return f"{self.path}, line {self.number}"
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Yield the lines of a file that are not blank, holding one of them in memory at a time.
+
+    Raises:
+        DataError: The file cannot be read, or a line is longer than :data:`MAX_LINE`.
+    """
+    try:
+        with path.open("rb") as file:
+            number, offset = 1, 0
+            while raw := file.readline(MAX_LINE):
+                if len(raw) == MAX_LINE:
+                    raise DataError(f"{path}, line {number}: longer than {MAX_LINE} bytes; is this the csv file?")
+                if raw.strip():
+                    yield Line(path, number, offset, raw)
+                number, offset = number + 1, offset + len(raw)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def strip_cell(cell: bytes) -> bytes:
+    """Return a field without quotes around it and blanks beside it."""
+    return cell.strip(_BLANK_OR_QUOTE)
+
+
+def cell_text(cell: bytes, line: Line) -> str:
+    """Return a field as text.
+
+    Raises:
+        DataError: It is not UTF-8.
+    """
+    try:
+        return strip_cell(cell).decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{line.where}: not UTF-8 text; save the file as a UTF-8 csv") from error
+
+
+def find_columns(line: Line | None, wanted: Sequence[str], path: Path) -> tuple[list[int], int]:
+    """Return where the wanted columns stand in a header line, by stripped name, and how many columns there are.
+
+    Args:
+        line: First line of the file, None if there is none.
+        wanted: Column names.
+        path: The file.
+
+    Raises:
+        DataError: The file is empty, the header is not text, or a column is missing; all missing ones are named.
+    """
+    if line is None:
+        raise DataError(f"{path}: the file is empty; expected the columns {', '.join(wanted)}; get the file again")
+    names = [cell_text(cell, line) for cell in line.raw.removeprefix(b"\xef\xbb\xbf").split(b",")]
+    if missing := [name for name in wanted if name not in names]:
+        found = ", ".join(name[:20] for name in names[:12])
+        raise DataError(f"{line.where}: no column {' nor '.join(missing)}; expected {', '.join(wanted)}; found {found}")
+    return [names.index(name) for name in wanted], len(names)
+
+
+def split_cells(line: Line, columns: int) -> list[bytes]:
+    """Split a line at its commas.
+
+    Raises:
+        DataError: The line has not ``columns`` fields; a file cut short ends in such a line.
+    """
+    cells = line.raw.split(b",")
+    if len(cells) != columns:
+        hint = "the file may be cut short: get it again"
+        raise DataError(f"{line.where}: expected {columns} columns but found {len(cells)}; {hint}")
+    return cells

@@ -1,0 +1,1 @@
+"""Tasks on disk: one file, one task; ``load`` reads its three splits from a data root."""

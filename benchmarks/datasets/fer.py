@@ -1,0 +1,81 @@
+"""FER2013: 35,887 gray faces of 48x48 from the web, seven classes.
+
+From the csv, the splits are the competition's: Training, PublicTest (validation) and PrivateTest (test). The folder
+version on Kaggle merges the last two into its ``test``, and they cannot be told apart again: there, validation is a
+stratified tenth of ``train``, and results on its test do not compare with results on PrivateTest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.class_folders import read_class_folders
+from benchmarks.datasets._fer2013 import FACES, FOLDERS, find, missing
+from benchmarks.labels import class_map
+from benchmarks.pixel_csv import CLASSES, scan
+from benchmarks.splits import hold_out
+from ciao_stream.exceptions import UnknownNameError
+from ciao_stream.faces import SPLITS, FaceDataset, Split, TaskData
+from ciao_stream.tasks import EMOTIONS, TaskSpec
+
+RULES: tuple[str, ...] = ("as annotated",)
+"""Label rules on offer; the first is the default."""
+
+LAYOUT = (
+    "ROOT/fer2013/fer2013.csv (columns emotion, pixels, Usage) or ROOT/fer2013/icml_face_data.csv "
+    "or ROOT/fer2013/{train,test}/CLASS/*.jpg"
+)
+"""The files expected under the data root."""
+
+SPEC = TaskSpec("fer", "categorical", EMOTIONS[:7])
+
+
+def load(root: Path, rule: str | None = None) -> TaskData:
+    """Load FER2013; no image is decoded.
+
+    Args:
+        root: Folder that holds the data sets. The csv versions are preferred to the folder version.
+        rule: One of :data:`RULES`, None for the first.
+
+    Returns:
+        Three splits with classes 0 to 6 in canonical order; the images are uint8 (48, 48).
+
+    Raises:
+        DataError: The files are missing or damaged.
+        UnknownNameError: There is no such rule.
+    """
+    if rule is not None and rule not in RULES:
+        raise UnknownNameError("label rule", rule, RULES)
+    if csv := find(root, FACES):
+        return _from_csv(csv)
+    for folder in FOLDERS:
+        if (root / folder / "train").is_dir() and (root / folder / "test").is_dir():
+            return _from_folders(root / folder)
+    raise missing("fer", "no csv with faces and no train and test folders", root, LAYOUT)
+
+
+def _from_csv(path: Path) -> TaskData:
+    """Load a csv version."""
+    table = scan(path)
+    targets = class_map(CLASSES, SPEC.labels)[table.emotions]
+
+    def dataset(split: Split) -> FaceDataset:
+        source = table.source(split)
+        return FaceDataset(SPEC, split, source, np.arange(len(source)), targets[table.rows(split)], "real", RULES[0])
+
+    train, validation, test = map(dataset, SPLITS)
+    return TaskData(train, validation, test)
+
+
+def _from_folders(folder: Path) -> TaskData:
+    """Load the folder version; train and validation are rows of one source."""
+    images, targets = read_class_folders(folder / "train", SPEC.labels)
+    test_images, test_targets = read_class_folders(folder / "test", SPEC.labels)
+    train, validation = hold_out(images.names, targets)
+    return TaskData(
+        FaceDataset(SPEC, "train", images, train, targets[train], "real", RULES[0]),
+        FaceDataset(SPEC, "validation", images, validation, targets[validation], "real", RULES[0]),
+        FaceDataset(SPEC, "test", test_images, np.arange(len(test_images)), test_targets, "real", RULES[0]),
+    )

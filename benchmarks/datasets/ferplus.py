@@ -1,0 +1,73 @@
+"""FER+: FER2013's faces, labelled anew by ten annotators each; eight emotions.
+
+The faces and splits are those of :mod:`benchmarks.datasets.fer`, from the same image source, so that features are
+encoded once for both. The rule makes the training labels only: validation and test are judged by ``majority``,
+whatever the rule, as in the official ``train.py``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import votes
+from benchmarks.datasets._fer2013 import FACES, VOTES, find, missing
+from benchmarks.pixel_csv import PixelTable, scan
+from benchmarks.vote_csv import VoteTable, check_aligned, read_votes
+from ciao_stream.exceptions import UnknownNameError
+from ciao_stream.faces import FaceDataset, Split, TaskData
+from ciao_stream.tasks import EMOTIONS, TaskSpec
+
+RULES: tuple[str, ...] = votes.RULES
+"""Label rules on offer, described in :mod:`benchmarks.votes`; the first is the default."""
+
+LAYOUT = (
+    "ROOT/ferplus/fer2013new.csv (columns Usage, Image name and ten of votes) "
+    "and ROOT/fer2013/fer2013.csv (columns emotion, pixels, Usage) or ROOT/fer2013/icml_face_data.csv"
+)
+"""The files expected under the data root."""
+
+SPEC = TaskSpec("ferplus", "votes", EMOTIONS)
+
+
+def load(root: Path, rule: str | None = None) -> TaskData:
+    """Load FER+; no image is decoded.
+
+    Args:
+        root: Folder that holds the data sets.
+        rule: How the training labels are made, one of :data:`RULES`, None for the first.
+
+    Returns:
+        Three splits with shares of eight emotions, float32 (N, 8); the images are uint8 (48, 48).
+
+    Raises:
+        DataError: A file is missing or damaged, or the two files do not belong together.
+        UnknownNameError: There is no such rule.
+    """
+    rule = RULES[0] if rule is None else rule
+    if rule not in RULES:
+        raise UnknownNameError("label rule", rule, RULES)
+    votes_csv, faces_csv = find(root, VOTES), find(root, FACES)
+    if votes_csv is None:
+        raise missing("ferplus", "no votes (fer2013new.csv)", root, LAYOUT)
+    if faces_csv is None:
+        raise missing("ferplus", "no csv with the faces (FER2013's folder version has lost their order)", root, LAYOUT)
+    table = read_votes(votes_csv)
+    faces = scan(faces_csv)
+    check_aligned(table, faces)
+    return TaskData(
+        _dataset(table, faces, "train", rule),
+        _dataset(table, faces, "validation", RULES[0]),
+        _dataset(table, faces, "test", RULES[0]),
+    )
+
+
+def _dataset(table: VoteTable, faces: PixelTable, split: Split, rule: str) -> FaceDataset:
+    """Make one split: the rows of its image source that the rule keeps."""
+    of_split = faces.rows(split)
+    named = table.named[of_split]
+    keep, shares = votes.apply_rule(table.votes[of_split], rule)
+    dropped = {"no image name": int((~named).sum()), f"no emotion by {rule}": int((named & ~keep).sum())}
+    rows = np.flatnonzero(named & keep)
+    return FaceDataset(SPEC, split, faces.source(split), rows, shares[rows], "real", label_rule=rule, dropped=dropped)

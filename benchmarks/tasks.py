@@ -1,0 +1,45 @@
+"""Load a task by name, from disk or rendered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.names import WORLDS, real_task_names, task_names
+from benchmarks.synthetic import load as load_synthetic
+from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
+from ciao_stream.faces import TaskData
+from ciao_stream.plugins import load_plugin
+
+
+def load_task(task: str, data_root: Path | None, *, sizes: dict[str, int] | None = None) -> TaskData:
+    """Load one task, real or synthetic; never one in place of the other.
+
+    Args:
+        task: ``NAME`` or ``NAME:RULE``, where the rule says how labels are made from annotations.
+        data_root: Where the data sets lie; None for the synthetic world of that name.
+        sizes: Samples of each split of a synthetic world; its own defaults where None.
+
+    Raises:
+        UnknownNameError: There is no such task or rule.
+        DataError: Files of the task are missing or damaged.
+        CiaoError: The task cannot be had from that source.
+    """
+    name, _, rule = task.partition(":")
+    if name not in task_names():
+        raise UnknownNameError("task", name, task_names())
+    if data_root is None:
+        if name not in WORLDS:
+            raise CiaoError(f"task {name!r} has no synthetic world: give --data-root")
+        if rule:
+            raise CiaoError(
+                f"task {task!r}: a synthetic world has no label rules; give --data-root or leave out :{rule}"
+            )
+        return load_synthetic(name, **(sizes or {}))
+    if name not in real_task_names():
+        raise CiaoError(
+            f"task {name!r} cannot be read from a data root in this version (those that can: "
+            f"{', '.join(real_task_names())}); without --data-root its synthetic world runs"
+        )
+    if not data_root.is_dir():
+        raise DataError(f"data root {data_root} is no folder: give the folder that holds the data sets to --data-root")
+    return load_plugin("benchmarks.datasets", name, "task").load(data_root, rule or None)  # type: ignore[no-any-return]

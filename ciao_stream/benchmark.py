@@ -1,0 +1,96 @@
+"""``python -m ciao_stream.benchmark``: learn tasks one after another with several strategies, and compare them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.names import task_names
+from ciao_stream.command import count, default_cache, default_out, names, run_command, shell_line, torch_device
+from ciao_stream.encoders import encoder_names
+from ciao_stream.settings import PRESETS
+from strategies import strategy_names
+
+if TYPE_CHECKING:
+    from ciao_stream.experiment import Plan
+
+MODULE = "ciao_stream.benchmark"
+DEFAULT_STRATEGIES = "dl,dl+ciao,naive,joint,joint+ciao"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the options."""
+    p = argparse.ArgumentParser(
+        prog=f"python -m {MODULE}",
+        description="Learn tasks one after another over one frozen face encoder, with several strategies, and compare.",
+        epilog="Without --data-root (nor $CIAO_DATA_ROOT) the tasks are synthetic worlds, and marked so everywhere.",
+    )
+    p.add_argument("--tasks", required=True, metavar="T,T", help=f"NAME or NAME:RULE, of {', '.join(task_names())}")
+    p.add_argument("--data-root", metavar="DIR", help="folder that holds the data sets")
+    p.add_argument("--encoder", default="facechannel", metavar="E", help=f"{', '.join(encoder_names())} (%(default)s)")
+    p.add_argument(
+        "--strategies",
+        default=DEFAULT_STRATEGIES,
+        metavar="S,S",
+        help=f"of {', '.join(strategy_names())} (%(default)s)",
+    )
+    p.add_argument("--preset", default="default", metavar="P", help=f"{' or '.join(PRESETS)} (%(default)s)")
+    p.add_argument("--seeds", type=count, default=3, metavar="N", help="runs 0 to N-1 of every strategy (%(default)s)")
+    p.add_argument("--epochs", type=count, metavar="N", help="passes over each task (the preset's)")
+    p.add_argument("--out", type=Path, metavar="DIR", help="results (runs/benchmark-TIME)")
+    p.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    p.add_argument("--device", default="auto", metavar="D", help="auto, cpu or cuda (%(default)s)")
+    p.add_argument("--cache", type=Path, metavar="DIR", help="encoded features ($CIAO_CACHE or ~/.cache/ciao_stream)")
+    p.add_argument(
+        "--cache-budget", type=count, default=64, metavar="GiB", help="most that the cache takes (%(default)s)"
+    )
+    p.add_argument("--synthetic-size", type=count, metavar="N", help="training faces of each synthetic world")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    options = parser().parse_args(argv)
+    out: Path = options.out or default_out("benchmark")
+
+    def hint() -> str | None:
+        if not (out / "run.json").exists():
+            return None
+        fresh = [] if options.out else ["--out", str(out)]
+        return shell_line(MODULE, [*argv, *fresh, *([] if options.resume else ["--resume"])])
+
+    def body() -> None:
+        from ciao_stream.experiment import run
+
+        run(_plan(options, out), [MODULE, *argv])
+
+    return run_command(body, hint)
+
+
+def _plan(options: argparse.Namespace, out: Path) -> Plan:
+    from ciao_stream.experiment import Plan
+
+    root = options.data_root or os.environ.get("CIAO_DATA_ROOT")
+    return Plan(
+        tasks=names(options.tasks),
+        data_root=Path(root) if root else None,
+        encoder=options.encoder,
+        strategies=names(options.strategies),
+        preset=options.preset,
+        seeds=options.seeds,
+        epochs=options.epochs,
+        out=out,
+        resume=options.resume,
+        device=torch_device(options.device),
+        cache=options.cache or default_cache(out),
+        cache_budget=options.cache_budget * 2**30,
+        synthetic_size=options.synthetic_size,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""``ciao-stream NAME``: the same commands as ``python -m ciao_stream.NAME``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from ciao_stream.command import BAD_INPUT, DONE
+
+COMMANDS = {"benchmark": "learn tasks one after another with several strategies, and compare them"}
+
+
+def main() -> int:
+    """Run the command that the first argument names."""
+    name, *rest = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        print("usage: ciao-stream COMMAND [options]\n")
+        print("\n".join(f"  {command:12}{what}" for command, what in COMMANDS.items()))
+        return DONE
+    if name not in COMMANDS:
+        from ciao_stream.exceptions import UnknownNameError
+
+        print(f"error: {UnknownNameError('command', name, COMMANDS)}", file=sys.stderr)
+        return BAD_INPUT
+    return importlib.import_module(f"ciao_stream.{name}").main(rest)  # type: ignore[no-any-return]

@@ -1,0 +1,92 @@
+"""What every command does alike: options of the same name mean the same, and errors end the same way."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ciao_stream.exceptions import CiaoError
+
+DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
+"""Exit codes."""
+
+
+def run_command(body: Callable[[], None], resume_hint: Callable[[], str | None]) -> int:
+    """Run a command's body and return its exit code.
+
+    A :class:`CiaoError` becomes one line on stderr and code 2; Ctrl-C says how to go on, and becomes code 130.
+
+    Args:
+        body: The work.
+        resume_hint: Returns the command line that goes on after an interruption, None where there is nothing to keep.
+    """
+    try:
+        body()
+    except CiaoError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        hint = resume_hint()
+        print(f"interrupted; go on with: {hint}" if hint else "interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return DONE
+
+
+def names(text: str) -> list[str]:
+    """Split a comma-separated option.
+
+    >>> names("dl, dl+ciao")
+    ['dl', 'dl+ciao']
+    """
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def count(text: str) -> int:
+    """Read a whole number >= 1."""
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1 but got {text!r}")
+    return number
+
+
+def default_out(command: str) -> Path:
+    """Return a fresh results folder, ``runs/COMMAND-TIME``."""
+    return Path("runs") / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def default_cache(out: Path) -> Path:
+    """Return where features are kept: ``$CIAO_CACHE``, else the user's cache folder, else (no home) in ``out``."""
+    if chosen := os.environ.get("CIAO_CACHE"):
+        return Path(chosen)
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "ciao_stream"
+    home = os.environ.get("HOME")
+    return Path(home) / ".cache" / "ciao_stream" if home else out / "cache"
+
+
+def torch_device(name: str) -> str:
+    """Check that torch has a device of this name and return it; ``auto`` is CUDA where there is one.
+
+    Raises:
+        CiaoError: There is no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise CiaoError(f"unknown device {name!r}: expected auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise CiaoError("device 'cuda': torch finds no GPU here; use --device cpu")
+    return name
+
+
+def shell_line(module: str, argv: Sequence[str]) -> str:
+    """Return the command line that runs a command of this package with these arguments."""
+    import shlex
+
+    return shlex.join(["python", "-m", module, *argv])

@@ -1,0 +1,209 @@
+"""What an encoder is: a trunk, a last convolution, and the way an image is prepared for them.
+
+The image goes through the trunk once, to ``z``, the input of the last convolution. Everything that a world adapts
+lies behind ``z``: that is why ``z`` is what the feature cache keeps.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from types import ModuleType
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ciao_stream.faces import Image
+from ciao_stream.precision import autocast
+from ciao_stream.seeds import seeded_torch
+
+HALF_MAX = 65504.0
+"""Largest finite value of float16, the type in which features are stored; ``z`` and ``u`` are kept inside it."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes the encoder's input.
+
+    Args:
+        size: Height and width in pixels.
+        channels: ``gray`` (1 channel), ``rgb`` or ``bgr`` (3).
+        mean: Subtracted from values in [0, 1], per channel in the order of ``channels``.
+        std: Divides what is left, per channel.
+    """
+
+    size: int
+    channels: Literal["gray", "rgb", "bgr"]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def fit(self, image: Image) -> npt.NDArray[np.uint8]:
+        """Resize and convert one face.
+
+        Args:
+            image: uint8, (height, width) gray or (height, width, 3) RGB.
+
+        Returns:
+            uint8 array of shape (channels, size, size).
+        """
+        import cv2
+
+        if image.shape[:2] != (self.size, self.size):
+            shrinks = image.shape[0] >= self.size and image.shape[1] >= self.size
+            how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            image = cv2.resize(image, (self.size, self.size), interpolation=how)
+        if self.channels == "gray":
+            return (image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[None]
+        if image.ndim == 2:
+            return np.repeat(image[None], 3, axis=0)
+        planes = image.transpose(2, 0, 1)
+        return np.ascontiguousarray(planes if self.channels == "rgb" else planes[::-1])
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Scale uint8 pixels (batch, channels, size, size) to float32 around zero."""
+        mean = torch.tensor(self.mean, device=pixels.device).view(1, -1, 1, 1)
+        std = torch.tensor(self.std, device=pixels.device).view(1, -1, 1, 1)
+        return (pixels.float() / 255 - mean) / std
+
+
+class LastConv(nn.Module):
+    """The last convolution of an encoder with its normalisation, residual input and activation: ``z -> u``.
+
+    Args:
+        conv: The convolution.
+        norm: Its batch normalisation, if any.
+        skip_channels: Channels that ``z`` carries after the convolution's own input and that are added before the
+            activation (the residual branch of a ResNet block); 0 for none.
+    """
+
+    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d | None = None, skip_channels: int = 0) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = norm
+        self.skip_channels = skip_channels
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map ``z`` (B, F, H, W) to ``u`` (B, C, h, w), all values >= 0."""
+        u = self.conv(self.own_input(z))  # (B, C, h, w)
+        if self.norm is not None:
+            u = self.norm(u)
+        if self.skip_channels:
+            u = u + z[:, self.conv.in_channels :]
+        return u.relu().clamp(max=HALF_MAX)
+
+    def own_input(self, z: Tensor) -> Tensor:
+        """Return the part of ``z`` that the convolution reads."""
+        return z[:, : self.conv.in_channels] if self.skip_channels else z
+
+    def folded(self) -> nn.Conv2d:
+        """Return one trainable convolution with bias that equals the convolution followed by its frozen norm."""
+        conv, norm = copy.deepcopy(self.conv), self.norm
+        bias = conv.bias.detach() if conv.bias is not None else torch.zeros_like(conv.weight[:, 0, 0, 0])
+        weight = conv.weight.detach()
+        if norm is not None and norm.running_var is not None and norm.running_mean is not None:
+            gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            weight, bias = weight * gain.view(-1, 1, 1, 1), norm.bias + (bias - norm.running_mean) * gain
+        conv.weight = nn.Parameter(weight.detach().clone())
+        conv.bias = nn.Parameter(bias.detach().clone())
+        return conv
+
+
+class Encoder(nn.Module):
+    """A face encoder split at its last convolution: ``image -> trunk -> z -> last -> u``.
+
+    It is frozen: no gradient, always in evaluation mode, so that normalisation statistics never move.
+    :meth:`thawed` gives a trainable copy.
+    """
+
+    def __init__(self, name: str, preprocessing: Preprocessing, trunk: nn.Module, last: LastConv) -> None:
+        super().__init__()
+        self.name = name
+        self.preprocessing = preprocessing
+        self.trunk = trunk
+        self.last = last
+        self.frozen = True
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> Encoder:
+        """Switch to training mode, unless frozen."""
+        return super().train(mode and not self.frozen)
+
+    def thawed(self) -> Encoder:
+        """Return a trainable copy; the encoder itself stays as it is."""
+        twin = copy.deepcopy(self)
+        twin.frozen = False
+        return twin.requires_grad_(True)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map uint8 pixels (B, channels, size, size) to ``u``, float32 (B, C, h, w), all values >= 0."""
+        return self.last(self.encode(pixels))
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Map uint8 pixels (B, channels, size, size) to ``z``, (B, F, h, w), inside the range of float16."""
+        z = self.trunk(self.preprocessing.normalise(pixels))
+        return z.clamp(-HALF_MAX, HALF_MAX)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.last.conv.weight.device
+
+    @torch.no_grad()
+    def stored_z(self, pixels: Tensor) -> Tensor:
+        """Return ``z`` of a batch of pixels as the feature cache stores it, float16."""
+        with autocast(self.device):
+            return self.encode(pixels.to(self.device)).half()
+
+    @torch.no_grad()
+    def stored_u(self, z: Tensor) -> Tensor:
+        """Return ``u`` of a batch of stored ``z`` as the feature cache stores it, float16."""
+        with autocast(self.device):
+            return self.last(z.to(self.device).float()).half()
+
+    @torch.no_grad()
+    def shapes(self) -> tuple[torch.Size, torch.Size]:
+        """Return the shapes of ``z`` and ``u`` for one image, without the batch dimension."""
+        first = 1 if self.preprocessing.channels == "gray" else 3
+        size = self.preprocessing.size
+        z = self.encode(torch.zeros(1, first, size, size, dtype=torch.uint8, device=self.device))
+        return z.shape[1:], self.last(z).shape[1:]
+
+    def parameter_count(self) -> int:
+        """Return the number of parameters."""
+        return sum(p.numel() for p in self.parameters())
+
+    def fingerprint(self) -> str:
+        """Return a sha256 over name, preprocessing and every weight and buffer; it changes with any of them."""
+        digest = hashlib.sha256(json.dumps([self.name, asdict(self.preprocessing)]).encode())
+        digest.update(state_sha256(self).encode())
+        return digest.hexdigest()
+
+
+def state_sha256(module: nn.Module) -> str:
+    """Return a sha256 over all parameters and buffers of a module: names, shapes, types and bytes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype};".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def build(name: str, module: ModuleType, seed: int) -> Encoder:
+    """Build the encoder that a plugin module describes, with seeded random weights.
+
+    The module offers ``PREPROCESSING`` and ``build() -> (trunk, last)``.
+    """
+    with seeded_torch(seed, "encoder", name):
+        trunk, last = module.build()
+        for layer in (*trunk.modules(), *last.modules()):
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+    return Encoder(name, module.PREPROCESSING, trunk, last)

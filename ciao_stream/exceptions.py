@@ -1,0 +1,35 @@
+"""What goes wrong because of the caller's input, and how it is said.
+
+Commands catch :class:`CiaoError`, print its one line on stderr and exit with status 2. Anything else is a bug.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CiaoError(ValueError):
+    """Bad usage or input. The message says what is wrong, where, and what to do, on one line."""
+
+
+class DataError(CiaoError):
+    """A data set on disk is missing, incomplete or damaged."""
+
+
+class WorldError(CiaoError):
+    """A world cannot be added, found, saved or loaded."""
+
+
+class UnknownNameError(CiaoError):
+    """A task, strategy, encoder or setting of that name does not exist.
+
+    >>> print(UnknownNameError("task", "afectnet", ["affectnet", "ferplus"]))
+    unknown task 'afectnet': did you mean 'affectnet'? (known: affectnet, ferplus)
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        known = list(known)
+        close = difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.6)
+        hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+        super().__init__(f"unknown {what} {name!r}: {hint}(known: {', '.join(known) or 'none'})")

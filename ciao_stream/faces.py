@@ -1,0 +1,157 @@
+"""Faces with targets, read lazily: the contract between data sets and everything that learns from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ciao_stream.exceptions import DataError
+from ciao_stream.tasks import TaskSpec
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+Image = npt.NDArray[np.uint8]
+"""One face: uint8, (height, width) gray or (height, width, 3) in RGB order."""
+
+
+class ImageSource(Protocol):
+    """An ordered set of images that is read one at a time; nothing is decoded before :meth:`read`.
+
+    Several data sets may share one source (FER and FER+ do), so that its features are encoded once.
+    """
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest that changes whenever any image, or the order of the images, changes."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> Image:
+        """Decode image ``index``.
+
+        Raises:
+            DataError: The image is unreadable; the message names the file or row.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class FaceDataset:
+    """One split of one task: rows of an image source, each with a target.
+
+    Args:
+        spec: What the targets mean.
+        split: ``train``, ``validation`` or ``test``.
+        images: Where the faces are.
+        rows: int64 (N,), the image of each sample.
+        targets: Targets in the layout that :data:`ciao_stream.tasks.Kind` gives for ``spec.kind``.
+        source: ``real`` or ``synthetic``; synthetic data is marked so wherever it is shown.
+        label_rule: How labels were made from annotations (``majority``); stands in every result.
+        groups: int64 (N,) or None. Samples of one group (the frames of a clip) are judged as one: their
+            outputs are averaged before any metric.
+        dropped: How many samples were left out, by reason.
+
+    Raises:
+        DataError: The arrays do not fit each other, the spec, or the kind's range; or the split is empty.
+    """
+
+    spec: TaskSpec
+    split: Split
+    images: ImageSource
+    rows: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]
+    source: Literal["real", "synthetic"]
+    label_rule: str = "as annotated"
+    groups: npt.NDArray[np.int64] | None = None
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        where = f"task {self.spec.name!r}, split {self.split!r}"
+        if len(self.rows) == 0:
+            raise DataError(f"{where}: no samples; check the files and the label rule ({self.label_rule})")
+        shape = (len(self.rows),) if self.spec.kind == "categorical" else (len(self.rows), self.spec.n_out)
+        if self.targets.shape != shape:
+            raise DataError(f"{where}: expected targets of shape {shape} but got {self.targets.shape}")
+        if self.groups is not None and self.groups.shape != self.rows.shape:
+            raise DataError(f"{where}: expected one group per sample but got {self.groups.shape}")
+        if problem := _out_of_range(self.spec, self.targets):
+            raise DataError(f"{where}: {problem}")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def image(self, index: int) -> Image:
+        """Decode the face of sample ``index``."""
+        return self.images.read(int(self.rows[index]))
+
+    def n_judged(self) -> int:
+        """Number of things that a metric judges: groups where there are any, else samples."""
+        return len(self) if self.groups is None else len(np.unique(self.groups))
+
+    def counts(self) -> dict[str, int]:
+        """Samples per label, in the spec's order: per class (votes: the class with most), or with the label set.
+
+        Dimensional tasks have no labels to count: the one entry is the number of samples.
+        """
+        if self.spec.kind == "dimensional":
+            return {"samples": len(self)}
+        if self.spec.kind == "multilabel":
+            totals = self.targets.sum(axis=0)
+        else:
+            totals = np.bincount(self.classes(), minlength=self.spec.n_out)
+        return {label: int(n) for label, n in zip(self.spec.labels, totals, strict=True)}
+
+    def classes(self) -> npt.NDArray[np.int64]:
+        """Return the class of each sample, int64 (N,); votes: the one with most votes, the first in a tie.
+
+        Raises:
+            DataError: The task has no classes.
+        """
+        if not self.spec.has_classes:
+            raise DataError(f"task {self.spec.name!r} is {self.spec.kind}: it has no classes")
+        return self.targets if self.spec.kind == "categorical" else self.targets.argmax(axis=1)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, eq=False)
+class TaskData:
+    """The three splits of one task. Train on ``train``, choose on ``validation``, report ``test`` once."""
+
+    train: FaceDataset
+    validation: FaceDataset
+    test: FaceDataset
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What the targets mean; the same for all splits."""
+        return self.train.spec
+
+    def splits(self) -> tuple[FaceDataset, FaceDataset, FaceDataset]:
+        """Return the splits in the order of :data:`SPLITS`."""
+        return self.train, self.validation, self.test
+
+
+def _out_of_range(spec: TaskSpec, targets: npt.NDArray[np.generic]) -> str | None:
+    """Return what is wrong with the values of ``targets``, or None."""
+    if spec.kind == "categorical":
+        if not np.issubdtype(targets.dtype, np.integer):
+            return f"expected integer classes but got {targets.dtype}"
+        bad = (targets < 0) | (targets >= spec.n_out)  # type: ignore[operator]
+        return (
+            f"class {targets[bad][0]} at sample {bad.argmax()}: expected 0 to {spec.n_out - 1}" if bad.any() else None
+        )
+    if not np.isfinite(targets).all():  # type: ignore[arg-type]
+        return f"a target is not a number (sample {int((~np.isfinite(targets)).any(axis=1).argmax())})"  # type: ignore[arg-type]
+    values = targets.astype(np.float64)
+    if spec.kind == "votes":
+        bad = (values < 0).any(axis=1) | (np.abs(values.sum(axis=1) - 1) > 1e-4)
+        return f"votes of sample {bad.argmax()} are not shares that sum to 1" if bad.any() else None
+    if spec.kind == "dimensional":
+        bad = (np.abs(values) > 1).any(axis=1)
+        return f"value of sample {bad.argmax()} lies outside [-1, 1]" if bad.any() else None
+    bad = ((values != 0) & (values != 1)).any(axis=1)
+    return f"label of sample {bad.argmax()} is neither 0 nor 1" if bad.any() else None

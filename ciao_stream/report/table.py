@@ -1,0 +1,198 @@
+"""The one table of a benchmark, strategies by tasks, built once from the document's summary and rendered twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ciao_stream.report.formats import metric_name, show, show_count, show_seconds
+
+if TYPE_CHECKING:
+    import rich.table
+
+Entry = Mapping[str, Any]
+
+SEQUENCE = {"acc": "ACC", "bwt": "BWT", "forgetting": "forgetting"}
+"""Columns that are derived from the R matrix, and their headings."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in one place of the table, and whether it is the best of its column."""
+
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table before it has a look.
+
+    Args:
+        title: One line.
+        notes: Lines that say what the numbers are: encoder, seeds, tasks.
+        headings: One tuple of lines per column; the first column names the strategies.
+        rows: Cells, as many as headings.
+        footnotes: Why cells are empty, and what marks mean.
+    """
+
+    title: str
+    notes: tuple[str, ...]
+    headings: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    footnotes: tuple[str, ...]
+
+
+def build_table(document: Mapping[str, Any]) -> Table:
+    """Lay out the summary of a results document (see ``docs/results.md``); it is not computed anew.
+
+    Rows are strategies. Columns are the tasks, then ACC, BWT and forgetting where there are matrices, then what the
+    training cost.
+    """
+    entries = {(entry["strategy"], entry["task"] or entry["metric"]): entry for entry in document["summary"]}
+    tasks = [task["name"] for task in document["tasks"]]
+    strategies = strategies_of(document)
+    lacking = {s: [task for task in tasks if (s, task) not in entries] for s in strategies}
+    columns: list[tuple[str, ...]] = [("strategy",)]
+    cells = [[Cell(strategy)] for strategy in strategies]
+    for task in document["tasks"]:
+        columns.append((task["name"], metric_name(task["primary"]), *["synthetic"][: task["source"] == "synthetic"]))
+        _add_column(cells, [entries.get((s, task["name"])) for s in strategies], comparable=[True] * len(strategies))
+    for metric, heading in SEQUENCE.items() if document["matrices"] else ():
+        columns.append((heading,))
+        column = [entries.get((s, metric), {"metric": metric, "mean": None, "interval": None}) for s in strategies]
+        _add_column(cells, column, comparable=[not lacking[s] for s in strategies])
+    columns += [("parameters", "trained", "per task"), ("seconds", "to train")]
+    for row, strategy in zip(cells, strategies, strict=True):
+        own = [entries[strategy, task] for task in tasks if (strategy, task) in entries]
+        row += [Cell(_parameters(own)), Cell(show_seconds(sum(e["train_seconds"] for e in own)) if own else "–")]
+    rows = tuple(tuple(row) for row in cells)
+    return Table(_title(document), _notes(document), tuple(columns), rows, _footnotes(document, rows, lacking))
+
+
+def strategies_of(document: Mapping[str, Any]) -> list[str]:
+    """Return the strategies of a document in the order in which they were run; those that could not run come last."""
+    return list(dict.fromkeys(cell["strategy"] for cell in [*document["runs"], *document["not_run"]]))
+
+
+def synthetic_mark(document: Mapping[str, Any]) -> str:
+    """Return ``synthetic data``, ``partly synthetic: NAMES`` or nothing: what a title must say about the data."""
+    names = [task["name"] for task in document["tasks"] if task["source"] == "synthetic"]
+    if len(names) == len(document["tasks"]):
+        return "synthetic data"
+    return f"partly synthetic: {', '.join(names)}" if names else ""
+
+
+def seeds_of(document: Mapping[str, Any]) -> list[int]:
+    """Return the seeds of a document, sorted."""
+    return sorted({run["seed"] for run in document["runs"]})
+
+
+def to_markdown(table: Table) -> str:
+    """Render a table for GitHub: a heading, notes, the table with the best of each column in bold, footnotes."""
+    lines = [f"# {_escape(table.title)}", "", *(f"- {_escape(note)}" for note in table.notes), ""]
+    lines.append(f"| {' | '.join('<br>'.join(map(_escape, heading)) for heading in table.headings)} |")
+    lines.append(f"|{'|'.join([':---'] + ['---:'] * (len(table.headings) - 1))}|")
+    for row in table.rows:
+        texts = [f"**{_escape(cell.text)}**" if cell.best else _escape(cell.text) for cell in row]
+        lines.append(f"| {' | '.join(texts)} |")
+    if table.footnotes:
+        lines += ["", *(f"- {_escape(note)}" for note in table.footnotes)]
+    return "\n".join(lines) + "\n"
+
+
+def to_rich(table: Table) -> rich.table.Table:
+    """Render a table for the terminal; footnotes and notes become its caption.
+
+    Four tasks with intervals fit into 120 columns. In less room a cell is folded: no digit is ever cut off.
+    """
+    import rich.box
+    import rich.table
+    from rich.text import Text
+
+    shown = rich.table.Table(
+        title=Text(table.title, style="bold"),
+        title_justify="left",
+        caption=Text("\n".join([*table.footnotes, *table.notes])),
+        caption_justify="left",
+        box=rich.box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for position, heading in enumerate(table.headings):
+        shown.add_column(
+            Text("\n".join(heading)), justify="right" if position else "left", overflow="fold", no_wrap=position == 0
+        )
+    for row in table.rows:
+        shown.add_row(*(Text(cell.text, style="bold" if cell.best else "") for cell in row))
+    return shown
+
+
+def _add_column(cells: list[list[Cell]], column: Sequence[Entry | None], comparable: Sequence[bool]) -> None:
+    """Append a cell to each row; the best mean, as it is shown, is marked in every row that has it."""
+    means = {i: e["mean"] for i, e in enumerate(column) if e and e["mean"] is not None and comparable[i]}
+    lowest = any(e and e["metric"] == "forgetting" for e in column)
+    rounded = {i: show(column[i]["metric"], mean) for i, mean in means.items()}  # type: ignore[index]
+    ranked = sorted(means, key=lambda i: means[i], reverse=not lowest)
+    best = rounded[ranked[0]] if len(set(rounded.values())) > 1 else None
+    for i, (row, entry) in enumerate(zip(cells, column, strict=True)):
+        text = show(entry["metric"], entry["mean"], entry["interval"]) if entry else "–"
+        mark = "" if comparable[i] or text == "n/a" else "†"
+        row.append(Cell(text + mark, best=best is not None and rounded.get(i) == best))
+
+
+def _parameters(entries: Sequence[Entry]) -> str:
+    counts = sorted({entry["trained_parameters"] for entry in entries})
+    texts = dict.fromkeys(show_count(count) for count in (counts[:1] + counts[-1:]))
+    return "–".join(texts) or "–"
+
+
+def _title(document: Mapping[str, Any]) -> str:
+    mark = synthetic_mark(document)
+    return f"Results on the test splits{f' ({mark})' if mark else ''}"
+
+
+def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
+    encoder, seeds = document["encoder"], seeds_of(document)
+    run = f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"
+    if "epochs" in document["settings"]:
+        run += f", epochs: {document['settings']['epochs']}"
+    spread = "± half the 95 % interval of the mean over seeds" if len(seeds) > 1 else "one seed: no intervals"
+    notes = [
+        f"encoder {encoder['name']} ({show_count(encoder['parameters'])} parameters, weights: {encoder['weights']}); "
+        f"{run}; {spread}"
+    ]
+    for task in document["tasks"]:
+        scored = sorted({r["n"] for r in document["runs"] if r["task"] == task["name"] and r["split"] == "test"})
+        n = " to ".join(f"{n:,}" for n in dict.fromkeys(scored[:1] + scored[-1:])) or "none"
+        rule = task.get("label_rule", {}).get("test", "not stated")
+        notes.append(f"{task['name']} ({task['source']}): {task['kind']}, n scored {n}, label rule: {rule}")
+    if document["matrices"]:
+        names = dict.fromkeys(metric_name(task["primary"]).removesuffix(" %") for task in document["tasks"])
+        mixed = f"; they mix {', '.join(names)}" if len(names) > 1 else ""
+        notes.append(f"ACC, BWT and forgetting are means over tasks, times 100{mixed}")
+    return tuple(notes)
+
+
+def _footnotes(
+    document: Mapping[str, Any], cells: Sequence[Sequence[Cell]], lacking: Mapping[str, Sequence[str]]
+) -> tuple[str, ...]:
+    reasons = {(cell["strategy"], cell["task"]): cell["reason"] for cell in document["not_run"]}
+    missing: dict[tuple[str, str], list[str]] = {}
+    for strategy, names in lacking.items():
+        for task in names:
+            missing.setdefault((task, reasons.get((strategy, task), "no result yet")), []).append(strategy)
+    notes = [f"– {task} ({', '.join(names)}): {reason}" for (task, reason), names in missing.items()]
+    texts = {cell.text for row in cells for cell in row}
+    if any(text.endswith("†") for text in texts):
+        notes.append("† over the tasks that ran: not to be compared with the other rows")
+    if "n/a" in texts:
+        notes.append("n/a: not defined, as transfer is for joint training or a single task")
+    return tuple(notes)
+
+
+def _escape(text: str) -> str:
+    """Keep names from being read as Markdown or HTML."""
+    return re.sub(r"([\\|*_`<>\[\]])", r"\\\1", text)

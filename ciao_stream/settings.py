@@ -1,0 +1,137 @@
+"""How one world is built and trained: plain, frozen, checked settings that are stored with every result."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_type_hints
+
+from ciao_stream.exceptions import CiaoError, UnknownNameError
+
+Pool = Literal["max2", "mean", "none"]
+HeadNorm = Literal["none", "batch"]
+ContrastForm = Literal["eq3", "supcon", "npairs"]
+ContrastOn = Literal["output", "map"]
+OptimizerName = Literal["sgd", "adam"]
+Schedule = Literal["constant", "cosine"]
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """The decision layer.
+
+    Args:
+        pool: ``max2``: 2x2 max pool, then flatten; ``mean``: global mean; ``none``: flatten.
+        norm: Normalisation of each pooled feature: ``batch`` or ``none``.
+        hidden: Units of each hidden layer (ReLU).
+        dropout: Dropout probability after each hidden layer, in [0, 1).
+    """
+
+    pool: Pool = "max2"
+    norm: HeadNorm = "batch"
+    hidden: tuple[int, ...] = (128,)
+    dropout: float = 0.5
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One world's training.
+
+    Args:
+        head: The decision layer.
+        contrast: Form of the contrastive term (Eq. 2-4): see :func:`ciao_stream.losses.contrastive`.
+        contrast_on: What is contrasted: the normalised ``output`` of the head, or the pooled masked ``map``.
+        temperature: ``t`` of Eq. 2, > 0.
+        contrast_weight: Factor of the contrastive term in Eq. 5, >= 0; 0 leaves it out.
+        alternate: True: per batch one step of the mask on the contrastive term, then one of everything else on the
+            decision term, with two optimisers. False: one step on their sum.
+        optimizer: ``adam``, or ``sgd`` with momentum.
+        lr: Learning rate, > 0.
+        momentum: Of ``sgd``, in [0, 1); Nesterov's where > 0.
+        weight_decay: Decoupled for ``adam``; >= 0.
+        batch_size: Faces per step, >= 1.
+        epochs: Passes over the training split, >= 1.
+        schedule: ``cosine`` falls from ``lr`` to 0 over the epochs.
+
+    Raises:
+        CiaoError: A value is out of range; all such problems stand in the one message.
+    """
+
+    head: HeadSettings = field(default_factory=HeadSettings)
+    contrast: ContrastForm = "supcon"
+    contrast_on: ContrastOn = "output"
+    temperature: float = 0.1
+    contrast_weight: float = 0.1
+    alternate: bool = False
+    optimizer: OptimizerName = "adam"
+    lr: float = 1e-3
+    momentum: float = 0.0
+    weight_decay: float = 1e-4
+    batch_size: int = 64
+    epochs: int = 8
+    schedule: Schedule = "cosine"
+
+    def __post_init__(self) -> None:
+        limits: list[tuple[str, Any, bool, str]] = [
+            ("head.hidden", self.head.hidden, all(n >= 1 for n in self.head.hidden), "units >= 1"),
+            ("head.dropout", self.head.dropout, 0 <= self.head.dropout < 1, "a probability in [0, 1)"),
+            ("temperature", self.temperature, self.temperature > 0, "a number > 0"),
+            ("contrast_weight", self.contrast_weight, self.contrast_weight >= 0, "a number >= 0"),
+            ("lr", self.lr, self.lr > 0, "a number > 0"),
+            ("momentum", self.momentum, 0 <= self.momentum < 1, "a number in [0, 1)"),
+            ("weight_decay", self.weight_decay, self.weight_decay >= 0, "a number >= 0"),
+            ("batch_size", self.batch_size, self.batch_size >= 1, "a whole number >= 1"),
+            ("epochs", self.epochs, self.epochs >= 1, "a whole number >= 1"),
+        ]
+        for owner, prefix in ((self, ""), (self.head, "head.")):
+            for name, hint in get_type_hints(type(owner)).items():
+                if choices := [c for c in get_args(hint) if isinstance(c, str)]:
+                    value = getattr(owner, name)
+                    limits.append((prefix + name, value, value in choices, "one of " + ", ".join(choices)))
+        problems = [f"{name}: expected {wanted} but got {value!r}" for name, value, ok, wanted in limits if not ok]
+        if problems:
+            raise CiaoError("settings: " + "; ".join(problems))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values; :meth:`from_json` is its inverse."""
+        return dataclasses.asdict(self) | {"head": dataclasses.asdict(self.head) | {"hidden": list(self.head.hidden)}}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Settings:
+        """Rebuild settings written by :meth:`to_json`.
+
+        Raises:
+            UnknownNameError: A setting of that name does not exist.
+            CiaoError: A value is out of range.
+        """
+        head = dict(data.get("head", {}))
+        for owner, values in ((cls, data), (HeadSettings, head)):
+            known = [f.name for f in dataclasses.fields(owner)]
+            for name in values:
+                if name not in known:
+                    raise UnknownNameError("setting", name, known)
+        if "hidden" in head:
+            head["hidden"] = tuple(head["hidden"])
+        return cls(**{**data, "head": HeadSettings(**head)})
+
+
+PRESETS: dict[str, Settings] = {
+    "default": Settings(),
+    "paper": Settings(
+        head=HeadSettings(pool="max2", norm="none", hidden=(128,), dropout=0.5),
+        contrast="eq3",
+        contrast_on="output",
+        temperature=0.2326,
+        contrast_weight=1.0,
+        alternate=True,
+        optimizer="adam",
+        lr=2.38e-4,
+        weight_decay=0.0,
+        batch_size=64,
+        epochs=50,
+        schedule="constant",
+    ),
+}
+"""Named settings. ``paper`` follows the equations as written and, where they are silent, the authors' code; the
+per-dataset values that the authors searched stand in :mod:`tuning.published`. ``default`` departs from it where a
+measurement says so: ``docs/presets.md``."""

@@ -1,0 +1,107 @@
+"""What a task is: the kind of its target, its labels, and the metric that judges it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from ciao_stream.exceptions import CiaoError, UnknownNameError
+
+Kind = Literal["categorical", "votes", "dimensional", "multilabel"]
+"""The four kinds of target a face can carry.
+
+==============  ======================  ==========================================================
+kind            array of N targets      meaning
+==============  ======================  ==========================================================
+categorical     int64 (N,)              index of the one class, in ``[0, n_out)``
+votes           float32 (N, n_out)      share of annotators per class; each row sums to 1
+dimensional     float32 (N, n_out)      one value per dimension (arousal, valence), in ``[-1, 1]``
+multilabel      float32 (N, n_out)      1.0 where a label is present, else 0.0
+==============  ======================  ==========================================================
+"""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+EMOTIONS: tuple[str, ...] = (
+    "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt",
+)  # fmt: skip
+"""The canonical order of the eight emotions (FER+'s). Data sets are mapped to it by name, never by position."""
+
+PRIMARY_METRIC: dict[Kind, str] = {
+    "categorical": "accuracy",
+    "votes": "accuracy",
+    "dimensional": "ccc",
+    "multilabel": "macro_f1",
+}
+"""The metric by which the field judges each kind; higher is better for all of them."""
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One affective world, as data: every loss, metric, head and table row is chosen by it.
+
+    Args:
+        name: Short name, as on the command line (``fer``).
+        kind: Kind of target, one of :data:`KINDS`.
+        labels: Names of the outputs, in order: classes, dimensions or labels.
+
+    Raises:
+        UnknownNameError: ``kind`` is none of the four.
+        CiaoError: No name, fewer labels than the kind needs, or a label twice.
+
+    >>> TaskSpec("fer", "categorical", EMOTIONS[:7]).n_out
+    7
+    """
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UnknownNameError("kind of target", self.kind, KINDS)
+        object.__setattr__(self, "labels", tuple(self.labels))
+        if not self.name:
+            raise CiaoError("a task needs a name")
+        least = 2 if self.has_classes else 1
+        if len(self.labels) < least:
+            raise CiaoError(f"task {self.name!r}: expected at least {least} labels but got {len(self.labels)}")
+        if len(set(self.labels)) != len(self.labels):
+            raise CiaoError(f"task {self.name!r}: a label stands twice in {', '.join(self.labels)}")
+
+    @property
+    def n_out(self) -> int:
+        """Number of outputs of the head."""
+        return len(self.labels)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether one of the labels is the answer (categorical and votes)."""
+        return self.kind in ("categorical", "votes")
+
+    @property
+    def primary(self) -> str:
+        """Name of the metric that judges this task."""
+        return PRIMARY_METRIC[self.kind]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as plain JSON values; :meth:`from_json` is its inverse."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "labels": list(self.labels),
+            "primary": self.primary,
+            "direction": "higher",
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> TaskSpec:
+        """Rebuild a spec written by :meth:`to_json`.
+
+        Raises:
+            CiaoError: A field is missing or out of range.
+        """
+        try:
+            return cls(data["name"], data["kind"], tuple(data["labels"]))
+        except (KeyError, TypeError) as error:
+            raise CiaoError(f"not a task specification: {error}") from error

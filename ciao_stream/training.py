@@ -1,0 +1,113 @@
+"""How one world learns from one batch. Strategies, search trials and the streaming learner all call this.
+
+References:
+    - [0] Barros, Sciutti: CIAO!, 2022, https://arxiv.org/abs/2208.07221 (Eq. 5)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ciao_stream.losses import contrastive_loss, decision_loss, output_embedding
+from ciao_stream.precision import autocast
+from ciao_stream.settings import Settings
+from ciao_stream.worlds import World
+
+
+@dataclass(frozen=True)
+class StepLosses:
+    """The two terms of Eq. 5 [0] in one step; ``contrast`` is None where there is no mask or the term has no weight."""
+
+    decision: float
+    contrast: float | None
+
+
+class WorldLearner:
+    """Trains one world, and nothing but its parameters.
+
+    Args:
+        world: The world. Its own settings say how it is trained.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.settings = world.settings
+        mask = [] if world.mask is None else [*world.mask.parameters()]
+        rest = [p for name, p in world.named_parameters() if not name.startswith("mask.")]
+        groups = [mask, rest] if mask and self.settings.alternate else [mask + rest]
+        self.optimizers = [make_optimizer(group, self.settings) for group in groups]
+
+    def start_epoch(self, epoch: int) -> None:
+        """Set the learning rate of an epoch, counted from 0, as the schedule has it."""
+        share = 1.0
+        if self.settings.schedule == "cosine":
+            share = (1 + math.cos(math.pi * epoch / self.settings.epochs)) / 2
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.settings.lr * share
+
+    def step(self, x: Tensor, y: Tensor) -> StepLosses:
+        """Learn from one batch.
+
+        Args:
+            x: Batch at the world's level.
+            y: Targets in the layout of the task's kind.
+        """
+        self.world.train()
+        contrasted = self.world.mask is not None and self.settings.contrast_weight > 0
+        if contrasted and self.settings.alternate:
+            mask_optimizer, rest_optimizer = self.optimizers
+            _, contrast = self._losses(x, y, contrasted)
+            self._update(mask_optimizer, self.settings.contrast_weight * contrast)
+            decision, _ = self._losses(x, y, contrasted=False)
+            self._update(rest_optimizer, decision)
+            return StepLosses(decision.item(), contrast.item())
+        decision, contrast = self._losses(x, y, contrasted)
+        self._update(self.optimizers[-1], decision + self.settings.contrast_weight * contrast)
+        return StepLosses(decision.item(), contrast.item() if contrasted else None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that training moves: the world and the optimisers."""
+        return {"world": self.world.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned."""
+        self.world.load_state_dict(state["world"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+
+    def _losses(self, x: Tensor, y: Tensor, contrasted: bool) -> tuple[Tensor, Tensor]:
+        spec, settings = self.world.spec, self.settings
+        with autocast(x.device):
+            masked = self.world.map(x)
+            outputs = self.world.head(masked).float()
+        decision = decision_loss(spec, outputs, y)
+        if not contrasted:
+            return decision, decision.new_zeros(())
+        embedding = output_embedding(spec, outputs) if settings.contrast_on == "output" else masked.mean(dim=(2, 3))
+        return decision, contrastive_loss(spec, embedding, y, settings.temperature, settings.contrast)
+
+    def _update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        moved = [p for group in optimizer.param_groups for p in group["params"]]
+        optimizer.zero_grad()
+        for parameter, gradient in zip(moved, torch.autograd.grad(loss, moved, allow_unused=True), strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+
+
+def make_optimizer(parameters: list[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
+    """Make the optimiser that the settings name, over exactly these parameters."""
+    if settings.optimizer == "adam":
+        return torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+    return torch.optim.SGD(
+        parameters,
+        lr=settings.lr,
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
+        weight_decay=settings.weight_decay,
+    )

@@ -1,0 +1,293 @@
+"""Worlds: one frozen encoder, and for each task a mask and a head of its own.
+
+A world on disk is one folder, ``world.json`` and ``weights.safetensors``: mask and head travel together, with the
+task they answer and the fingerprint of the encoder they stand on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from ciao_stream.atomic import write_bytes, write_text
+from ciao_stream.encoder import Encoder, state_sha256
+from ciao_stream.exceptions import UnknownNameError, WorldError
+from ciao_stream.heads import Head
+from ciao_stream.masks import CiaoMask
+from ciao_stream.precision import autocast
+from ciao_stream.seeds import seeded_torch
+from ciao_stream.settings import Settings
+from ciao_stream.tasks import TaskSpec
+
+FORMAT = "ciao_stream/world/1"
+DESCRIPTION = {"task", "scheme", "masked", "encoder", "settings", "sha256"}
+
+Scheme = Literal["dl", "lc", "full"]
+"""What a world re-trains beside its mask: the decision layer, also the last convolution, or the whole encoder."""
+
+Level = Literal["pixels", "z", "u"]
+"""What a world reads: the encoder's uint8 input, the input of its last convolution, or the output of that."""
+
+
+class World(nn.Module):
+    """One task's mask and head, and its own copy of whatever else of the encoder its scheme re-trains.
+
+    Its parameters are exactly what training may move; the shared encoder is only referred to.
+
+    Args:
+        spec: The task.
+        encoder: The shared frozen encoder.
+        scheme: ``dl``, ``lc`` or ``full``.
+        masked: Whether the map goes through a CIAO mask.
+        settings: Head and training settings.
+        seed: Seeds the initial weights of the head.
+    """
+
+    def __init__(
+        self, spec: TaskSpec, encoder: Encoder, scheme: Scheme, masked: bool, settings: Settings, seed: int = 0
+    ) -> None:
+        super().__init__()
+        if scheme not in get_args(Scheme):
+            raise UnknownNameError("scheme", scheme, get_args(Scheme))
+        self.spec = spec
+        self.scheme = scheme
+        self.settings = settings
+        self._shared = (encoder,)  # in a tuple, so that it is no submodule
+        own = encoder.thawed() if scheme != "dl" else None
+        self.encoder = own if scheme == "full" else None
+        self.last = own.last if own is not None and scheme == "lc" else None
+        self.mask = CiaoMask(encoder.last) if masked else None
+        with seeded_torch(seed, "head", spec.name):
+            self.head = Head(spec, encoder.shapes()[1], settings.head)
+
+    @property
+    def level(self) -> Level:
+        """What :meth:`forward` reads."""
+        if self.encoder is not None:
+            return "pixels"
+        return "z" if self.last is not None or self.mask is not None else "u"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self._shared[0].device
+
+    def map(self, x: Tensor) -> Tensor:
+        """Return the map that the head decides on, (B, C, h, w), from a batch at :attr:`level`."""
+        if self.level == "u":
+            return x
+        z = self.encoder.encode(x) if self.encoder is not None else x
+        if self.encoder is not None:
+            last = self.encoder.last
+        elif self.last is not None:
+            last = self.last
+        else:
+            last = self._shared[0].last
+        u = last(z)
+        return u if self.mask is None else self.mask(last.own_input(z), u)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map a batch at :attr:`level` to outputs (B, n_out); dimensional values lie in [-1, 1]."""
+        return self.head(self.map(x))
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """Return the outputs of a batch at :attr:`level` in evaluation mode, float32 (B, n_out)."""
+        self.eval()
+        with autocast(x.device):
+            return self(x).float()
+
+    def parameter_count(self) -> int:
+        """Return the number of parameters that training moves."""
+        return sum(p.numel() for p in self.parameters())
+
+    def sha256(self) -> str:
+        """Return a hash over all weights and buffers of the world."""
+        return state_sha256(self)
+
+    def save(self, folder: Path, **provenance: Any) -> None:
+        """Write the world to a folder; each file is whole or absent, the description comes last.
+
+        Args:
+            folder: Made where it is missing.
+            provenance: JSON values about the training, kept under ``trained_on``.
+        """
+        encoder = self._shared[0]
+        description = {
+            "format": FORMAT,
+            "task": self.spec.to_json(),
+            "scheme": self.scheme,
+            "masked": self.mask is not None,
+            "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint()},
+            "settings": self.settings.to_json(),
+            "sha256": self.sha256(),
+            "trained_on": provenance,
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / "weights.safetensors", save(_contiguous(self.state_dict())))
+        write_text(folder / "world.json", json.dumps(description, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path, encoder: Encoder) -> World:
+        """Read a world that :meth:`save` wrote.
+
+        Raises:
+            WorldError: A file is missing or damaged, a weight is missing or too many, or the world stands on
+                another encoder.
+        """
+        try:
+            about = json.loads((folder / "world.json").read_text())
+            weights = load((folder / "weights.safetensors").read_bytes())
+        except FileNotFoundError as error:
+            raise WorldError(f"no world in {folder}: {Path(error.filename).name} is missing") from error
+        except (json.JSONDecodeError, SafetensorError, UnicodeDecodeError) as error:
+            raise WorldError(f"world in {folder} is damaged: {error}") from error
+        if not isinstance(about, dict) or about.get("format") != FORMAT:
+            raise WorldError(f"{folder / 'world.json'} is no description of a world: expected format {FORMAT}")
+        if missing := DESCRIPTION - about.keys():
+            raise WorldError(f"world in {folder} is damaged: world.json lacks {', '.join(sorted(missing))}")
+        if about["encoder"]["fingerprint"] != encoder.fingerprint():
+            theirs, ours = about["encoder"], f"{encoder.name} ({encoder.fingerprint()[:12]})"
+            raise WorldError(
+                f"world in {folder} stands on encoder {theirs['name']} ({theirs['fingerprint'][:12]}), not on {ours}"
+            )
+        spec, settings = TaskSpec.from_json(about["task"]), Settings.from_json(about["settings"])
+        world = cls(spec, encoder, about["scheme"], about["masked"], settings)
+        try:
+            world.load_state_dict(weights, strict=True)
+        except RuntimeError as error:
+            raise WorldError(f"world in {folder}: weights do not fit: {' '.join(str(error).split())}") from error
+        if world.sha256() != about["sha256"]:
+            raise WorldError(f"world in {folder} is damaged: its weights do not have the recorded sha256")
+        return world
+
+
+class Worlds:
+    """The worlds that stand on one encoder, by name; one of them is active.
+
+    Args:
+        encoder: The shared frozen encoder. Nothing here ever writes to it.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self._worlds: dict[str, World] = {}
+        self._active: str | None = None
+
+    def add(
+        self,
+        spec: TaskSpec,
+        scheme: Scheme = "dl",
+        *,
+        masked: bool = True,
+        settings: Settings | None = None,
+        seed: int = 0,
+    ) -> World:
+        """Make a fresh world for a task; the first one becomes active.
+
+        Raises:
+            WorldError: There is a world of that name already.
+        """
+        return self.put(World(spec, self.encoder, scheme, masked, settings or Settings(), seed))
+
+    def put(self, world: World) -> World:
+        """Take a world in, under its task's name; the first one becomes active.
+
+        Raises:
+            WorldError: There is a world of that name already, or it stands on another encoder.
+        """
+        name = world.spec.name
+        if name in self._worlds:
+            raise WorldError(f"there is a world {name!r} already: delete it first, or choose another name")
+        if world._shared[0] is not self.encoder:
+            raise WorldError(f"world {name!r} stands on another encoder")
+        self._worlds[name] = world
+        self._active = self._active or name
+        return world
+
+    def set(self, name: str) -> World:
+        """Make a world the active one and return it.
+
+        Raises:
+            UnknownNameError: There is no such world.
+        """
+        world = self[name]
+        self._active = name
+        return world
+
+    def delete(self, name: str) -> None:
+        """Drop a world; if it was the active one, none is.
+
+        Raises:
+            UnknownNameError: There is no such world.
+        """
+        del self._worlds[self[name].spec.name]
+        if self._active == name:
+            self._active = None
+
+    def list(self) -> tuple[str, ...]:
+        """Return the names, in the order in which the worlds came."""
+        return tuple(self._worlds)
+
+    @property
+    def active(self) -> World:
+        """The active world.
+
+        Raises:
+            WorldError: No world is active.
+        """
+        if self._active is None:
+            raise WorldError("no world is active: add one, or set one")
+        return self._worlds[self._active]
+
+    def __getitem__(self, name: str) -> World:
+        if name not in self._worlds:
+            raise UnknownNameError("world", name, self._worlds)
+        return self._worlds[name]
+
+    def __iter__(self) -> Iterator[World]:
+        return iter(self._worlds.values())
+
+    def __len__(self) -> int:
+        return len(self._worlds)
+
+    def predict(self, pixels: Tensor, *names: str) -> dict[str, Tensor]:
+        """Answer for one batch of faces in several worlds, the trunk run once.
+
+        Args:
+            pixels: uint8 (B, channels, size, size), prepared by the encoder's own preprocessing.
+            names: Worlds to ask; all of them by default.
+
+        Returns:
+            For each world, in evaluation mode, its outputs (B, n_out).
+        """
+        worlds = [self[name] for name in names] or [*self]
+        z = self.encoder.stored_z(pixels)
+        inputs = {"pixels": pixels, "z": z.float()}
+        if any(w.level == "u" for w in worlds):
+            inputs["u"] = self.encoder.stored_u(z).float()
+        return {w.spec.name: w.predict(inputs[w.level]) for w in worlds}
+
+    def save(self, folder: Path) -> None:
+        """Write every world to a folder of its name below ``folder``."""
+        for world in self:
+            world.save(folder / world.spec.name)
+
+    def load(self, folder: Path) -> World:
+        """Read one world from its folder and take it in.
+
+        Raises:
+            WorldError: It is damaged, stands on another encoder, or is here already.
+        """
+        return self.put(World.load(folder, self.encoder))
+
+
+def _contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.contiguous() for name, tensor in state.items()}

@@ -1,0 +1,231 @@
+"""Per-task strategies: each task trains a world of its own, and touches nothing else."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks._avalanche import avalanche_home
+from benchmarks.streams import build_benchmark
+from ciao_stream.atomic import write_bytes
+from ciao_stream.encoder import Encoder
+from ciao_stream.losses import decision_loss
+from ciao_stream.seeds import derive_seed, numpy_generator, seeded_torch
+from ciao_stream.settings import Settings
+from ciao_stream.tasks import TaskSpec
+from ciao_stream.training import WorldLearner
+from ciao_stream.worlds import Level, Scheme, World, Worlds
+from strategies._evaluation import TaskMetrics, silent_evaluator
+from strategies._sequence import Job, Outcome, TaskOutcome
+
+with avalanche_home():
+    from avalanche.core import SupervisedPlugin
+    from avalanche.training.templates import SupervisedTemplate
+
+CHECKPOINT_EVERY_S = 30.0
+"""Seconds of training between two checkpoints inside a task; a finished task is always kept."""
+
+EVAL_BATCH = 256
+"""Faces per batch of evaluation."""
+
+
+class PerTaskStrategy(SupervisedTemplate):
+    """An Avalanche strategy with one world per task over a frozen encoder.
+
+    The optimiser holds the current task's parameters and no others. No head is padded and none grows; evaluating
+    creates nothing. Batches come from the feature cache, by whole batches.
+
+    Args:
+        encoder: The shared frozen encoder.
+        specs: The tasks, at the positions of their task labels.
+        settings: Of each task, by name.
+        masked: Whether each world has a CIAO mask.
+        seed: Of initial weights, order of samples and dropout.
+        plugins: Further Avalanche plugins.
+    """
+
+    scheme: ClassVar[Scheme]
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        specs: Sequence[TaskSpec],
+        settings: dict[str, Settings],
+        masked: bool = False,
+        seed: int = 0,
+        plugins: Sequence[Any] = (),
+    ) -> None:
+        self.worlds = Worlds(encoder)
+        self.specs = tuple(specs)
+        self.seed = seed
+        self.task_metrics = TaskMetrics()
+        self.learner: WorldLearner
+        self.epoch = 0
+        for spec in specs:
+            world_seed = derive_seed(seed, spec.name)
+            self.worlds.add(spec, self.scheme, masked=masked, settings=settings[spec.name], seed=world_seed)
+        super().__init__(
+            model=nn.ModuleList(self.worlds).to(encoder.device),
+            optimizer=torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1),
+            eval_mb_size=EVAL_BATCH,
+            device=encoder.device,
+            plugins=[self.task_metrics, *plugins],
+            evaluator=silent_evaluator,
+        )
+
+    @classmethod
+    def level(cls, masked: bool) -> Level:
+        """What the worlds of this strategy read."""
+        if cls.scheme == "full":
+            return "pixels"
+        return "z" if cls.scheme == "lc" or masked else "u"
+
+    @classmethod
+    def run(cls, job: Job, masked: bool) -> Outcome:
+        """Learn the tasks one after another, each in its own world; measure R after each.
+
+        A finished task is a world on disk with its row of R; a killed run loads those and goes on.
+        """
+        checkpoint = EpochCheckpoint(job.folder / "epoch.pt")
+        strategy = cls(
+            encoder=job.encoder,
+            specs=job.specs,
+            settings=job.settings,
+            masked=masked,
+            seed=job.seed,
+            plugins=[checkpoint, EpochTold(job)],
+        )
+        level = cls.level(masked)
+        benchmark = build_benchmark(job.all_faces("train", level), job.all_faces("test", level))
+        return _run(strategy, benchmark, job, checkpoint.path)
+
+    @property
+    def world(self) -> World:
+        """The world of the current experience."""
+        return self.worlds[self.specs[self.experience.task_label].name]
+
+    def check_model_and_optimizer(self, **_: Any) -> None:
+        """Take up the current task: its world, a fresh learner, and its optimiser."""
+        self.learner = WorldLearner(self.world)
+        self.optimizer = self.learner.optimizers[-1]
+        self.train_epochs = self.world.settings.epochs
+        self.epoch = 0
+
+    def make_train_dataloader(self, **_: Any) -> None:
+        """Leave the batches to :meth:`training_epoch`, which draws a new order for every epoch."""
+
+    def make_eval_dataloader(self, **_: Any) -> None:
+        """Read the experience in its own order, by whole batches."""
+        self.dataloader = self._labelled(self.experience.faces.batches(self.eval_mb_size))
+
+    def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
+        """Return the model: it has every task's world from the start, and adapts to none."""
+        return model or self.model
+
+    def training_epoch(self, **kwargs: Any) -> None:
+        """Train one epoch of the current task; its randomness depends on seed, task and epoch alone."""
+        purpose = (self.world.spec.name, "epoch", self.epoch)
+        batches = self.experience.faces.batches(self.world.settings.batch_size, numpy_generator(self.seed, *purpose))
+        self.learner.start_epoch(self.epoch)
+        with seeded_torch(self.seed, *purpose):
+            for batch in self._labelled(batches):
+                self.mbatch = batch
+                self._unpack_minibatch()
+                self._before_training_iteration(**kwargs)
+                self.loss = torch.tensor(self.learner.step(self.mb_x, self.mb_y).decision)
+                self._after_training_iteration(**kwargs)
+        self.epoch += 1
+
+    def forward(self) -> Tensor:
+        """Return the outputs of the current batch in the current task's world."""
+        return self.world.predict(self.mb_x)
+
+    def criterion(self) -> Tensor:
+        """Return the decision layer's loss on the current batch."""
+        return decision_loss(self.world.spec, self.mb_output, self.mb_y)
+
+    def _labelled(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[list[Tensor]]:
+        for x, y in batches:
+            yield [x, y, torch.full((len(x),), self.experience.task_label)]
+
+
+class EpochCheckpoint(SupervisedPlugin):
+    """Keeps the state of the task in training, so that a killed run goes on inside the task.
+
+    Args:
+        path: The checkpoint; it is deleted when the task is done.
+        every_s: Least seconds between two writes.
+    """
+
+    def __init__(self, path: Path, every_s: float = CHECKPOINT_EVERY_S) -> None:
+        super().__init__()
+        self.path = path
+        self.every_s = every_s
+        self.written = time.monotonic()
+
+    def before_training_exp(self, strategy: PerTaskStrategy, **_: Any) -> None:
+        """Go on where the checkpoint of this task stopped."""
+        if self.path.exists():
+            state = torch.load(self.path, weights_only=True, map_location=strategy.device)
+            if state["task"] == strategy.world.spec.name:
+                strategy.learner.load_state_dict(state["learner"])
+                strategy.epoch = state["epoch"]
+                strategy.train_epochs -= state["epoch"]
+
+    def after_training_epoch(self, strategy: PerTaskStrategy, **_: Any) -> None:
+        """Write the checkpoint when it is due."""
+        if time.monotonic() - self.written < self.every_s:
+            return
+        buffer = io.BytesIO()
+        state = {"task": strategy.world.spec.name, "epoch": strategy.epoch, "learner": strategy.learner.state_dict()}
+        torch.save(state, buffer)
+        write_bytes(self.path, buffer.getvalue())
+        self.written = time.monotonic()
+
+
+class EpochTold(SupervisedPlugin):
+    """Tells the job of every epoch."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+    def after_training_epoch(self, strategy: PerTaskStrategy, **_: Any) -> None:
+        """Tell."""
+        self.job.on_epoch(strategy.world.spec.name)
+
+
+def _run(strategy: PerTaskStrategy, benchmark: Any, job: Job, checkpoint: Path) -> Outcome:
+    saved = job.folder / "progress.json"
+    outcome = Outcome.load(saved) if saved.exists() else Outcome(_measure(strategy, benchmark, job)[None])
+    for spec in job.specs[: len(outcome.tasks)]:
+        finished = World.load(job.folder / spec.name, job.encoder)
+        strategy.worlds[spec.name].load_state_dict(finished.state_dict())
+    for experience in benchmark.train_stream[len(outcome.tasks) :]:
+        spec = job.specs[experience.task_label]
+        world = strategy.worlds[spec.name]
+        start = time.perf_counter()
+        strategy.train(experience, eval_streams=[])
+        seconds = time.perf_counter() - start
+        outcome.matrix = np.vstack([outcome.matrix, _measure(strategy, benchmark, job)])
+        n = benchmark.test_stream[experience.task_label].faces.faces.n_judged()
+        outcome.tasks.append(TaskOutcome(spec.name, {}, n, world.parameter_count(), seconds, world.sha256()))
+        outcome.tasks = [replace(task, metrics=strategy.task_metrics.results[task.task]) for task in outcome.tasks]
+        world.save(job.folder / spec.name, samples=len(experience.faces), seed=job.seed)
+        outcome.save(saved)
+        checkpoint.unlink(missing_ok=True)
+    return outcome
+
+
+def _measure(strategy: PerTaskStrategy, benchmark: Any, job: Job) -> np.ndarray[Any, np.dtype[np.float64]]:
+    strategy.eval(benchmark.test_stream)
+    return np.array([strategy.task_metrics.results[spec.name][spec.primary] for spec in job.specs])

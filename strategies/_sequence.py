@@ -1,0 +1,106 @@
+"""What every strategy is asked to do, and what it answers: learn the tasks one after another and fill R."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ciao_stream.atomic import write_text
+from ciao_stream.encoded import EncodedFaces
+from ciao_stream.encoder import Encoder
+from ciao_stream.faces import Split
+from ciao_stream.settings import Settings
+from ciao_stream.tasks import TaskSpec
+from ciao_stream.worlds import Level
+
+
+@dataclass(frozen=True)
+class Job:
+    """One sequence to run: the tasks in order, with one seed.
+
+    Args:
+        specs: The tasks, in the order in which they are learned.
+        faces: Gives each task's split at a level; ``test`` is what R is measured on.
+        encoder: The shared frozen encoder.
+        settings: Of each task, by name.
+        seed: Of initial weights, order of samples and dropout.
+        folder: Where worlds and progress are kept; what is there already is not learned again.
+        on_epoch: Called with the name of the task after each epoch of training.
+    """
+
+    specs: tuple[TaskSpec, ...]
+    faces: Callable[[TaskSpec, Split, Level], EncodedFaces]
+    encoder: Encoder
+    settings: dict[str, Settings]
+    seed: int
+    folder: Path
+    on_epoch: Callable[[str], None]
+
+    def all_faces(self, split: Split, level: Level) -> list[EncodedFaces]:
+        """Return one split of every task."""
+        return [self.faces(spec, split, level) for spec in self.specs]
+
+
+@dataclass(frozen=True)
+class TaskOutcome:
+    """How one task ended: its metrics on the test split after the last task, and its cost."""
+
+    task: str
+    metrics: dict[str, float]
+    n: int
+    trained_parameters: int
+    train_seconds: float
+    state_sha256: str
+
+
+@dataclass
+class Outcome:
+    """What a sequence gave.
+
+    Args:
+        matrix: R, float64 (T + 1, T): the primary metric of task j after training task i; row 0 is before any.
+        tasks: One outcome per task that ran.
+        not_run: Why, for each task that this strategy cannot run.
+    """
+
+    matrix: npt.NDArray[np.float64]
+    tasks: list[TaskOutcome] = field(default_factory=list)
+    not_run: dict[str, str] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Write the outcome as strict JSON; values that are not numbers become null."""
+        rows = [[None if np.isnan(v) else float(v) for v in row] for row in self.matrix]
+        tasks = [
+            asdict(t) | {"metrics": {k: None if np.isnan(v) else v for k, v in t.metrics.items()}} for t in self.tasks
+        ]
+        write_text(
+            path, json.dumps({"matrix": rows, "tasks": tasks, "not_run": self.not_run}, allow_nan=False, indent=1)
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Outcome:
+        """Read what :meth:`save` wrote."""
+        data: dict[str, Any] = json.loads(path.read_text())
+        tasks = [
+            TaskOutcome(**t | {"metrics": {k: float("nan") if v is None else v for k, v in t["metrics"].items()}})
+            for t in data["tasks"]
+        ]
+        return cls(np.array(data["matrix"], dtype=np.float64), tasks, data["not_run"])
+
+
+class Runner(Protocol):
+    """What a strategy's module offers under the name ``STRATEGY``."""
+
+    def level(self, masked: bool) -> Level:
+        """What the strategy reads, so that it can be encoded beforehand."""
+        ...
+
+    def run(self, job: Job, masked: bool) -> Outcome:
+        """Run one sequence."""
+        ...

@@ -1,0 +1,14 @@
+"""``dl``: re-trains the decision layer only, over the frozen encoder; with a mask this is CIAO."""
+
+from __future__ import annotations
+
+from strategies._per_task import PerTaskStrategy
+
+
+class DecisionLayer(PerTaskStrategy):
+    """Re-trains the decision layer only, over the frozen encoder; with a mask this is CIAO."""
+
+    scheme = "dl"
+
+
+STRATEGY = DecisionLayer

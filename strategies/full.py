@@ -1,0 +1,14 @@
+"""``full``: re-trains the decision layer and a copy of the whole encoder."""
+
+from __future__ import annotations
+
+from strategies._per_task import PerTaskStrategy
+
+
+class FullRetraining(PerTaskStrategy):
+    """Re-trains the decision layer and a copy of the whole encoder."""
+
+    scheme = "full"
+
+
+STRATEGY = FullRetraining

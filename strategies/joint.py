@@ -1,0 +1,11 @@
+"""``joint``: a shared head, trained on all tasks at once: the best a universal reading can do (``JointTraining``)."""
+
+from __future__ import annotations
+
+from benchmarks._avalanche import avalanche_home
+from strategies._shared_head import SharedHead
+
+with avalanche_home():
+    from avalanche.training import JointTraining
+
+STRATEGY = SharedHead(JointTraining, at_once=True)
