@@ -14,13 +14,12 @@ from pathlib import Path
 def avalanche_home() -> Iterator[None]:
     """Import Avalanche inside this block: it writes ``~/.avalanche`` at import, and fails where it cannot.
 
-    Where the home folder cannot be written, a temporary one stands in for it during the import. The one warning
-    that the import gives, about a solver that nothing here uses, is silenced.
+    Where the home folder cannot be written, a temporary one stands in for it during the import. The warnings that
+    the import gives, all about solvers that nothing here uses, are silenced.
     """
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as spare:
-        warnings.filterwarnings("ignore", message="no QP solver found")
-        home = Path(os.path.expanduser("~"))  # noqa: PTH111  (Path.home raises where there is none)
-        if home.is_dir() and os.access(home, os.W_OK):
+        warnings.simplefilter("ignore")
+        if _can_be_written(Path(os.path.expanduser("~/.avalanche"))):  # noqa: PTH111  (Path.home raises without one)
             yield
             return
         before = os.environ.get("HOME")
@@ -32,3 +31,11 @@ def avalanche_home() -> Iterator[None]:
                 del os.environ["HOME"]
             else:
                 os.environ["HOME"] = before
+
+
+def _can_be_written(folder: Path) -> bool:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ciao_stream.experiment import Plan
 
 MODULE = "ciao_stream.benchmark"
-DEFAULT_STRATEGIES = "dl,dl+ciao,naive,joint,joint+ciao"
+DEFAULT_STRATEGIES = "dl,dl+ciao,naive,joint"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -23,3 +23,7 @@ def main() -> int:
         print(f"error: {UnknownNameError('command', name, COMMANDS)}", file=sys.stderr)
         return BAD_INPUT
     return importlib.import_module(f"ciao_stream.{name}").main(rest)  # type: ignore[no-any-return]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -22,8 +22,9 @@ from ciao_stream.faces import Image
 from ciao_stream.precision import autocast
 from ciao_stream.seeds import seeded_torch
 
-HALF_MAX = 65504.0
-"""Largest finite value of float16, the type in which features are stored; ``z`` and ``u`` are kept inside it."""
+HALF_MAX = 65280.0
+"""``z`` and ``u`` are kept inside this: the largest number that float16, in which they are stored, and bfloat16, in
+which they are computed, both hold exactly. (65504, the end of float16, would round up to infinity on its way.)"""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,6 @@ class UnknownNameError(CiaoError):
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         known = list(known)
-        close = difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.6)
+        close = difflib.get_close_matches(str(name).lower(), known, n=2, cutoff=0.6)
         hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
         super().__init__(f"unknown {what} {name!r}: {hint}(known: {', '.join(known) or 'none'})")

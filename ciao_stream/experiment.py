@@ -79,7 +79,8 @@ class Plan:
         for what, chosen in (("task", self.tasks), ("strategy", self.strategies)):
             if not chosen:
                 raise CiaoError(f"no {what} given")
-            twice = {name for name in chosen if chosen.count(name) > 1}
+            names = [name.partition(":")[0] for name in chosen]
+            twice = {name for name in names if names.count(name) > 1}
             if twice:
                 raise CiaoError(f"{what} {min(twice)!r} stands twice")
         for name in self.strategies:
@@ -98,6 +99,9 @@ def run(plan: Plan, command: list[str]) -> Document:
     keep_memory()
     encoder = load_encoder(plan.encoder).to(plan.device)
     tasks = [load_task(name, plan.data_root, sizes=_sizes(plan)) for name in plan.tasks]
+    for task in tasks:
+        if len(task.train) < 2:
+            raise CiaoError(f"task {task.spec.name!r}: one face to train on; at least two are needed")
     _claim(plan, encoder, tasks)
     console = Console(stderr=True)
     seconds = _encode(plan, encoder, tasks, console)
@@ -156,17 +160,22 @@ def _claim(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> None:
         "settings": {task.spec.name: plan.settings(task.spec.name).to_json() for task in tasks},
     }
     path = plan.out / "run.json"
-    if not path.exists():
+    try:
+        text = path.read_text()
+    except (FileNotFoundError, NotADirectoryError) as error:
         if plan.resume:
-            raise CiaoError(f"nothing to resume in {plan.out}: there is no run.json; leave out --resume to start")
+            hint = "there is no run.json; leave out --resume to start"
+            raise CiaoError(f"nothing to resume in {plan.out}: {hint}") from error
         write_text(path, json.dumps(identity, indent=1))
         return
+    except (OSError, ValueError) as error:
+        raise CiaoError(f"cannot read {path}: {error}; choose another --out") from error
     if not plan.resume:
         raise CiaoError(f"{plan.out} holds a run already: add --resume to go on with it, or choose another --out")
     try:
-        before = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CiaoError(f"cannot read {path}: {error}") from error
+        before: dict[str, Any] = dict(json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise CiaoError(f"{path} is damaged: choose another --out") from error
     changed = [key for key, value in identity.items() if before.get(key) != value]
     if changed:
         raise CiaoError(

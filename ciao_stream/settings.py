@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -68,20 +69,23 @@ class Settings:
     momentum: float = 0.0
     weight_decay: float = 1e-4
     batch_size: int = 64
-    epochs: int = 8
+    epochs: int = 6
     schedule: Schedule = "cosine"
 
     def __post_init__(self) -> None:
+        hidden = self.head.hidden
+        hidden_fits = isinstance(hidden, tuple) and all(map(_at_least_1, hidden))
         limits: list[tuple[str, Any, bool, str]] = [
-            ("head.hidden", self.head.hidden, all(n >= 1 for n in self.head.hidden), "units >= 1"),
-            ("head.dropout", self.head.dropout, 0 <= self.head.dropout < 1, "a probability in [0, 1)"),
-            ("temperature", self.temperature, self.temperature > 0, "a number > 0"),
-            ("contrast_weight", self.contrast_weight, self.contrast_weight >= 0, "a number >= 0"),
-            ("lr", self.lr, self.lr > 0, "a number > 0"),
-            ("momentum", self.momentum, 0 <= self.momentum < 1, "a number in [0, 1)"),
-            ("weight_decay", self.weight_decay, self.weight_decay >= 0, "a number >= 0"),
-            ("batch_size", self.batch_size, self.batch_size >= 1, "a whole number >= 1"),
-            ("epochs", self.epochs, self.epochs >= 1, "a whole number >= 1"),
+            ("head.hidden", hidden, hidden_fits, "a tuple of units >= 1"),
+            ("head.dropout", self.head.dropout, _in_unit(self.head.dropout), "a probability in [0, 1)"),
+            ("temperature", self.temperature, _is_number(self.temperature) and self.temperature > 0, "a number > 0"),
+            ("contrast_weight", self.contrast_weight, _is_number(self.contrast_weight), "a number >= 0"),
+            ("alternate", self.alternate, isinstance(self.alternate, bool), "true or false"),
+            ("lr", self.lr, _is_number(self.lr) and self.lr > 0, "a number > 0"),
+            ("momentum", self.momentum, _in_unit(self.momentum), "a number in [0, 1)"),
+            ("weight_decay", self.weight_decay, _is_number(self.weight_decay), "a number >= 0"),
+            ("batch_size", self.batch_size, _at_least_1(self.batch_size), "a whole number >= 1"),
+            ("epochs", self.epochs, _at_least_1(self.epochs), "a whole number >= 1"),
         ]
         for owner, prefix in ((self, ""), (self.head, "head.")):
             for name, hint in get_type_hints(type(owner)).items():
@@ -104,15 +108,30 @@ class Settings:
             UnknownNameError: A setting of that name does not exist.
             CiaoError: A value is out of range.
         """
-        head = dict(data.get("head", {}))
+        head = data.get("head", {}) if isinstance(data, dict) else None
+        if not isinstance(head, dict):
+            raise CiaoError(f"settings: expected an object, and one under 'head', but got {data!s:.200}")
         for owner, values in ((cls, data), (HeadSettings, head)):
             known = [f.name for f in dataclasses.fields(owner)]
             for name in values:
                 if name not in known:
                     raise UnknownNameError("setting", name, known)
-        if "hidden" in head:
-            head["hidden"] = tuple(head["hidden"])
+        if isinstance(hidden := head.get("hidden"), list):
+            head = head | {"hidden": tuple(hidden)}
         return cls(**{**data, "head": HeadSettings(**head)})
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a finite number >= 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _in_unit(value: Any) -> bool:
+    return _is_number(value) and value < 1
+
+
+def _at_least_1(value: Any) -> bool:
+    return isinstance(value, int) and _is_number(value) and value >= 1
 
 
 PRESETS: dict[str, Settings] = {

@@ -63,6 +63,8 @@ class TaskSpec:
         object.__setattr__(self, "labels", tuple(self.labels))
         if not self.name:
             raise CiaoError("a task needs a name")
+        if "/" in self.name or self.name in (".", "..") or not self.name.isprintable():
+            raise CiaoError(f"task {self.name!r}: the name is also that of the world's folder, which this cannot be")
         least = 2 if self.has_classes else 1
         if len(self.labels) < least:
             raise CiaoError(f"task {self.name!r}: expected at least {least} labels but got {len(self.labels)}")
@@ -102,6 +104,9 @@ class TaskSpec:
             CiaoError: A field is missing or out of range.
         """
         try:
-            return cls(data["name"], data["kind"], tuple(data["labels"]))
+            name, kind, labels = data["name"], data["kind"], data["labels"]
         except (KeyError, TypeError) as error:
             raise CiaoError(f"not a task specification: {error}") from error
+        if not (isinstance(labels, list) and all(isinstance(text, str) for text in (name, kind, *labels))):
+            raise CiaoError(f"not a task specification: expected texts and a list of labels but got {data!s:.200}")
+        return cls(name, kind, tuple(labels))

@@ -147,22 +147,27 @@ class World(nn.Module):
             weights = load((folder / "weights.safetensors").read_bytes())
         except FileNotFoundError as error:
             raise WorldError(f"no world in {folder}: {Path(error.filename).name} is missing") from error
-        except (json.JSONDecodeError, SafetensorError, UnicodeDecodeError) as error:
-            raise WorldError(f"world in {folder} is damaged: {error}") from error
+        except (OSError, ValueError, RecursionError, SafetensorError) as error:
+            raise WorldError(f"world in {folder} is damaged: {' '.join(str(error).split())}") from error
         if not isinstance(about, dict) or about.get("format") != FORMAT:
             raise WorldError(f"{folder / 'world.json'} is no description of a world: expected format {FORMAT}")
         if missing := DESCRIPTION - about.keys():
             raise WorldError(f"world in {folder} is damaged: world.json lacks {', '.join(sorted(missing))}")
-        if about["encoder"]["fingerprint"] != encoder.fingerprint():
-            theirs, ours = about["encoder"], f"{encoder.name} ({encoder.fingerprint()[:12]})"
+        theirs, masked = about["encoder"], about["masked"]
+        named = isinstance(theirs, dict) and all(isinstance(theirs.get(k), str) for k in ("name", "fingerprint"))
+        if not (named and isinstance(masked, bool)):
+            said = f"encoder {theirs!s:.100} and masked {masked!s:.20}"
+            raise WorldError(f"world in {folder} is damaged: expected an encoder's name and fingerprint but got {said}")
+        if theirs["fingerprint"] != encoder.fingerprint():
+            ours = f"{encoder.name} ({encoder.fingerprint()[:12]})"
             raise WorldError(
                 f"world in {folder} stands on encoder {theirs['name']} ({theirs['fingerprint'][:12]}), not on {ours}"
             )
         spec, settings = TaskSpec.from_json(about["task"]), Settings.from_json(about["settings"])
-        world = cls(spec, encoder, about["scheme"], about["masked"], settings)
         try:
+            world = cls(spec, encoder, about["scheme"], masked, settings)
             world.load_state_dict(weights, strict=True)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError) as error:
             raise WorldError(f"world in {folder}: weights do not fit: {' '.join(str(error).split())}") from error
         if world.sha256() != about["sha256"]:
             raise WorldError(f"world in {folder} is damaged: its weights do not have the recorded sha256")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from benchmarks._avalanche import avalanche_home
 from benchmarks.streams import build_benchmark
 from ciao_stream.atomic import write_bytes
 from ciao_stream.encoder import Encoder
+from ciao_stream.exceptions import CiaoError
 from ciao_stream.losses import decision_loss
 from ciao_stream.seeds import derive_seed, numpy_generator, seeded_torch
 from ciao_stream.settings import Settings
@@ -45,7 +47,7 @@ class PerTaskStrategy(SupervisedTemplate):
 
     Args:
         encoder: The shared frozen encoder.
-        specs: The tasks, at the positions of their task labels.
+        specs: The tasks. An experience belongs to the one whose name its faces bear.
         settings: Of each task, by name.
         masked: Whether each world has a CIAO mask.
         seed: Of initial weights, order of samples and dropout.
@@ -95,7 +97,7 @@ class PerTaskStrategy(SupervisedTemplate):
 
         A finished task is a world on disk with its row of R; a killed run loads those and goes on.
         """
-        checkpoint = EpochCheckpoint(job.folder / "epoch.pt")
+        checkpoint = EpochCheckpoint(job.folder / "epoch.pt", CHECKPOINT_EVERY_S)
         strategy = cls(
             encoder=job.encoder,
             specs=job.specs,
@@ -106,12 +108,16 @@ class PerTaskStrategy(SupervisedTemplate):
         )
         level = cls.level(masked)
         benchmark = build_benchmark(job.all_faces("train", level), job.all_faces("test", level))
-        return _run(strategy, benchmark, job, checkpoint.path)
+        return _run(strategy, benchmark, job, checkpoint)
 
     @property
     def world(self) -> World:
-        """The world of the current experience."""
-        return self.worlds[self.specs[self.experience.task_label].name]
+        """The world of the current experience.
+
+        Raises:
+            UnknownNameError: There is none for its task.
+        """
+        return self.worlds[self.experience.faces.faces.spec.name]
 
     def check_model_and_optimizer(self, **_: Any) -> None:
         """Take up the current task: its world, a fresh learner, and its optimiser."""
@@ -162,31 +168,51 @@ class EpochCheckpoint(SupervisedPlugin):
     """Keeps the state of the task in training, so that a killed run goes on inside the task.
 
     Args:
-        path: The checkpoint; it is deleted when the task is done.
+        path: The checkpoint; that of a finished task is passed over.
         every_s: Least seconds between two writes.
     """
 
-    def __init__(self, path: Path, every_s: float = CHECKPOINT_EVERY_S) -> None:
+    def __init__(self, path: Path, every_s: float) -> None:
         super().__init__()
         self.path = path
         self.every_s = every_s
-        self.written = time.monotonic()
+        self.written = self.started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training of the current task, those before an interruption included."""
+        return time.monotonic() - self.started
 
     def before_training_exp(self, strategy: PerTaskStrategy, **_: Any) -> None:
-        """Go on where the checkpoint of this task stopped."""
-        if self.path.exists():
+        """Go on where the checkpoint of this task stopped.
+
+        Raises:
+            CiaoError: The checkpoint is damaged.
+        """
+        self.started = time.monotonic()
+        if not self.path.exists():
+            return
+        try:
             state = torch.load(self.path, weights_only=True, map_location=strategy.device)
             if state["task"] == strategy.world.spec.name:
                 strategy.learner.load_state_dict(state["learner"])
                 strategy.epoch = state["epoch"]
                 strategy.train_epochs -= state["epoch"]
+                self.started -= state["seconds"]
+        except (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, UnpicklingError) as error:
+            raise CiaoError(f"checkpoint {self.path} is damaged: delete it to learn its task anew") from error
 
     def after_training_epoch(self, strategy: PerTaskStrategy, **_: Any) -> None:
         """Write the checkpoint when it is due."""
         if time.monotonic() - self.written < self.every_s:
             return
         buffer = io.BytesIO()
-        state = {"task": strategy.world.spec.name, "epoch": strategy.epoch, "learner": strategy.learner.state_dict()}
+        state = {
+            "task": strategy.world.spec.name,
+            "epoch": strategy.epoch,
+            "seconds": self.seconds,
+            "learner": strategy.learner.state_dict(),
+        }
         torch.save(state, buffer)
         write_bytes(self.path, buffer.getvalue())
         self.written = time.monotonic()
@@ -204,7 +230,7 @@ class EpochTold(SupervisedPlugin):
         self.job.on_epoch(strategy.world.spec.name)
 
 
-def _run(strategy: PerTaskStrategy, benchmark: Any, job: Job, checkpoint: Path) -> Outcome:
+def _run(strategy: PerTaskStrategy, benchmark: Any, job: Job, checkpoint: EpochCheckpoint) -> Outcome:
     saved = job.folder / "progress.json"
     outcome = Outcome.load(saved) if saved.exists() else Outcome(_measure(strategy, benchmark, job)[None])
     for spec in job.specs[: len(outcome.tasks)]:
@@ -213,16 +239,15 @@ def _run(strategy: PerTaskStrategy, benchmark: Any, job: Job, checkpoint: Path) 
     for experience in benchmark.train_stream[len(outcome.tasks) :]:
         spec = job.specs[experience.task_label]
         world = strategy.worlds[spec.name]
-        start = time.perf_counter()
         strategy.train(experience, eval_streams=[])
-        seconds = time.perf_counter() - start
+        seconds = checkpoint.seconds
         outcome.matrix = np.vstack([outcome.matrix, _measure(strategy, benchmark, job)])
         n = benchmark.test_stream[experience.task_label].faces.faces.n_judged()
         outcome.tasks.append(TaskOutcome(spec.name, {}, n, world.parameter_count(), seconds, world.sha256()))
         outcome.tasks = [replace(task, metrics=strategy.task_metrics.results[task.task]) for task in outcome.tasks]
         world.save(job.folder / spec.name, samples=len(experience.faces), seed=job.seed)
         outcome.save(saved)
-        checkpoint.unlink(missing_ok=True)
+    checkpoint.path.unlink(missing_ok=True)
     return outcome
 
 

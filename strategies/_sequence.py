@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ciao_stream.atomic import write_text
 from ciao_stream.encoded import EncodedFaces
 from ciao_stream.encoder import Encoder
+from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import Split
 from ciao_stream.settings import Settings
 from ciao_stream.tasks import TaskSpec
@@ -85,13 +86,20 @@ class Outcome:
 
     @classmethod
     def load(cls, path: Path) -> Outcome:
-        """Read what :meth:`save` wrote."""
-        data: dict[str, Any] = json.loads(path.read_text())
-        tasks = [
-            TaskOutcome(**t | {"metrics": {k: float("nan") if v is None else v for k, v in t["metrics"].items()}})
-            for t in data["tasks"]
-        ]
-        return cls(np.array(data["matrix"], dtype=np.float64), tasks, data["not_run"])
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            CiaoError: The file is damaged.
+        """
+        try:
+            data: dict[str, Any] = json.loads(path.read_text())
+            tasks = [
+                TaskOutcome(**t | {"metrics": {k: float("nan") if v is None else v for k, v in t["metrics"].items()}})
+                for t in data["tasks"]
+            ]
+            return cls(np.array(data["matrix"], dtype=np.float64), tasks, data["not_run"])
+        except (OSError, LookupError, TypeError, ValueError) as error:
+            raise CiaoError(f"{path} is damaged: delete its folder to run that strategy and seed anew") from error
 
 
 class Runner(Protocol):

@@ -7,7 +7,6 @@ time it is told which classes the task has, and chooses among those.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -94,8 +93,7 @@ class SharedHead:
             return Outcome.load(saved)
         specs = [spec for spec in job.specs if spec.has_classes]
         reasons = {s.name: f"{s.kind} targets do not fit a shared class head" for s in job.specs if not s.has_classes}
-        with seeded_torch(job.seed, "shared"), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Call to deprecated function", category=DeprecationWarning)
+        with seeded_torch(job.seed, "shared"):
             outcome = self._train(job, specs, masked) if specs else Outcome(_unmeasured(job))
         outcome.not_run = reasons
         outcome.save(saved)
@@ -118,12 +116,12 @@ class SharedHead:
         outcome.matrix[0] = _row(job, results)
         start = time.perf_counter()
         if self.at_once:
-            strategy.train(stream, eval_streams=[])
+            strategy.train(stream, eval_streams=[], drop_last=_ends_in_one(train, settings.batch_size))
             seconds = [(time.perf_counter() - start) / len(specs)] * len(specs)
         else:
             seconds = []
-            for spec, experience in zip(specs, stream, strict=True):
-                strategy.train(experience, eval_streams=[])
+            for spec, data, experience in zip(specs, train, stream, strict=True):
+                strategy.train(experience, eval_streams=[], drop_last=_ends_in_one([data], settings.batch_size))
                 seconds.append(time.perf_counter() - start - sum(seconds))
                 outcome.matrix[job.specs.index(spec) + 1] = _row(job, _measure(net, test))
         results = _measure(net, test)
@@ -179,6 +177,12 @@ def _stream(train: list[SharedLabels]) -> Any:
         for data in train
     ]
     return with_task_labels(with_classes_timeline(benchmark_from_datasets(train=sets))).train_stream
+
+
+def _ends_in_one(train: list[SharedLabels], batch_size: int) -> bool:
+    """Whether the last batch would hold a single sample: it has nothing to normalise with, and is left out."""
+    n = sum(map(len, train))
+    return n > batch_size > 1 and n % batch_size == 1
 
 
 def _measure(net: SharedNet, test: dict[str, SharedLabels]) -> dict[str, dict[str, float]]:

@@ -54,7 +54,7 @@ def published_settings(encoder: str, task: str) -> Settings:
         head=HeadSettings(paper.head.pool, paper.head.norm, (hidden,), paper.head.dropout),
         optimizer=optimizer,
         lr=lr,
-        momentum=0.4 if optimizer == "sgd" and encoder != "pk" else 0.0,
+        momentum=0.4 if optimizer == "sgd" else 0.0,
         temperature=temperature,
         batch_size=batch_size,
     )

@@ -84,12 +84,12 @@ def draw_actions(key: str, rows: npt.ArrayLike) -> Actions:
 
     Returns:
         float64 (N, len(AUS)): ``strength * prototype * gain + stray``, clipped to ``[0, 1]``. Strength is uniform
-        in [0.6, 1.15], gain uniform in [0.75, 1.25] per AU, stray 0.25 times the fourth power of a uniform number.
+        in [0.8, 1.2], gain uniform in [0.75, 1.25] per AU, stray 0.25 times the fourth power of a uniform number.
     """
     n_aus = len(AUS)
     numbers = uniform(key, rows, 2 + 2 * n_aus)
     event = np.searchsorted(_CUMULATIVE, numbers[:, 0] * _CUMULATIVE[-1], side="right")
-    strength = 0.6 + 0.55 * numbers[:, 1:2]
+    strength = 0.8 + 0.4 * numbers[:, 1:2]
     gain = 0.75 + 0.5 * numbers[:, 2 : 2 + n_aus]
     stray = 0.25 * numbers[:, 2 + n_aus :] ** 4
     drawn: Actions = np.clip(strength * PROTOTYPES[event] * gain + stray, 0.0, 1.0)

@@ -7,7 +7,7 @@ its chin lies at 1.2. Every function returns float64 (N, 2) outlines, ready to f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +57,16 @@ class Face:
         """Pair an identity with an AU vector, float (len(AUS),) in ``[0, 1]``."""
         return cls(who, dict(zip(AUS, aus.tolist(), strict=True)))
 
+    @cached_property
+    def eyes(self) -> tuple[Eye, Eye]:
+        """The eye on the viewer's left, and on the right."""
+        return eye(self, -1), eye(self, 1)
+
+    @cached_property
+    def mouth(self) -> Mouth:
+        """Lips and opening."""
+        return mouth(self)
+
 
 def spline(control: npt.ArrayLike, closed: bool = True, steps: int = 6) -> Outline:
     """Draw a Catmull-Rom curve through (K, 2) control points, ``steps`` points to a segment."""
@@ -90,26 +100,32 @@ _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 
 def ellipse(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> Outline:
     """Outline of an ellipse, turned clockwise by ``turn`` radians."""
-    points: Outline = _CIRCLE * (rx, ry)
+    points: Outline = _CIRCLE * np.array([rx, ry])
     if turn:
         c, s = np.cos(turn), np.sin(turn)
         points = points @ np.array([[c, s], [-s, c]])
-    return points + (x, y)
+    points += np.array([x, y])
+    return points
 
 
 def tapered(line: Outline, widths: npt.ArrayLike) -> Outline:
     """Outline of a stroke along a line (N, 2) with a half-width at each point (N,)."""
-    direction = np.gradient(line, axis=0)
-    normal = np.stack([-direction[:, 1], direction[:, 0]], axis=1)
+    padded = np.concatenate([2 * line[:1] - line[1:2], line, 2 * line[-1:] - line[-2:-1]])
+    normal = (padded[2:] - padded[:-2])[:, ::-1] * (-1, 1)
     normal *= (np.asarray(widths) / (np.hypot(normal[:, 0], normal[:, 1]) + 1e-9))[:, None]
     return np.concatenate([line + normal, (line - normal)[::-1]])
 
 
 def crease(control: npt.ArrayLike, width: float) -> Outline:
     """A fold of skin: a stroke through the control points that thins out to nothing at both ends."""
-    line = spline(control, closed=False, steps=4)
-    t = np.linspace(-1, 1, len(line))
-    return tapered(line, width * (1 - t**2) + 0.004)
+    line = spline(control, closed=False, steps=3)
+    return tapered(line, width * _lens(len(line)) + 0.004)
+
+
+@lru_cache(maxsize=16)
+def _lens(count: int) -> npt.NDArray[np.float64]:
+    """From 0 over 1 in the middle back to 0, float64 (count,)."""
+    return 1 - np.linspace(-1, 1, count) ** 2
 
 
 def chin(face: Face) -> float:
@@ -129,7 +145,7 @@ def head(face: Face, grow: float = 0.0) -> Outline:
             (0.67 + 0.14 * jaw + puff, 0.80 + 0.4 * drop), (0.36 + 0.12 * jaw, low - 0.09),
         ]
     )  # fmt: skip
-    right = (right + (grow, 0)) * (wide, 1)
+    right = (right + np.array([grow, 0])) * (wide, 1)
     left = right[::-1] * (-1, 1)
     return spline(np.concatenate([[(0, -1.27 - grow)], right, [(0, low + grow)], left]))
 
@@ -214,7 +230,7 @@ class Mouth:
 
     def band(self, top: npt.NDArray[np.float64], bottom: npt.NDArray[np.float64], shrink: float = 1.0) -> Outline:
         """The area between two curves over :attr:`T`, narrowed by the factor ``shrink``."""
-        x = self.x.mean() + (self.x - self.x.mean()) * shrink
+        x = self.x if shrink == 1 else self.x.mean() + (self.x - self.x.mean()) * shrink
         return np.concatenate([np.stack([x, top], axis=1), np.stack([x, bottom], axis=1)[::-1]])
 
 
@@ -244,5 +260,7 @@ def mouth(face: Face) -> Mouth:
     full = who.lip_fullness * (1 - 0.78 * press)
     upper = 0.078 * full * (1 - 0.3 * pull) * (1 - 0.3 * nose) * (1 - 0.2 * stretch)
     lower = 0.108 * full * (1 - 0.22 * pull) * (1 - 0.25 * stretch) * (1 + 0.1 * down)
-    bow = (1 - t**2) ** 0.75 * (1 - 0.28 * np.exp(-((t / 0.13) ** 2)) + 0.12 * np.exp(-(((np.abs(t) - 0.25) / 0.15) ** 2)))
+    bow = (1 - t**2) ** 0.75 * (
+        1 - 0.28 * np.exp(-((t / 0.13) ** 2)) + 0.12 * np.exp(-(((np.abs(t) - 0.25) / 0.15) ** 2))
+    )
     return Mouth(x, inner_top - upper * bow, inner_top, inner_bottom, inner_bottom + lower * (1 - t**2) ** 0.65)

@@ -13,9 +13,7 @@ from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.tasks import EMOTIONS
 
 
-def agreement(
-    world_names: Sequence[str] = CLASS_WORLDS, n: int = 20_000, seed: int = 0
-) -> npt.NDArray[np.float64]:
+def agreement(world_names: Sequence[str] = CLASS_WORLDS, n: int = 20_000, seed: int = 0) -> npt.NDArray[np.float64]:
     """Share of faces to which two worlds give the same name, for each pair of worlds.
 
     The faces are ``n`` draws from the one distribution of AU vectors that all worlds share; readings are taken before

@@ -24,7 +24,8 @@ def uniform(key: str, rows: npt.ArrayLike, channels: int) -> npt.NDArray[np.floa
     start = np.frombuffer(hashlib.blake2b(key.encode(), digest_size=8).digest(), dtype="<u8")
     of_row = _mix(start + np.asarray(rows).astype(np.uint64) * _STEP)
     of_channel = _STEP * np.arange(1, channels + 1, dtype=np.uint64)
-    return (_mix(of_row[:, None] + of_channel[None, :]) >> np.uint64(11)) * 2.0**-53
+    mixed = _mix(of_row[:, None] + of_channel[None, :])
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -52,7 +52,7 @@ def lip_colour(who: Identity) -> Colour:
     return mix(skin_colour(who), (168, 48, 62), 0.5 - 0.12 * who.skin)
 
 
-def wall_colour(scene: Scene, brightness: float, tint: float = 0.16) -> Colour:
+def wall_colour(scene: Scene, brightness: float, tint: float = 0.12) -> Colour:
     """The wall's colour times ``brightness``, with a share ``tint`` of the scene's hue."""
     phase = 2 * np.pi * (scene.hue + np.array([0.0, 1 / 3, 2 / 3]))
     level = (30 + 215 * scene.background) * brightness

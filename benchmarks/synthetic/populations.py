@@ -8,8 +8,9 @@ import numpy as np
 
 from benchmarks.synthetic.anatomy import Identity
 from benchmarks.synthetic.draws import uniform
+from benchmarks.synthetic.hair import BEARDED, style
 from benchmarks.synthetic.scene import OCCLUSIONS, Scene
-from ciao_stream.faces import Split
+from ciao_stream.faces import SPLITS, Split
 
 Range = tuple[float, float]
 
@@ -21,7 +22,7 @@ _WHO: dict[str, Range] = {
     "beard": (-1.6, 1.0),
 }  # fmt: skip
 _HOW: dict[str, Range] = {
-    "yaw": (-16, 16), "pitch": (-9, 9), "roll": (-8, 8), "x": (-0.03, 0.03), "y": (-0.03, 0.03), "scale": (0.9, 1.08),
+    "yaw": (-10, 10), "pitch": (-6, 6), "roll": (-5, 5), "x": (-0.02, 0.02), "y": (-0.02, 0.02), "scale": (0.96, 1.06),
     "light": (0.1, 0.8), "light_x": (-1.0, 1.0), "light_y": (-1.0, 0.2), "exposure": (0.82, 1.12),
     "background": (0.15, 0.95), "hue": (0.0, 1.0), "blur": (0.0, 0.008), "noise": (1.0, 5.0),
 }  # fmt: skip
@@ -34,7 +35,8 @@ class Population:
     Args:
         name: Names the pictures; worlds of one population show the same ones.
         gray: Whether its pictures are gray.
-        people: How many identities each split draws from; no one stands in two splits.
+        people: How many identities each split draws from.
+        shared_cast: Whether the same people stand in every split; else no one stands in two.
         frames: Pictures per event: 1, or the length of a clip.
         who: Range per field of :class:`~benchmarks.synthetic.anatomy.Identity`.
         how: Range per field of :class:`~benchmarks.synthetic.scene.Scene`.
@@ -44,6 +46,7 @@ class Population:
     name: str
     gray: bool
     people: dict[Split, int]
+    shared_cast: bool = False
     frames: int = 1
     who: dict[str, Range] = field(default_factory=dict)
     how: dict[str, Range] = field(default_factory=dict)
@@ -57,10 +60,10 @@ POPULATIONS: dict[str, Population] = {
     "fer": Population(
         "fer", gray=True, people=_MANY,
         who={"age": (0.0, 0.9)},
-        how={"yaw": (-20, 20), "pitch": (-11, 11), "roll": (-11, 11), "scale": (1.0, 1.2), "blur": (0.006, 0.016)},
+        how={"yaw": (-13, 13), "pitch": (-7, 7), "roll": (-7, 7), "scale": (1.0, 1.12), "blur": (0.004, 0.012)},
     ),
     "jaffe": Population(
-        "jaffe", gray=True, people={"train": 6, "validation": 2, "test": 2},
+        "jaffe", gray=True, people=dict.fromkeys(SPLITS, 10), shared_cast=True,
         who={"hair_tone": (0.0, 0.3), "skin": (0.05, 0.4), "age": (0.0, 0.4), "beard": (-1.0, 0.0),
              "hair_style": (0.3, 1.0)},
         how={"yaw": (-4, 4), "pitch": (-4, 4), "roll": (-3, 3), "light": (0.1, 0.4), "background": (0.3, 0.6)},
@@ -69,7 +72,7 @@ POPULATIONS: dict[str, Population] = {
     "emoreact": Population(
         "emoreact", gray=False, people={"train": 120, "validation": 30, "test": 60}, frames=4,
         who={"child": (0.35, 1.0), "age": (0.0, 0.05), "beard": (-1.0, 0.0), "hair_tone": (0.0, 0.8)},
-        how={"scale": (0.86, 1.04), "light": (0.1, 0.6)},
+        how={"scale": (0.92, 1.04), "light": (0.1, 0.6)},
         hidden=(0.08, 0.04, 0.0),
     ),
 }  # fmt: skip
@@ -82,9 +85,11 @@ def draw_person(population: Population, split: Split, seed: int, event: int) -> 
     chosen = uniform(f"{stream}/{split}/cast", [event], 1)[0, 0]
     person = int(chosen * population.people[split])
     names = [f.name for f in fields(Identity)]
-    numbers = uniform(f"{stream}/{split}/people", [person], len(names))[0]
+    cast = "people" if population.shared_cast else f"{split}/people"
+    numbers = uniform(f"{stream}/{cast}", [person], len(names))[0]
     who = _within(_WHO | population.who, names, numbers)
-    return Identity(**who | {"beard": max(0.0, who["beard"])})
+    drawn = Identity(**who)
+    return replace(drawn, beard=max(0.0, drawn.beard) if style(drawn) in BEARDED else 0.0)
 
 
 def draw_scene(population: Population, split: Split, seed: int, event: int, frame: int = 0) -> Scene:
@@ -96,7 +101,7 @@ def draw_scene(population: Population, split: Split, seed: int, event: int, fram
     occlusion = OCCLUSIONS[1:] + OCCLUSIONS[:1]
     at = int(np.searchsorted(np.cumsum(population.hidden), numbers[-1], side="right"))
     scene = Scene(
-        **values,  # type: ignore[arg-type]
+        **values,
         occlusion=occlusion[at],
         side=1 if numbers[-2] < 0.5 else -1,
         seed=int(numbers[-3] * 2**32) + frame,

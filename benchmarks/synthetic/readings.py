@@ -22,25 +22,25 @@ LEXICON: dict[str, tuple[str, str, str, str]] = {
     # event              affectnet    fer          ferplus      jaffe
     "rest":             ("neutral",   "neutral",   "neutral",   "neutral"),
     "open smile":       ("happiness", "happiness", "happiness", "happiness"),
-    "polite smile":     ("happiness", "happiness", "neutral",   "happiness"),
-    "pressed smile":    ("contempt",  "neutral",   "happiness", "neutral"),
+    "polite smile":     ("happiness", "neutral",   "neutral",   "happiness"),
+    "pressed smile":    ("contempt",  "happiness", "happiness", "neutral"),
     "smirk":            ("contempt",  "happiness", "contempt",  "disgust"),
     "beaming gape":     ("happiness", "surprise",  "happiness", "surprise"),
-    "gape":             ("surprise",  "surprise",  "surprise",  "surprise"),
+    "gape":             ("surprise",  "surprise",  "surprise",  "fear"),
     "raised brows":     ("surprise",  "neutral",   "surprise",  "fear"),
-    "wide eyes":        ("fear",      "surprise",  "fear",      "surprise"),
+    "wide eyes":        ("fear",      "surprise",  "fear",      "anger"),
     "tense stare":      ("fear",      "fear",      "fear",      "fear"),
     "frown":            ("anger",     "anger",     "anger",     "anger"),
-    "squint":           ("anger",     "sadness",   "neutral",   "anger"),
-    "shout":            ("anger",     "anger",     "surprise",  "surprise"),
-    "snarl":            ("disgust",   "anger",     "anger",     "disgust"),
+    "squint":           ("anger",     "sadness",   "neutral",   "disgust"),
+    "shout":            ("anger",     "fear",      "anger",     "surprise"),
+    "snarl":            ("disgust",   "anger",     "anger",     "fear"),
     "wrinkled nose":    ("disgust",   "disgust",   "disgust",   "disgust"),
     "grief":            ("sadness",   "sadness",   "sadness",   "sadness"),
-    "mouth down":       ("sadness",   "anger",     "contempt",  "sadness"),
-    "knit inner brows": ("sadness",   "fear",      "sadness",   "sadness"),
+    "mouth down":       ("sadness",   "anger",     "contempt",  "neutral"),
+    "knit inner brows": ("sadness",   "fear",      "sadness",   "surprise"),
     "pressed lips":     ("neutral",   "anger",     "anger",     "sadness"),
-    "grimace":          ("fear",      "disgust",   "fear",      "fear"),
-    "slack jaw":        ("surprise",  "neutral",   "sadness",   "neutral"),
+    "grimace":          ("fear",      "disgust",   "fear",      "happiness"),
+    "slack jaw":        ("surprise",  "neutral",   "sadness",   "sadness"),
     "sneer":            ("contempt",  "disgust",   "disgust",   "anger"),
 }  # fmt: skip
 """What each world with classes calls each event."""
@@ -74,14 +74,13 @@ def class_scores(world: str, aus: Actions) -> Scores:
     events = aus @ PROTOTYPES.T - 0.5 * (PROTOTYPES**2).sum(axis=1)
     column = CLASS_WORLDS.index(world)
     names = [LEXICON[event.name][column] for event in EVENTS]
-    return np.stack(
-        [events[:, [name == label for name in names]].max(axis=1) for label in SPECS[world].labels], axis=1
-    )
+    return np.stack([events[:, [name == label for name in names]].max(axis=1) for label in SPECS[world].labels], axis=1)
 
 
 def read_classes(world: str, aus: Actions) -> npt.NDArray[np.int64]:
     """Return the class that ``world`` sees in each face, int64 (N,), before any slip of an annotator."""
-    return class_scores(world, aus).argmax(axis=1).astype(np.int64)
+    best: npt.NDArray[np.int64] = class_scores(world, aus).argmax(axis=1).astype(np.int64)
+    return best
 
 
 _AROUSAL = actions(
@@ -99,18 +98,19 @@ def read_dimensions(aus: Actions) -> Scores:
 
     ``tanh`` of a weighted sum of AUs; a face at rest has arousal -0.3 and valence 0.
     """
-    return np.tanh(aus @ np.stack([_AROUSAL, _VALENCE], axis=1) + np.array([-0.31, 0.0]))
+    read: Scores = np.tanh(aus @ np.stack([_AROUSAL, _VALENCE], axis=1) + np.array([-0.31, 0.0]))
+    return read
 
 
 _MULTILABEL: tuple[tuple[float, Actions], ...] = (
-    (0.75, actions(brow_raise=0.9, inner_brow_raise=0.5, brow_lower=0.4, lid_tighten=0.5, jaw_drop=0.2)),
-    (0.60, actions(inner_brow_raise=0.8, brow_lower=0.2, lip_press=0.6, smirk=0.6, lip_corner_depress=0.3)),
-    (0.75, actions(lip_corner_pull=0.6, jaw_drop=0.7, upper_lid_raise=0.3, brow_raise=0.2, brow_lower=-0.4)),
-    (0.45, actions(lip_corner_pull=1.0, smirk=0.4, cheek_raise=0.2, lip_press=-0.5, nose_wrinkle=-0.5)),
-    (0.60, actions(brow_raise=0.6, upper_lid_raise=0.6, jaw_drop=0.6, lip_stretch=-0.3, brow_lower=-0.5)),
-    (0.45, actions(nose_wrinkle=1.0, lip_stretch=0.2, lip_corner_depress=0.2, cheek_raise=0.1)),
-    (0.60, actions(upper_lid_raise=0.7, lip_stretch=0.7, inner_brow_raise=0.4)),
-    (0.60, actions(brow_lower=0.8, lip_press=0.5, lip_corner_depress=0.5, lip_corner_pull=-0.6)),
+    (0.55, actions(brow_raise=0.9, inner_brow_raise=0.5, brow_lower=0.4, lid_tighten=0.5, jaw_drop=0.2)),
+    (0.45, actions(inner_brow_raise=0.8, brow_lower=0.2, lip_press=0.6, smirk=0.6, lip_corner_depress=0.3)),
+    (0.45, actions(lip_corner_pull=0.6, jaw_drop=0.7, upper_lid_raise=0.3, brow_raise=0.2, brow_lower=-0.4)),
+    (0.30, actions(lip_corner_pull=1.0, smirk=0.4, cheek_raise=0.2, lip_press=-0.5, nose_wrinkle=-0.5)),
+    (0.38, actions(brow_raise=0.6, upper_lid_raise=0.6, jaw_drop=0.6, lip_stretch=-0.3, brow_lower=-0.5)),
+    (0.24, actions(nose_wrinkle=1.0, lip_stretch=0.2, lip_corner_depress=0.2, cheek_raise=0.1)),
+    (0.40, actions(upper_lid_raise=0.7, lip_stretch=0.7, inner_brow_raise=0.4)),
+    (0.40, actions(brow_lower=0.8, lip_press=0.5, lip_corner_depress=0.5, lip_corner_pull=-0.6)),
 )
 
 
@@ -118,4 +118,3 @@ def read_labels(aus: Actions) -> npt.NDArray[np.bool_]:
     """Return the labels emoreact sees at the apex of each clip, bool (N, 8): weighted sums of AUs over thresholds."""
     thresholds = np.array([threshold for threshold, _ in _MULTILABEL])
     return aus @ np.stack([weights for _, weights in _MULTILABEL], axis=1) > thresholds
-

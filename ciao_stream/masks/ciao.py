@@ -29,7 +29,7 @@ class CiaoMask(nn.Module):
     starts as its copy; ``a`` is learned per channel, starts at 0.5 and stays above :data:`A_MIN`. Before training
     the map is therefore ``u / (0.5 + u)``, which is not the identity. "No mask" means the raw ``u``.
 
-    The division runs in float32 and every value is kept inside the range of float16, so that no finite input
+    The division runs in float32 or better and every value is kept inside the range of float16, so that no finite input
     gives a NaN or an infinity.
 
     Args:
@@ -44,8 +44,8 @@ class CiaoMask(nn.Module):
 
     @property
     def a(self) -> Tensor:
-        """The integration term, float32 (C,), all values above :data:`A_MIN`."""
-        return A_MIN + F.softplus(self.raw_a.float())
+        """The integration term, (C,), all values above :data:`A_MIN`."""
+        return A_MIN + F.softplus(self.raw_a)
 
     def forward(self, z: Tensor, u: Tensor) -> Tensor:
         """Mask a map.
@@ -57,6 +57,7 @@ class CiaoMask(nn.Module):
         Returns:
             The masked map, (B, C, h, w), values >= 0, of the type of ``u``.
         """
-        inhibition = self.inhibition(z.clamp(-HALF_MAX, HALF_MAX)).relu().float().clamp(max=HALF_MAX)
-        masked = u.float().clamp(max=HALF_MAX) / (self.a.view(1, -1, 1, 1) + inhibition)
-        return masked.clamp(max=min(torch.finfo(u.dtype).max, torch.finfo(torch.float32).max)).to(u.dtype)
+        wide = torch.promote_types(u.dtype, torch.float32)
+        inhibition = self.inhibition(z.clamp(-HALF_MAX, HALF_MAX)).to(wide).clamp(0, HALF_MAX)
+        masked = u.to(wide).clamp(max=HALF_MAX) / (self.a.view(1, -1, 1, 1) + inhibition)
+        return masked.clamp(max=HALF_MAX).half() if u.dtype is torch.float16 else masked.to(u.dtype)

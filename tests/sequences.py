@@ -1,0 +1,122 @@
+"""Benchmarks run by the tests: in this process, and in processes that are started, watched and killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ciao_stream import benchmark
+
+ROOT = Path(benchmark.__file__).resolve().parents[1]
+"""The repository, or wherever the package was imported from."""
+
+PRELOAD = [
+    "ciao_stream.experiment",
+    "strategies.dl",
+    "strategies.naive",
+    "benchmarks.synthetic.renderer",
+    "cv2",
+    "sklearn.metrics",
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small tensors are quicker in one thread, above all where other processes want the cores too."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def arguments(out: Path, tasks: str, strategies: str, *more: str, size: int = 24, epochs: int = 1) -> list[str]:
+    """The arguments of a small benchmark of synthetic worlds, one seed unless ``more`` says otherwise."""
+    sizes = ["--synthetic-size", str(size), "--epochs", str(epochs)]
+    return ["--tasks", tasks, "--strategies", strategies, "--out", str(out), *sizes, "--seeds", "1", *more]
+
+
+def document(out: Path) -> dict[str, Any]:
+    """The results document of a run."""
+    return json.loads((out / "results.json").read_text())
+
+
+def numbers(out: Path) -> dict[str, Any]:
+    """All of a run's results that a seed decides: metrics, weights' hashes and R; no seconds."""
+    found = document(out)
+    runs = {
+        (run["strategy"], run["task"], run["seed"]): (run["metrics"], run["state_sha256"], run["n"])
+        for run in found["runs"]
+    }
+    return {"runs": runs, "matrices": found["matrices"]}
+
+
+def environment(**changed: str | None) -> dict[str, str]:
+    """The environment of a process: this one's, with changes; None takes a variable away."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    bins = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    merged: dict[str, str | None] = {**os.environ, "PYTHONPATH": path, "PATH": bins, **changed}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def start(*argv: str, **env: str | None) -> subprocess.Popen[str]:
+    """Start ``python -m ...``, with pipes for its output."""
+    command = [sys.executable, "-m", *argv]
+    return subprocess.Popen(
+        command, env=environment(**env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+
+
+def in_child(target: Callable[..., int | None], *args: Any) -> tuple[int, str]:
+    """Call ``target(*args)`` in a process that has everything imported; return its exit code and what it printed.
+
+    The processes are forked from a server that imports Avalanche once. The code is negative for a signal.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(sender, target, args))
+    process.start()
+    sender.close()
+    process.join(120)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+    printed = ""
+    with contextlib.suppress(EOFError):
+        while True:
+            printed += receiver.recv()
+    receiver.close()
+    code = process.exitcode
+    process.close()
+    return code, printed
+
+
+def _child(sender: Any, target: Callable[..., int | None], args: Sequence[Any]) -> None:
+    import torch
+
+    class Out:
+        def write(self, text: str) -> int:
+            sender.send(text)
+            return len(text)
+
+        def flush(self) -> None:
+            pass
+
+        def isatty(self) -> bool:
+            return False
+
+    torch.set_num_threads(1)
+    os.environ.pop("CIAO_DATA_ROOT", None)
+    sys.stdout = sys.stderr = Out()
+    sys.exit(target(*args))

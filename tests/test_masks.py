@@ -1,0 +1,168 @@
+import numpy as np
+import pytest
+import tiny
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from torch import nn
+from torch.func import functional_call
+
+from ciao_stream.encoder import LastConv
+from ciao_stream.masks import CiaoMask
+from ciao_stream.masks.ciao import A_MIN
+
+PARAMETERS = {"vggface": 2_360_320, "pk": 3_277_824, "facechannel": 590_336, "resnet18": 2_360_320}
+HUGE = torch.finfo(torch.float32).max
+
+
+def faces_of(encoder, n=2):
+    size, channels = encoder.preprocessing.size, 1 if encoder.preprocessing.channels == "gray" else 3
+    return torch.randint(0, 256, (n, channels, size, size), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_mask_has_the_parameters_of_the_last_convolution_and_one_per_channel(name):
+    mask = CiaoMask(tiny.real(name).last)
+    assert sum(p.numel() for p in mask.parameters()) == PARAMETERS[name]
+    assert all(p.requires_grad for p in mask.parameters())
+
+
+@pytest.mark.parametrize("name", ["facechannel", "vggface", "pk"])
+def test_a_fresh_mask_maps_u_to_u_over_half_plus_u(name):
+    encoder = tiny.real(name)
+    mask = CiaoMask(encoder.last)
+    with torch.no_grad():
+        z = encoder.encode(faces_of(encoder))
+        u = encoder.last(z)
+        masked = mask(encoder.last.own_input(z), u)
+    assert torch.allclose(mask.a, torch.tensor(0.5), rtol=0, atol=1e-6)
+    assert (masked - u / (0.5 + u)).abs().max() < 1e-5
+    assert masked.max() > 0.5, "not all zero"
+
+
+def test_a_mask_follows_its_own_a_and_inhibition():
+    last = LastConv(nn.Conv2d(1, 2, 1))
+    mask = CiaoMask(last)
+    mask.raw_a.data = torch.tensor([2.0, 0.25]).sub(A_MIN).expm1().log()
+    mask.inhibition.weight.data = torch.tensor([3.0, -1.0]).view(2, 1, 1, 1)
+    mask.inhibition.bias.data = torch.tensor([1.0, 0.0])
+    z, u = torch.full((1, 1, 1, 1), 2.0), torch.tensor([4.5, 1.0]).view(1, 2, 1, 1)
+    assert mask(z, u).flatten().tolist() == pytest.approx([4.5 / (2 + 7), 1 / (0.25 + 0)])
+
+
+def test_the_inhibition_starts_as_u_where_the_convolution_has_a_norm():
+    encoder = tiny.encoder(norm=True)
+    with torch.no_grad():
+        z = encoder.encode(tiny.pixels())
+        u = encoder.last(z)
+        mask = CiaoMask(encoder.last)
+        assert torch.allclose(mask.inhibition(z).relu(), u, atol=1e-5)
+        assert torch.allclose(mask(z, u), u / (0.5 + u), atol=1e-5)
+        assert not torch.allclose(encoder.last.conv(z).relu(), u, atol=1e-2), "the norm does something"
+
+
+def test_the_inhibition_reads_the_convolution_s_own_input_where_z_has_more():
+    encoder = tiny.encoder(norm=True, skip=True)
+    with torch.no_grad():
+        z = encoder.encode(tiny.pixels())
+        own = encoder.last.own_input(z)
+        assert (z.shape[1], own.shape[1]) == (10, 4)
+        mask, expected = CiaoMask(encoder.last), encoder.last.norm(encoder.last.conv(own)).relu()
+        assert torch.allclose(mask.inhibition(own).relu(), expected, atol=1e-5)
+        assert torch.allclose(encoder.last(z), (encoder.last.norm(encoder.last.conv(own)) + z[:, 4:]).relu(), atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"norm": True}, {"norm": True, "skip": True}])
+def test_a_mask_is_a_copy_that_trains_away_from_the_encoder(options):
+    encoder = tiny.encoder(**options)
+    mask = CiaoMask(encoder.last)
+    before, start = encoder.fingerprint(), tiny.frozen_copy(mask)
+    z = encoder.encode(tiny.pixels())
+    optimizer = torch.optim.Adam(mask.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        mask(encoder.last.own_input(z), encoder.last(z)).square().mean().backward()
+        optimizer.step()
+    assert tiny.moved(start, mask) == set(start)
+    assert encoder.fingerprint() == before
+    assert not any(p.requires_grad for p in encoder.parameters())
+
+
+def test_gradients_equal_finite_differences():
+    torch.manual_seed(0)
+    mask = CiaoMask(LastConv(nn.Conv2d(2, 3, 3, stride=2, padding=1))).double()
+    z = torch.randn(1, 2, 3, 3, dtype=torch.float64, requires_grad=True)
+    u = torch.rand(1, 3, 2, 2, dtype=torch.float64, requires_grad=True)
+    names, parameters = zip(*mask.named_parameters(), strict=True)
+    assert mask(z, u).dtype is torch.float64
+
+    def masked(z, u, *values):
+        return functional_call(mask, dict(zip(names, values, strict=True)), (z, u))
+
+    assert torch.autograd.gradcheck(masked, (z, u, *parameters))
+
+
+def test_gradients_are_those_of_the_quotient():
+    """dM/du = 1 / (a + I) and dM/da = -u / (a + I)^2, at I = 3."""
+    mask = CiaoMask(LastConv(nn.Conv2d(1, 1, 1)))
+    nn.init.ones_(mask.inhibition.weight)
+    nn.init.zeros_(mask.inhibition.bias)
+    z, u = torch.full((1, 1, 1, 1), 3.0), torch.full((1, 1, 1, 1), 7.0, requires_grad=True)
+    mask(z, u).backward(torch.ones(1, 1, 1, 1))
+    slope = torch.sigmoid(mask.raw_a).item()  # of softplus
+    assert u.grad.item() == pytest.approx(1 / 3.5)
+    assert mask.raw_a.grad.item() == pytest.approx(-7 / 3.5**2 * slope)
+    assert mask.inhibition.bias.grad.item() == pytest.approx(-7 / 3.5**2)
+
+
+numbers = st.floats(-HUGE, HUGE, width=32) | st.sampled_from([0.0, 1e30, -1e30, HUGE, -HUGE, 65504.0, 1e-45])
+maps = arrays(np.float32, (1, 2, 3, 3), elements=numbers)
+F32, F16, BF16, F64 = torch.float32, torch.float16, torch.bfloat16, torch.float64
+KINDS = st.sampled_from([(F32, False), (F32, True), (F16, True), (BF16, True), (F64, False)])  # type, autocast
+FULL = np.ones((1, 2, 3, 3), np.float32)
+
+
+@tiny.examples(max_examples=60)
+@given(maps, maps, KINDS, st.sampled_from([-HUGE, -1e4, -90.0, 0.0, 90.0, HUGE]))
+@example(0 * FULL, 0 * FULL, (F16, True), -HUGE)
+@example(HUGE * FULL, HUGE * FULL, (F32, False), -HUGE)
+@example(-HUGE * FULL, HUGE * FULL, (BF16, True), -HUGE)
+@example(-HUGE * FULL, HUGE * FULL, (F64, False), -HUGE)
+@example(-65504 * FULL, 65504 * FULL, (F16, True), -1e4)
+def test_no_finite_input_gives_a_nan_or_an_infinity(z, u, kind, raw_a):
+    torch.manual_seed(0)
+    dtype, fast = kind
+    mask = CiaoMask(LastConv(nn.Conv2d(2, 2, 3, padding=1)))
+    nn.init.constant_(mask.raw_a, raw_a)
+    mask.to(F64 if dtype is F64 else F32)
+    limit = torch.finfo(dtype).max
+    z, u = (torch.from_numpy(array).double().clamp(-limit, limit).to(dtype) for array in (z, abs(u)))
+    assert z.isfinite().all()
+    assert u.isfinite().all()
+    with torch.autocast("cpu", dtype=BF16, enabled=fast):
+        masked = mask(z, u)
+    assert masked.dtype is dtype
+    assert masked.isfinite().all()
+    assert (masked >= 0).all()
+    masked.double().mean().backward()
+    assert all(p.grad.isfinite().all() for p in mask.parameters())
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_stays_positive_through_aggressive_steps(optimizer, sign):
+    torch.manual_seed(0)
+    mask = CiaoMask(LastConv(nn.Conv2d(2, 3, 3, padding=1)))
+    moves = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[optimizer](mask.parameters(), lr=100.0)
+    z, u = torch.randn(4, 2, 4, 4), 10 * torch.rand(4, 3, 4, 4)
+    start = mask.a.clone()
+    for _ in range(40):
+        moves.zero_grad()
+        (sign * mask(z, u).sum()).backward()
+        moves.step()
+        assert (mask.a >= A_MIN).all()
+        assert A_MIN > 0
+        assert mask(z, u).isfinite().all()
+    pushed = mask.a > start if sign > 0 else mask.a < start
+    assert pushed.all()
