@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from benchmarks.synthetic import universal_ceiling
 from benchmarks.tasks import load_task
 from ciao_stream.allocator import keep_memory
 from ciao_stream.atomic import write_text
@@ -120,6 +121,7 @@ def run(plan: Plan, command: list[str]) -> Document:
             "preset": plan.preset,
             "epochs": plan.settings(tasks[0].spec.name).epochs,
             "tasks": {task.spec.name: plan.settings(task.spec.name).to_json() for task in tasks},
+            **_ground_truth(tasks),
         },
         rows=_rows(outcomes, tasks, seconds),
         matrices=_matrices(outcomes),
@@ -147,6 +149,14 @@ def _sizes(plan: Plan) -> dict[str, int] | None:
         "validation": max(plan.synthetic_size // 6, 8),
         "test": max(plan.synthetic_size // 3, 8),
     }
+
+
+def _ground_truth(tasks: list[TaskData]) -> dict[str, Any]:
+    """What is known of synthetic worlds: how far one reading for all of those with classes could ever come."""
+    names = [t.spec.name for t in tasks if t.train.source == "synthetic" and t.spec.has_classes]
+    if len(names) < 2:
+        return {}
+    return {"universal_ceiling": {"tasks": names, "accuracy": universal_ceiling(names)}}
 
 
 def _claim(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> None:

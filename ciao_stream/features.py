@@ -7,12 +7,14 @@ and neither writing nor reading needs memory that grows with the number of image
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
+import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -129,12 +131,20 @@ class FeatureCache:
                 f"the features of one data set take {size / 2**30:.1f} GiB, more than the whole budget of the cache, "
                 f"{self.budget / 2**30:.1f} GiB: raise it with --cache-budget"
             )
-        for leftover in self.folder.glob(".*.tmp"):
-            if time.time() - leftover.stat().st_mtime > ABANDONED_AFTER_S:
-                leftover.unlink(missing_ok=True)
-        entries = sorted(self.folder.glob("*.npy"), key=lambda p: p.stat().st_mtime, reverse=True)
+        for _, _, leftover in _by_age(self.folder.glob(".*.tmp"), older_than=time.time() - ABANDONED_AFTER_S):
+            leftover.unlink(missing_ok=True)
         total = size
-        for entry in entries:
-            total += entry.stat().st_size
+        for _, entry_size, entry in _by_age(self.folder.glob("*.npy")):
+            total += entry_size
             if total > self.budget:
                 entry.unlink(missing_ok=True)
+
+
+def _by_age(paths: Iterable[Path], older_than: float = math.inf) -> list[tuple[float, int, Path]]:
+    """Return (time, bytes, path) of each file, the newest first; another process may delete some meanwhile."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            found.append((status.st_mtime, status.st_size, path))
+    return sorted((f for f in found if f[0] < older_than), reverse=True)

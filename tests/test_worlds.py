@@ -187,7 +187,7 @@ DAMAGE = {
     "garbage": (text(b"\xff\xfe{"), "is damaged: "),
     "half a description": (text(b'{"format": "ciao_stream/world/1", '), "is damaged: "),
     "deep nesting": (text(b"[" * 100_000), "is damaged: "),
-    "a number of 5000 digits": (text(b"1" * 5000), "is damaged: "),
+    "a number of 5000 digits": (text(b"1" * 5000), "is damaged: |is no description"),
     "a list": (text(b"[1, 2]"), "is no description of a world: expected format ciao_stream/world/1"),
     "null": (text(b"null"), "is no description of a world"),
     "another format": (described(format="ciao_stream/world/2"), "is no description of a world"),

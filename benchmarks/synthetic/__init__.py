@@ -3,7 +3,8 @@
 They stand in wherever no real data set is given, and are marked ``synthetic`` in everything they touch.
 """
 
+from benchmarks.names import WORLDS
 from benchmarks.synthetic.ceiling import agreement, universal_ceiling
-from benchmarks.synthetic.worlds import RENDERER_VERSION, WORLDS, load
+from benchmarks.synthetic.worlds import RENDERER_VERSION, load
 
 __all__ = ["RENDERER_VERSION", "WORLDS", "agreement", "load", "universal_ceiling"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.names import WORLDS
 from benchmarks.synthetic.action_units import Actions, draw_actions
 from benchmarks.synthetic.draws import uniform
 from benchmarks.synthetic.populations import POPULATIONS, draw_person, draw_scene
@@ -17,8 +18,6 @@ from ciao_stream.faces import SPLITS, FaceDataset, Image, Split, TaskData
 
 RENDERER_VERSION = 2
 """Part of every fingerprint: raise it with any change to a picture or an AU, so that no stale feature is reused."""
-
-WORLDS: tuple[str, ...] = tuple(SPECS)
 
 SLIPS = 0.04
 """Share of categorical answers that are the runner-up instead, and of multilabel entries that are flipped."""
@@ -93,7 +92,7 @@ def load(
     Nor do they share people, except in jaffe, whose ten stand in every split as in the paper's protocol.
 
     Args:
-        name: One of :data:`WORLDS`.
+        name: One of :data:`~benchmarks.names.WORLDS`.
         train: Pictures for training; in emoreact four of them are one clip, and a group.
         validation: Pictures for choosing.
         test: Pictures for the report.
@@ -161,7 +160,7 @@ def annotate(
     flipped.
 
     Args:
-        name: One of :data:`WORLDS`.
+        name: One of :data:`~benchmarks.names.WORLDS`.
         aus: float64 (N, len(AUS)).
         key: Names the stream of noise.
         events: int64 (N,), the rows of that stream.

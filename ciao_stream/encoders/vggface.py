@@ -20,8 +20,8 @@ PREPROCESSING = Preprocessing(
 
 def build() -> tuple[nn.Module, LastConv]:
     """Return the trunk, (3, 96, 96) -> (512, 6, 6), which ends after conv5_2, and the last convolution, conv5_3."""
-    from torchvision.models import vgg16
+    from torchvision.models.vgg import cfgs, make_layers
 
-    layers = list(vgg16(weights=None).features.children())
+    layers = list(make_layers(cfgs["D"]).children())
     conv5_3 = max(i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d))
     return nn.Sequential(*layers[:conv5_3]), LastConv(layers[conv5_3])

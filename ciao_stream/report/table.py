@@ -169,6 +169,11 @@ def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
         n = " to ".join(f"{n:,}" for n in dict.fromkeys(scored[:1] + scored[-1:])) or "none"
         rule = task.get("label_rule", {}).get("test", "not stated")
         notes.append(f"{task['name']} ({task['source']}): {task['kind']}, n scored {n}, label rule: {rule}")
+    if ceiling := document["settings"].get("universal_ceiling"):
+        notes.append(
+            f"known of these synthetic worlds: read alike by {', '.join(ceiling['tasks'])}, the same faces are named "
+            f"right in at most {100 * ceiling['accuracy']:.1f} % on average; read by each world's own rule, in all"
+        )
     if document["matrices"]:
         names = dict.fromkeys(metric_name(task["primary"]).removesuffix(" %") for task in document["tasks"])
         mixed = f"; they mix {', '.join(names)}" if len(names) > 1 else ""
