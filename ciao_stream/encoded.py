@@ -11,10 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ciao_stream.encoder import Encoder
+from ciao_stream.encoder import Encoder, Level
 from ciao_stream.faces import FaceDataset
 from ciao_stream.features import FeatureCache, Progress, no_progress
-from ciao_stream.worlds import Level
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,10 @@ HALF_MAX = 65280.0
 which they are computed, both hold exactly. (65504, the end of float16, would round up to infinity on its way.)"""
 
 
+Level = Literal["pixels", "z", "u"]
+"""How far a face has come: prepared pixels, the input of the last convolution, or the output of that."""
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How an image becomes the encoder's input.

@@ -20,7 +20,7 @@ from benchmarks.tasks import load_task
 from ciao_stream.allocator import keep_memory
 from ciao_stream.atomic import write_text
 from ciao_stream.encoded import EncodedFaces, encode
-from ciao_stream.encoder import Encoder
+from ciao_stream.encoder import Encoder, Level
 from ciao_stream.encoders import load_encoder
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.faces import FaceDataset, Split, TaskData
@@ -38,7 +38,6 @@ from ciao_stream.report.results import (
 from ciao_stream.report.table import build_table, to_rich
 from ciao_stream.settings import PRESETS, Settings
 from ciao_stream.tasks import TaskSpec
-from ciao_stream.worlds import Level
 from strategies import check_strategy_name, load_strategy
 from strategies._sequence import Job, Outcome
 from tuning.published import published_settings

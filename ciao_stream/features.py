@@ -24,11 +24,10 @@ import numpy.typing as npt
 import torch
 
 from ciao_stream.atomic import open_for_replace
-from ciao_stream.encoder import Encoder
+from ciao_stream.encoder import Encoder, Level
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import ImageSource
 from ciao_stream.precision import fast_dtype
-from ciao_stream.worlds import Level
 
 CACHE_FORMAT = 1
 """Part of every key: raise it when the bytes of an entry would come out differently."""

@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ciao_stream.atomic import write_bytes, write_text
-from ciao_stream.encoder import Encoder, state_sha256
+from ciao_stream.encoder import Encoder, Level, state_sha256
 from ciao_stream.exceptions import UnknownNameError, WorldError
 from ciao_stream.heads import Head
 from ciao_stream.masks import CiaoMask
@@ -31,9 +31,6 @@ DESCRIPTION = {"task", "scheme", "masked", "encoder", "settings", "sha256"}
 
 Scheme = Literal["dl", "lc", "full"]
 """What a world re-trains beside its mask: the decision layer, also the last convolution, or the whole encoder."""
-
-Level = Literal["pixels", "z", "u"]
-"""What a world reads: the encoder's uint8 input, the input of its last convolution, or the output of that."""
 
 
 class World(nn.Module):

@@ -27,14 +27,13 @@ from benchmarks.streams import build_benchmark
 from benchmarks.synthetic import load
 from ciao_stream.continual import forgetting
 from ciao_stream.encoded import EncodedFaces, encode
-from ciao_stream.encoder import Encoder, LastConv, Preprocessing, state_sha256
+from ciao_stream.encoder import Encoder, LastConv, Level, Preprocessing, state_sha256
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import Split
 from ciao_stream.features import FeatureCache
 from ciao_stream.seeds import seeded_torch
 from ciao_stream.settings import HeadSettings, Settings
 from ciao_stream.tasks import TaskSpec
-from ciao_stream.worlds import Level
 from strategies._per_task import PerTaskStrategy
 from strategies._sequence import Job, Outcome, Runner
 

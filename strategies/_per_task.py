@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from benchmarks._avalanche import avalanche_home
 from benchmarks.streams import build_benchmark
 from ciao_stream.atomic import write_bytes
-from ciao_stream.encoder import Encoder
+from ciao_stream.encoder import Encoder, Level
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.losses import decision_loss
 from ciao_stream.seeds import derive_seed, numpy_generator, seeded_torch
 from ciao_stream.settings import Settings
 from ciao_stream.tasks import TaskSpec
 from ciao_stream.training import WorldLearner
-from ciao_stream.worlds import Level, Scheme, World, Worlds
+from ciao_stream.worlds import Scheme, World, Worlds
 from strategies._evaluation import TaskMetrics, silent_evaluator
 from strategies._sequence import Job, Outcome, TaskOutcome
 

@@ -13,12 +13,11 @@ import numpy.typing as npt
 
 from ciao_stream.atomic import write_text
 from ciao_stream.encoded import EncodedFaces
-from ciao_stream.encoder import Encoder
+from ciao_stream.encoder import Encoder, Level
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import Split
 from ciao_stream.settings import Settings
 from ciao_stream.tasks import TaskSpec
-from ciao_stream.worlds import Level
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,14 @@ from torch.utils.data import Dataset
 
 from benchmarks._avalanche import avalanche_home
 from ciao_stream.encoded import EncodedFaces
+from ciao_stream.encoder import Level
 from ciao_stream.metrics import evaluate
 from ciao_stream.precision import autocast
 from ciao_stream.seeds import derive_seed, seeded_torch
 from ciao_stream.settings import Settings
 from ciao_stream.tasks import EMOTIONS, TaskSpec
 from ciao_stream.training import make_optimizer
-from ciao_stream.worlds import Level, World
+from ciao_stream.worlds import World
 from strategies._evaluation import silent_evaluator
 from strategies._sequence import Job, Outcome, TaskOutcome
 
