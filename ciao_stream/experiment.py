@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -22,7 +23,7 @@ from ciao_stream.atomic import write_text
 from ciao_stream.encoded import EncodedFaces, encode
 from ciao_stream.encoder import Encoder, Level
 from ciao_stream.encoders import load_encoder
-from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
 from ciao_stream.faces import FaceDataset, Split, TaskData
 from ciao_stream.features import FeatureCache
 from ciao_stream.precision import fast_dtype
@@ -104,7 +105,12 @@ def run(plan: Plan, command: list[str]) -> Document:
             raise CiaoError(f"task {task.spec.name!r}: one face to train on; at least two are needed")
     _claim(plan, encoder, tasks)
     console = Console(stderr=True)
-    seconds = _encode(plan, encoder, tasks, console)
+    try:
+        seconds = _encode(plan, encoder, tasks, console)
+    except DataError:
+        if not plan.resume:
+            _run_file(plan).unlink()  # so that the same command can start anew when the data is mended
+        raise
     outcomes = _run_cells(plan, encoder, tasks, console)
     document = build_document(
         command=command,
@@ -158,6 +164,10 @@ def _ground_truth(tasks: list[TaskData]) -> dict[str, Any]:
     return {"universal_ceiling": {"tasks": names, "accuracy": universal_ceiling(names)}}
 
 
+def _run_file(plan: Plan) -> Path:
+    return plan.out / "run.json"
+
+
 def _claim(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> None:
     """Write down what decides the numbers of this run, or check that the run to go on with is the same."""
     identity = {
@@ -166,9 +176,10 @@ def _claim(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> None:
         "data": {task.spec.name: [_data_sha256(split) for split in task.splits()] for task in tasks},
         "encoder": encoder.fingerprint(),
         "device": plan.device,
+        "threads": torch.get_num_threads(),  # another number sums in another order
         "settings": {task.spec.name: plan.settings(task.spec.name).to_json() for task in tasks},
     }
-    path = plan.out / "run.json"
+    path = _run_file(plan)
     try:
         text = path.read_text()
     except (FileNotFoundError, NotADirectoryError) as error:

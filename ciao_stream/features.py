@@ -85,7 +85,8 @@ class FeatureCache:
         path = self._path(images, encoder, level)
         if not path.exists():
             self._write(path, len(images), self._batches(images, encoder, level, progress), progress)
-        os.utime(path)
+        with contextlib.suppress(OSError):  # a cache that is only read has no use for the time
+            os.utime(path)
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def work(self, images: ImageSource, encoder: Encoder, level: Level) -> int:

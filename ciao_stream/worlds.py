@@ -127,7 +127,6 @@ class World(nn.Module):
             "sha256": self.sha256(),
             "trained_on": provenance,
         }
-        folder.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / "weights.safetensors", save(_contiguous(self.state_dict())))
         write_text(folder / "world.json", json.dumps(description, indent=1))
 

@@ -85,6 +85,12 @@ def test_an_option_that_cannot_be_met(case, refused, tmp_path):
         assert not (tmp_path / "run").exists()
 
 
+def test_a_gpu_that_is_not_there(refused, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    line = refused([*arguments(tmp_path / "run", "fer", "dl"), "--device", "cuda"])
+    assert line == "device 'cuda': torch finds no GPU here; use --device cpu"
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("--seeds", "0"), ("--seeds", "-1"), ("--epochs", "x"), ("--epochs", "1.5"), ("--epochs", "²")],
@@ -138,7 +144,7 @@ def test_a_damaged_csv_names_its_file_and_line(damage, refused, tmp_path):
     assert message in line
     assert damage == "nothing" or str(tmp_path / "data" / "fer2013" / "fer2013.csv") in line
     assert not list((tmp_path / "cache").glob("*")), "a face that was not read was cached"
-    assert not (tmp_path / "run" / "cells").exists()
+    assert not (tmp_path / "run").exists() or not [*(tmp_path / "run").iterdir()], "the mended data would be refused"
 
 
 @pytest.mark.parametrize(
