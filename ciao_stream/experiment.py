@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -231,7 +231,7 @@ def _encode(plan: Plan, encoder: Encoder, tasks: list[TaskData], console: Consol
                 )
                 bar = progress.add_task(f"encode {task.spec.name}", total=total)
                 for images, level in missing:
-                    cache.get(images, encoder, level, partial(progress.advance, bar))
+                    cache.get(images, encoder, level, functools.partial(progress.advance, bar))
             seconds[task.spec.name] = time.perf_counter() - start if missing else 0.0
     return seconds
 
@@ -241,6 +241,7 @@ def _run_cells(plan: Plan, encoder: Encoder, tasks: list[TaskData], console: Con
     by_name = {task.spec.name: task for task in tasks}
     settings = {name: plan.settings(name) for name in by_name}
 
+    @functools.cache  # one memory map for all cells
     def faces(spec: TaskSpec, split: Split, level: Level) -> EncodedFaces:
         return encode(getattr(by_name[spec.name], split), encoder, cache, level)
 
