@@ -19,7 +19,7 @@ test-slow: .venv/dev  ## the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
 
 bench: .venv/dev  ## speed, as ratios within one run
-	$(BIN)/python -m tests.bench
+	$(BIN)/python tests/bench.py
 
 lint: .venv/dev  ## ruff and mypy
 	$(BIN)/ruff check .
