@@ -223,15 +223,13 @@ def _encode(plan: Plan, encoder: Encoder, tasks: list[TaskData], console: Consol
     with _progress(console) as progress:
         for task in tasks:
             start = time.perf_counter()
-            wanted = [(s.images, level) for s in (task.train, task.test) for level in _levels(plan)]
-            missing = [(images, level) for images, level in wanted if cache.work(images, encoder, level)]
+            sources, levels = (task.train.images, task.test.images), _levels(plan)
+            missing = sum(max(cache.work(images, encoder, level) for level in levels) for images in sources)
             if missing:
-                total = max(
-                    sum(cache.work(i, encoder, level) for i, level in missing if level == top) for top in _levels(plan)
-                )
-                bar = progress.add_task(f"encode {task.spec.name}", total=total)
-                for images, level in missing:
-                    cache.get(images, encoder, level, functools.partial(progress.advance, bar))
+                bar = progress.add_task(f"encode {task.spec.name}", total=missing)
+                for images in sources:
+                    for level in levels:
+                        cache.get(images, encoder, level, functools.partial(progress.advance, bar))
             seconds[task.spec.name] = time.perf_counter() - start if missing else 0.0
     return seconds
 
