@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +10,27 @@ import numpy.typing as npt
 
 from benchmarks.image_files import SUFFIXES, ImageFiles
 from benchmarks.labels import canonical
+from benchmarks.layout import listing
 from ciao_stream.exceptions import DataError, UnknownNameError
 
 
-def read_class_folders(folder: Path, labels: Sequence[str]) -> tuple[ImageFiles, npt.NDArray[np.int64]]:
+def emotion_folder(name: str, labels: Sequence[str]) -> str:
+    """Return the emotion that a folder's name stands for: see :func:`benchmarks.labels.canonical`."""
+    return canonical(name, labels, "class folder")
+
+
+def read_class_folders(
+    folder: Path, labels: Sequence[str], label_of: Callable[[str, Sequence[str]], str] = emotion_folder
+) -> tuple[ImageFiles, npt.NDArray[np.int64]]:
     """List the images of a folder that holds one folder per class; none is opened.
 
-    The order is by class folder and file name, whatever order the file system lists them in. Hidden files and files
-    that are no jpg or png are passed over.
+    The order is by path, whatever order the file system lists them in. A class folder may hold folders in turn.
+    Hidden files and files that are no images by their name are passed over.
 
     Args:
         folder: The folder that holds the class folders.
-        labels: Canonical names of the classes, in the order of the task.
+        labels: Names of the classes, in the order of the task.
+        label_of: Returns which of ``labels`` a class folder's name stands for, or raises UnknownNameError.
 
     Returns:
         The images, and the class of each: int64 (N,), index into ``labels``.
@@ -31,24 +40,29 @@ def read_class_folders(folder: Path, labels: Sequence[str]) -> tuple[ImageFiles,
     """
     names: list[str] = []
     targets: list[int] = []
-    for class_folder in sorted(entry for entry in _visible(folder) if entry.is_dir()):
+    for class_folder in (entry for entry in listing(folder) if entry.is_dir()):
         try:
-            label = canonical(class_folder.name, labels, "class folder")
+            label = label_of(class_folder.name, labels)
         except UnknownNameError as error:
             raise DataError(f"{folder}: {error}") from error
-        files = sorted(entry.name for entry in _visible(class_folder) if entry.suffix.lower() in SUFFIXES)
+        files = [path.relative_to(folder).as_posix() for path in images_below(class_folder)]
         if not files:
             raise DataError(f"{class_folder}: no images in it; expected files that end in {', '.join(SUFFIXES)}")
-        names += [f"{class_folder.name}/{name}" for name in files]
+        names += files
         targets += [labels.index(label)] * len(files)
     if missing := [label for index, label in enumerate(labels) if index not in targets]:
         raise DataError(f"{folder}: no class folder for {', '.join(missing)}; expected one for each of the classes")
     return ImageFiles(folder, tuple(names)), np.array(targets, dtype=np.int64)
 
 
-def _visible(folder: Path) -> list[Path]:
-    """Return the entries of a folder whose names do not begin with a dot."""
-    try:
-        return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror or error})") from error
+def images_below(folder: Path) -> Iterator[Path]:
+    """Yield the image files in a folder and in those below it, by path; hidden ones are passed over.
+
+    Raises:
+        DataError: A folder cannot be read.
+    """
+    for entry in listing(folder):
+        if entry.is_dir():
+            yield from images_below(entry)
+        elif entry.suffix.lower() in SUFFIXES:
+            yield entry

@@ -1,24 +1,30 @@
-"""Image files as an image source: decoded one at a time, and checked for files that were cut short."""
+"""Image files as an image source: decoded one at a time, whatever they hold, and never in part."""
 
 from __future__ import annotations
 
 import hashlib
+import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.index_cache import cached_index, stamp
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces import Image
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 """File name endings of images, in lower case."""
+
+GRAY_MODES = ("1", "L", "LA", "La")
+"""Pillow's modes of 8 bits or less with one channel, transparency aside."""
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Gray images in files, an :class:`~ciao_stream.faces.ImageSource`; picklable.
+    """Images in files, an :class:`~ciao_stream.faces.ImageSource`; picklable.
 
     Args:
         folder: Where they are.
@@ -30,49 +36,61 @@ class ImageFiles:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the names and contents of all files in order; the first call reads every file."""
-        digest = hashlib.sha256()
-        for name in self.names:
-            content = hashlib.sha256(self._content(self.folder / name)).hexdigest()
-            digest.update(f"{content} {name}\n".encode(errors="surrogateescape"))
-        return digest.hexdigest()
+        """SHA-256 over the names and contents of all files in order; every file is read once per change of any."""
+        key = f"content of {self.folder.resolve()} {stamp(self.folder, self.names)}"
+        return str(cached_index(key, lambda: {"sha256": np.array(self._content_sha256())})["sha256"])
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.names)
 
     def read(self, index: int) -> Image:
-        """Decode one image.
-
-        Returns:
-            uint8 (height, width), gray.
+        """Decode one image: see :func:`decode`.
 
         Raises:
             DataError: The file is missing, cut short or no image.
         """
-        import cv2
-
         path = self.folder / self.names[index]
-        content = self._content(path)
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE) if is_whole(content) else None
-        if image is None:
-            raise DataError(f"{path}: not a whole jpg or png image ({len(content):,} bytes); get the file again")
-        return image  # type: ignore[no-any-return]
+        return decode(_content(path), path)
 
-    @staticmethod
-    def _content(path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    def _content_sha256(self) -> str:
+        digest = hashlib.sha256()
+        with ThreadPoolExecutor() as pool:
+            contents = pool.map(lambda name: hashlib.sha256(_content(self.folder / name)).hexdigest(), self.names)
+            for name, content in zip(self.names, contents, strict=True):
+                digest.update(f"{content} {name}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()
 
 
-def is_whole(content: bytes) -> bool:
-    """Whether bytes begin as a jpg or png and reach its end mark; OpenCV 4 fills what is missing with gray.
+def decode(content: bytes, path: Path) -> Image:
+    """Decode an image file: upright as its EXIF says, without transparency, 16 bits cut to 8.
 
-    A jpg's end mark FF D9 is looked for after its last start of scan FF DA, for an embedded thumbnail has both.
+    Args:
+        content: The file's bytes.
+        path: The file, for errors.
+
+    Returns:
+        uint8: (height, width) for gray images, (height, width, 3) in RGB order for all others.
+
+    Raises:
+        DataError: The file is empty, cut short, or no image that can be shown.
     """
-    if content.startswith(b"\xff\xd8"):
-        scan = content.rfind(b"\xff\xda")
-        return scan > 0 and b"\xff\xd9" in content[scan:]
-    return content.startswith(b"\x89PNG\r\n\x1a\n") and b"IEND" in content[-64:]
+    from PIL import Image as Pillow
+    from PIL import ImageOps
+
+    try:
+        with Pillow.open(io.BytesIO(content)) as opened:
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I"):
+                return np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
+            return np.array(image.convert("L" if image.mode in GRAY_MODES else "RGB"))
+    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+        what = "an empty file" if not content else f"not a whole image ({len(content):,} bytes)"
+        raise DataError(f"{path}: {what}; get the file again") from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ciao_stream.cache_folder import user_cache
 from ciao_stream.exceptions import CiaoError
 
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
@@ -59,13 +59,8 @@ def default_out(command: str) -> Path:
 
 
 def default_cache(out: Path) -> Path:
-    """Return where features are kept: ``$CIAO_CACHE``, else the user's cache folder, else (no home) in ``out``."""
-    if chosen := os.environ.get("CIAO_CACHE"):
-        return Path(chosen)
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "ciao_stream"
-    home = os.environ.get("HOME")
-    return Path(home) / ".cache" / "ciao_stream" if home else out / "cache"
+    """Return where features are kept: :func:`~ciao_stream.cache_folder.user_cache`, else (no home) in ``out``."""
+    return user_cache() or out / "cache"
 
 
 def torch_device(name: str) -> str:

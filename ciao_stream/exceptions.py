@@ -17,6 +17,10 @@ class DataError(CiaoError):
     """A data set on disk is missing, incomplete or damaged."""
 
 
+class MissingDataError(DataError):
+    """None of a data set's files is where it is looked for."""
+
+
 class WorldError(CiaoError):
     """A world cannot be added, found, saved or loaded."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -13,6 +14,8 @@ from ciao_stream.tasks import TaskSpec
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+Framing = Literal["face", "photo"]
 
 Image = npt.NDArray[np.uint8]
 """One face: uint8, (height, width) gray or (height, width, 3) in RGB order."""
@@ -55,6 +58,8 @@ class FaceDataset:
         groups: int64 (N,) or None. Samples of one group (the frames of a clip) are judged as one: their
             outputs are averaged before any metric.
         dropped: How many samples were left out, by reason.
+        subjects: str (N,) or None. Who each sample shows, where the data set tells.
+        framing: ``face``: the images are cropped to the face. ``photo``: the face has to be found in them first.
 
     Raises:
         DataError: The arrays do not fit each other, the spec, or the kind's range; or the split is empty.
@@ -69,6 +74,8 @@ class FaceDataset:
     label_rule: str = "as annotated"
     groups: npt.NDArray[np.int64] | None = None
     dropped: dict[str, int] = field(default_factory=dict)
+    subjects: npt.NDArray[np.str_] | None = None
+    framing: Framing = "face"
 
     def __post_init__(self) -> None:
         where = f"task {self.spec.name!r}, split {self.split!r}"
@@ -79,6 +86,8 @@ class FaceDataset:
             raise DataError(f"{where}: expected targets of shape {shape} but got {self.targets.shape}")
         if self.groups is not None and self.groups.shape != self.rows.shape:
             raise DataError(f"{where}: expected one group per sample but got {self.groups.shape}")
+        if self.subjects is not None and self.subjects.shape != self.rows.shape:
+            raise DataError(f"{where}: expected one subject per sample but got {self.subjects.shape}")
         if problem := _out_of_range(self.spec, self.targets):
             raise DataError(f"{where}: {problem}")
 
@@ -119,11 +128,32 @@ class FaceDataset:
 
 @dataclass(frozen=True, eq=False)
 class TaskData:
-    """The three splits of one task. Train on ``train``, choose on ``validation``, report ``test`` once."""
+    """The three splits of one task. Train on ``train``, choose on ``validation``, report ``test`` once.
+
+    Args:
+        train: What is learned from.
+        validation: What choices are made on.
+        test: What is reported.
+        protocol: How the splits were made; stands in every result.
+        published: How many samples the data set's authors, or those who counted, give: in all, or per label. The key
+            names a split, or several joined by ``+`` (``train+validation`` where the validation split was carved from
+            the authors' training split). Groups count as one sample.
+        fold: What this fold of a cross-validation holds out (``KA``); empty where there are no folds.
+        folds: All folds of the cross-validation, this one among them; empty where there are none.
+    """
 
     train: FaceDataset
     validation: FaceDataset
     test: FaceDataset
+    protocol: str = "official splits"
+    published: Mapping[str, int | Mapping[str, int]] = field(default_factory=dict)
+    fold: str = ""
+    folds: tuple[TaskData, ...] = ()
+
+    @classmethod
+    def cross_validation(cls, folds: Sequence[TaskData]) -> TaskData:
+        """Return the first fold, which knows them all."""
+        return replace(folds[0], folds=tuple(folds))
 
     @property
     def spec(self) -> TaskSpec:
@@ -133,6 +163,17 @@ class TaskData:
     def splits(self) -> tuple[FaceDataset, FaceDataset, FaceDataset]:
         """Return the splits in the order of :data:`SPLITS`."""
         return self.train, self.validation, self.test
+
+    def of_run(self, seed: int) -> TaskData:
+        """Return what run ``seed`` learns: itself, or fold ``seed`` modulo the number of folds."""
+        return self.folds[seed % len(self.folds)] if self.folds else self
+
+    def shared_subjects(self) -> list[str] | None:
+        """Return who is in train or validation and in test as well, sorted; None where nobody can tell."""
+        if any(split.subjects is None for split in self.splits()):
+            return None
+        seen = {*self.train.subjects, *self.validation.subjects}  # type: ignore[misc]
+        return sorted(str(subject) for subject in seen & {*self.test.subjects})  # type: ignore[misc]
 
 
 def _out_of_range(spec: TaskSpec, targets: npt.NDArray[np.generic]) -> str | None:

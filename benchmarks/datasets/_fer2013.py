@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from ciao_stream.exceptions import DataError
+from benchmarks.layout import find, missing
+from ciao_stream.exceptions import MissingDataError
 
 FACES = tuple(
     f"{folder}{name}"
@@ -21,16 +21,6 @@ FOLDERS = ("fer2013", "fer")
 """The folder version: each may hold ``train`` and ``test``."""
 
 
-def find(root: Path, names: Sequence[str]) -> Path | None:
-    """Return the first of the files or folders that is there."""
-    return next((root / name for name in names if (root / name).exists()), None)
-
-
-def missing(task: str, what: str, root: Path, layout: str) -> DataError:
-    """Return the error for files that are not there: what is missing, what was expected and what was found."""
-    if not root.is_dir():
-        return DataError(f"task {task!r}: there is no folder {root}; expected {layout}")
-    places = [root, *(root / name for name in (*FOLDERS, "ferplus") if (root / name).is_dir())]
-    found = [str(entry.relative_to(root)) for place in places for entry in sorted(place.iterdir())]
-    listed = ", ".join(found[:12]) + (", ..." if len(found) > 12 else "")
-    return DataError(f"task {task!r}: {what} under {root}; expected {layout}; found {listed or 'nothing'}")
+def fer_missing(task: str, what: str, root: Path, layout: str) -> MissingDataError:
+    """Return the error for files that are not there."""
+    return missing(task, what, root, layout, [find(root, name) for name in (*FOLDERS, "ferplus")])

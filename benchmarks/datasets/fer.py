@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.class_folders import read_class_folders
-from benchmarks.datasets._fer2013 import FACES, FOLDERS, find, missing
+from benchmarks.datasets._fer2013 import FACES, FOLDERS, fer_missing
 from benchmarks.labels import class_map
+from benchmarks.layout import find
 from benchmarks.pixel_csv import CLASSES, scan
 from benchmarks.splits import hold_out
 from ciao_stream.exceptions import UnknownNameError
@@ -48,12 +49,12 @@ def load(root: Path, rule: str | None = None) -> TaskData:
     """
     if rule is not None and rule not in RULES:
         raise UnknownNameError("label rule", rule, RULES)
-    if csv := find(root, FACES):
+    if csv := find(root, *FACES):
         return _from_csv(csv)
     for folder in FOLDERS:
         if (root / folder / "train").is_dir() and (root / folder / "test").is_dir():
             return _from_folders(root / folder)
-    raise missing("fer", "no csv with faces and no train and test folders", root, LAYOUT)
+    raise fer_missing("fer", "no csv with faces and no train and test folders", root, LAYOUT)
 
 
 def _from_csv(path: Path) -> TaskData:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import votes
-from benchmarks.datasets._fer2013 import FACES, VOTES, find, missing
+from benchmarks.datasets._fer2013 import FACES, VOTES, fer_missing
+from benchmarks.layout import find
 from benchmarks.pixel_csv import PixelTable, scan
 from benchmarks.vote_csv import VoteTable, check_aligned, read_votes
 from ciao_stream.exceptions import UnknownNameError
@@ -48,11 +49,13 @@ def load(root: Path, rule: str | None = None) -> TaskData:
     rule = RULES[0] if rule is None else rule
     if rule not in RULES:
         raise UnknownNameError("label rule", rule, RULES)
-    votes_csv, faces_csv = find(root, VOTES), find(root, FACES)
+    votes_csv, faces_csv = find(root, *VOTES), find(root, *FACES)
     if votes_csv is None:
-        raise missing("ferplus", "no votes (fer2013new.csv)", root, LAYOUT)
+        raise fer_missing("ferplus", "no votes (fer2013new.csv)", root, LAYOUT)
     if faces_csv is None:
-        raise missing("ferplus", "no csv with the faces (FER2013's folder version has lost their order)", root, LAYOUT)
+        raise fer_missing(
+            "ferplus", "no csv with the faces (FER2013's folder version has lost their order)", root, LAYOUT
+        )
     table = read_votes(votes_csv)
     faces = scan(faces_csv)
     check_aligned(table, faces)

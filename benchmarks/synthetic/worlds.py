@@ -113,7 +113,8 @@ def load(
         raise CiaoError(f"synthetic world {name!r}: expected a size of at least 16 pixels but got {size}")
     if seed < 0:
         raise CiaoError(f"synthetic world {name!r}: expected a seed of 0 or more but got {seed}")
-    return TaskData(*(_split(name, split, counts[split], size, seed) for split in SPLITS))
+    drawn_train, drawn_validation, drawn_test = (_split(name, split, counts[split], size, seed) for split in SPLITS)
+    return TaskData(drawn_train, drawn_validation, drawn_test, protocol="drawn anew for each split")
 
 
 def _split(name: str, split: Split, count: int, size: int, seed: int) -> FaceDataset:
