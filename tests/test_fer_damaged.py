@@ -151,7 +151,7 @@ def cut_file(path):
     "damage",
     [
         cut_file,
-        lambda p: p.write_bytes(p.read_bytes()[:-20]),
+        lambda p: p.write_bytes(p.read_bytes()[:-60]),
         lambda p: p.write_bytes(b""),
         lambda p: p.write_text("<html>"),
     ],
