@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-from concurrent.futures import ThreadPoolExecutor
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.index_cache import cached_index, stamp
+from benchmarks.file_contents import contents_sha256
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces import Image
 
@@ -37,8 +36,7 @@ class ImageFiles:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the names and contents of all files in order; every file is read once per change of any."""
-        key = f"content of {self.folder.resolve()} {stamp(self.folder, self.names)}"
-        return str(cached_index(key, lambda: {"sha256": np.array(self._content_sha256())})["sha256"])
+        return contents_sha256(self.folder, self.names)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -52,14 +50,6 @@ class ImageFiles:
         """
         path = self.folder / self.names[index]
         return decode(_content(path), path)
-
-    def _content_sha256(self) -> str:
-        digest = hashlib.sha256()
-        with ThreadPoolExecutor() as pool:
-            contents = pool.map(lambda name: hashlib.sha256(_content(self.folder / name)).hexdigest(), self.names)
-            for name, content in zip(self.names, contents, strict=True):
-                digest.update(f"{content} {name}\n".encode(errors="surrogateescape"))
-        return digest.hexdigest()
 
 
 def decode(content: bytes, path: Path) -> Image:
@@ -79,8 +69,9 @@ def decode(content: bytes, path: Path) -> Image:
     from PIL import ImageOps
 
     try:
-        with Pillow.open(io.BytesIO(content)) as opened:
-            image = ImageOps.exif_transpose(opened)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is wrong is raised as well
+            image = ImageOps.exif_transpose(Pillow.open(io.BytesIO(content)))
             if image.mode.startswith("I"):
                 return np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
             return np.array(image.convert("L" if image.mode in GRAY_MODES else "RGB"))

@@ -34,7 +34,7 @@ def cached_index(key: str, build: Callable[[], Index]) -> Index:
     path = cache / "indexes" / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.npz" if cache else None
     if path is not None and path.exists():
         try:
-            with np.load(path, allow_pickle=False) as kept:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
                 return {name: kept[name] for name in kept.files}
         except (OSError, EOFError, ValueError, zipfile.BadZipFile):
             pass  # a damaged index is built anew

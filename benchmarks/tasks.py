@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
-from benchmarks.names import WORLDS, real_task_names, task_names
+from benchmarks.names import OWN, WORLDS, real_task_names, split_rule, task_names
 from benchmarks.synthetic import load as load_synthetic
 from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
 from ciao_stream.faces import TaskData
@@ -15,7 +16,8 @@ def load_task(task: str, data_root: Path | None, *, sizes: dict[str, int] | None
     """Load one task, real or synthetic; never one in place of the other.
 
     Args:
-        task: ``NAME`` or ``NAME:RULE``, where the rule says how labels are made from annotations.
+        task: ``NAME`` or ``NAME:RULE``, where the rule says how labels and splits are made; or ``folder:DIR`` or
+            ``csv:FILE`` for faces of one's own, wherever they lie.
         data_root: Where the data sets lie; None for the synthetic world of that name.
         sizes: Samples of each split of a synthetic world; its own defaults where None.
 
@@ -24,9 +26,13 @@ def load_task(task: str, data_root: Path | None, *, sizes: dict[str, int] | None
         DataError: Files of the task are missing or damaged.
         CiaoError: The task cannot be had from that source.
     """
-    name, _, rule = task.partition(":")
+    name, rule = split_rule(task)
+    if name in OWN:
+        if not rule:
+            raise CiaoError(f"task {name!r}: say where your faces are: {OWN[name]}")
+        return importlib.import_module(f"benchmarks.own_{name}").load(Path(rule))  # type: ignore[no-any-return]
     if name not in task_names():
-        raise UnknownNameError("task", name, task_names())
+        raise UnknownNameError("task", name, [*task_names(), *OWN.values()])
     if data_root is None:
         if name not in WORLDS:
             raise CiaoError(f"task {name!r} has no synthetic world: give --data-root")
@@ -42,4 +48,4 @@ def load_task(task: str, data_root: Path | None, *, sizes: dict[str, int] | None
         )
     if not data_root.is_dir():
         raise DataError(f"data root {data_root} is no folder: give the folder that holds the data sets to --data-root")
-    return load_plugin("benchmarks.datasets", name, "task").load(data_root, rule or None)  # type: ignore[no-any-return]
+    return load_plugin("benchmarks.datasets", name, "task").load(data_root, rule)  # type: ignore[no-any-return]

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.names import task_names
+from benchmarks.names import OWN, task_names
 from ciao_stream.command import count, default_cache, default_out, names, run_command, shell_line, torch_device
 from ciao_stream.encoders import encoder_names
 from ciao_stream.settings import PRESETS
 from strategies import strategy_names
 
 if TYPE_CHECKING:
-    from ciao_stream.experiment import Plan
+    from ciao_stream.plan import Plan
 
 MODULE = "ciao_stream.benchmark"
 DEFAULT_STRATEGIES = "dl,dl+ciao,naive,joint"
@@ -28,7 +28,12 @@ def parser() -> argparse.ArgumentParser:
         description="Learn tasks one after another over one frozen face encoder, with several strategies, and compare.",
         epilog="Without --data-root (nor $CIAO_DATA_ROOT) the tasks are synthetic worlds, and marked so everywhere.",
     )
-    p.add_argument("--tasks", required=True, metavar="T,T", help=f"NAME or NAME:RULE, of {', '.join(task_names())}")
+    p.add_argument(
+        "--tasks",
+        required=True,
+        metavar="T,T",
+        help=f"NAME or NAME:RULE, of {', '.join([*task_names(), *OWN.values()])}",
+    )
     p.add_argument("--data-root", metavar="DIR", help="folder that holds the data sets")
     p.add_argument("--encoder", default="facechannel", metavar="E", help=f"{', '.join(encoder_names())} (%(default)s)")
     p.add_argument(
@@ -47,6 +52,16 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--cache-budget", type=count, default=64, metavar="GiB", help="most that the cache takes (%(default)s)"
     )
+    p.add_argument("--balance", default="", metavar="T,T", help="tasks that are trained on equally frequent classes")
+    p.add_argument(
+        "--face-crop",
+        default="auto",
+        metavar="W",
+        help="auto (data sets of photographs), always or never (%(default)s)",
+    )
+    p.add_argument("--detector", default="haar", metavar="D", help="haar or yunet:FILE (%(default)s)")
+    p.add_argument("--no-face", default="whole", metavar="W", help="whole image, drop it, or error (%(default)s)")
+    p.add_argument("--several-faces", default="largest", metavar="W", help="largest, central, or error (%(default)s)")
     p.add_argument("--synthetic-size", type=count, metavar="N", help="training faces of each synthetic world")
     return p
 
@@ -72,7 +87,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _plan(options: argparse.Namespace, out: Path) -> Plan:
-    from ciao_stream.experiment import Plan
+    from benchmarks.face_crop import FaceCrop
+    from ciao_stream.plan import Plan
 
     root = options.data_root or os.environ.get("CIAO_DATA_ROOT")
     return Plan(
@@ -89,6 +105,8 @@ def _plan(options: argparse.Namespace, out: Path) -> Plan:
         cache=options.cache or default_cache(out),
         cache_budget=options.cache_budget * 2**30,
         synthetic_size=options.synthetic_size,
+        crop=FaceCrop(options.face_crop, options.detector, options.no_face, options.several_faces),
+        balance=names(options.balance),
     )
 
 

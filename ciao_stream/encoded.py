@@ -14,6 +14,7 @@ from torch import Tensor
 from ciao_stream.encoder import Encoder, Level
 from ciao_stream.faces import FaceDataset
 from ciao_stream.features import FeatureCache, Progress, no_progress
+from ciao_stream.sampling import balanced
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,14 @@ class EncodedFaces:
         """
         x = torch.from_numpy(self.features[self.faces.rows[indices]])
         return x if x.dtype == torch.uint8 else x.float(), torch.from_numpy(self.faces.targets[indices])
+
+    def balanced(self, rng: np.random.Generator) -> EncodedFaces:
+        """Return as many samples, drawn so that every class is as frequent: see :mod:`ciao_stream.sampling`.
+
+        Raises:
+            DataError: The task has no classes.
+        """
+        return EncodedFaces(self.faces.take(balanced(self.faces.classes(), rng)), self.features)
 
     def batches(self, batch_size: int, shuffle: np.random.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Read the whole split once, in its own order or in the order that a generator draws.

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from benchmarks.synthetic import universal_ceiling
-from benchmarks.tasks import load_task
 from ciao_stream.allocator import keep_memory
 from ciao_stream.atomic import write_text
-from ciao_stream.encoded import EncodedFaces, encode
 from ciao_stream.encoder import Encoder, Level
 from ciao_stream.encoders import load_encoder
-from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
-from ciao_stream.faces import FaceDataset, Split, TaskData
+from ciao_stream.exceptions import CiaoError, DataError
+from ciao_stream.faces import TaskData
 from ciao_stream.features import FeatureCache
+from ciao_stream.plan import Plan
 from ciao_stream.precision import fast_dtype
+from ciao_stream.preparation import crop_tasks, data_sha256, encode_tasks, encoded_faces, load_tasks, progress_bars
 from ciao_stream.report.figures import write_figures
 from ciao_stream.report.results import (
     Document,
@@ -37,57 +31,12 @@ from ciao_stream.report.results import (
     write_results,
 )
 from ciao_stream.report.table import build_table, to_rich
-from ciao_stream.settings import PRESETS, Settings
-from ciao_stream.tasks import TaskSpec
-from strategies import check_strategy_name, load_strategy
+from strategies import load_strategy
 from strategies._sequence import Job, Outcome
-from tuning.published import published_settings
 
 FORMAT = "ciao_stream/run/1"
 TABLE_WIDTH = 130
 """Columns of the table where the output is no terminal."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to run; the options of the command, checked for their form only."""
-
-    tasks: list[str]
-    data_root: Path | None
-    encoder: str
-    strategies: list[str]
-    preset: str
-    seeds: int
-    epochs: int | None
-    out: Path
-    resume: bool
-    device: str
-    cache: Path
-    cache_budget: int
-    synthetic_size: int | None
-
-    def settings(self, task: str) -> Settings:
-        """Return how a task is trained."""
-        chosen = published_settings(self.encoder, task) if self.preset == "paper" else PRESETS[self.preset]
-        return chosen if self.epochs is None else replace(chosen, epochs=self.epochs)
-
-    def check(self) -> None:
-        """Refuse names that do not exist or stand twice, before anything is loaded.
-
-        Raises:
-            CiaoError: As said.
-        """
-        for what, chosen in (("task", self.tasks), ("strategy", self.strategies)):
-            if not chosen:
-                raise CiaoError(f"no {what} given")
-            names = [name.partition(":")[0] for name in chosen]
-            twice = {name for name in names if names.count(name) > 1}
-            if twice:
-                raise CiaoError(f"{what} {min(twice)!r} stands twice")
-        for name in self.strategies:
-            check_strategy_name(name)
-        if self.preset not in PRESETS:
-            raise UnknownNameError("preset", self.preset, PRESETS)
 
 
 def run(plan: Plan, command: list[str]) -> Document:
@@ -99,19 +48,18 @@ def run(plan: Plan, command: list[str]) -> Document:
     plan.check()
     keep_memory()
     encoder = load_encoder(plan.encoder).to(plan.device)
-    tasks = [load_task(name, plan.data_root, sizes=_sizes(plan)) for name in plan.tasks]
-    for task in tasks:
-        if len(task.train) < 2:
-            raise CiaoError(f"task {task.spec.name!r}: one face to train on; at least two are needed")
-    _claim(plan, encoder, tasks)
     console = Console(stderr=True)
+    tasks = load_tasks(plan, console)
+    _claim(plan, encoder, tasks)
+    cache = FeatureCache(plan.cache, plan.cache_budget)
     try:
-        seconds = _encode(plan, encoder, tasks, console)
+        tasks = crop_tasks(tasks, plan.crop, console)
+        seconds = encode_tasks(tasks, encoder, cache, _levels(plan), console)
     except DataError:
         if not plan.resume:
             _run_file(plan).unlink()  # so that the same command can start anew when the data is mended
         raise
-    outcomes = _run_cells(plan, encoder, tasks, console)
+    outcomes = _run_cells(plan, encoder, tasks, cache, console)
     document = build_document(
         command=command,
         environment=describe_environment(plan.device, str(fast_dtype(plan.device)).removeprefix("torch.")),
@@ -121,7 +69,7 @@ def run(plan: Plan, command: list[str]) -> Document:
             "parameters": encoder.parameter_count(),
             "weights": "random, seed 0",
         },
-        tasks=[describe_task(task) for task in tasks],
+        tasks=[describe_task(task, plan.seeds) for task in tasks],
         settings={
             "preset": plan.preset,
             "epochs": plan.settings(tasks[0].spec.name).epochs,
@@ -146,16 +94,6 @@ Outcomes = dict[tuple[str, int], Outcome]
 """What each cell, a strategy with a seed, gave."""
 
 
-def _sizes(plan: Plan) -> dict[str, int] | None:
-    if plan.synthetic_size is None:
-        return None
-    return {
-        "train": plan.synthetic_size,
-        "validation": max(plan.synthetic_size // 6, 8),
-        "test": max(plan.synthetic_size // 3, 8),
-    }
-
-
 def _ground_truth(tasks: list[TaskData]) -> dict[str, Any]:
     """What is known of synthetic worlds: how far one reading for all of those with classes could ever come."""
     names = [t.spec.name for t in tasks if t.train.source == "synthetic" and t.spec.has_classes]
@@ -173,7 +111,8 @@ def _claim(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> None:
     identity = {
         "format": FORMAT,
         "tasks": plan.tasks,
-        "data": {task.spec.name: [_data_sha256(split) for split in task.splits()] for task in tasks},
+        "data": {task.spec.name: data_sha256(task) for task in tasks},
+        "crop": asdict(plan.crop),
         "encoder": encoder.fingerprint(),
         "device": plan.device,
         "threads": torch.get_num_threads(),  # another number sums in another order
@@ -204,47 +143,16 @@ def _claim(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> None:
         )
 
 
-def _data_sha256(split: FaceDataset) -> str:
-    digest = hashlib.sha256(split.images.fingerprint.encode())
-    for array in (split.rows, split.targets):
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
 def _levels(plan: Plan) -> list[Level]:
     """The levels that the plan's strategies read."""
     return sorted({module.STRATEGY.level(masked) for module, masked in map(load_strategy, plan.strategies)})
 
 
-def _encode(plan: Plan, encoder: Encoder, tasks: list[TaskData], console: Console) -> dict[str, float]:
-    """Encode what the strategies read; return the seconds it took per task, 0 for what was in the cache."""
-    cache = FeatureCache(plan.cache, plan.cache_budget)
-    seconds = {}
-    with _progress(console) as progress:
-        for task in tasks:
-            start = time.perf_counter()
-            sources, levels = (task.train.images, task.test.images), _levels(plan)
-            missing = sum(max(cache.work(images, encoder, level) for level in levels) for images in sources)
-            if missing:
-                bar = progress.add_task(f"encode {task.spec.name}", total=missing)
-                for images in sources:
-                    for level in levels:
-                        cache.get(images, encoder, level, functools.partial(progress.advance, bar))
-            seconds[task.spec.name] = time.perf_counter() - start if missing else 0.0
-    return seconds
-
-
-def _run_cells(plan: Plan, encoder: Encoder, tasks: list[TaskData], console: Console) -> Outcomes:
-    cache = FeatureCache(plan.cache, plan.cache_budget)
-    by_name = {task.spec.name: task for task in tasks}
-    settings = {name: plan.settings(name) for name in by_name}
-
-    @functools.cache  # one memory map for all cells
-    def faces(spec: TaskSpec, split: Split, level: Level) -> EncodedFaces:
-        return encode(getattr(by_name[spec.name], split), encoder, cache, level)
-
+def _run_cells(plan: Plan, encoder: Encoder, tasks: list[TaskData], cache: FeatureCache, console: Console) -> Outcomes:
+    settings = {task.spec.name: plan.settings(task.spec.name) for task in tasks}
+    faces_of_run = encoded_faces(tasks, encoder, cache)
     outcomes: Outcomes = {}
-    with _progress(console) as progress:
+    with progress_bars(console) as progress:
         per_cell = sum(s.epochs for s in settings.values())
         bar = progress.add_task("train", total=per_cell * len(plan.strategies) * plan.seeds)
         for name in plan.strategies:
@@ -255,23 +163,10 @@ def _run_cells(plan: Plan, encoder: Encoder, tasks: list[TaskData], console: Con
                     progress.update(bar, advance=1, description=f"train {name}, {task}, seed {seed}")
 
                 folder = plan.out / "cells" / name / f"seed{seed}"
-                job = Job(tuple(t.spec for t in tasks), faces, encoder, settings, seed, folder, on_epoch)
+                job = Job(tuple(t.spec for t in tasks), faces_of_run(seed), encoder, settings, seed, folder, on_epoch)
                 outcomes[name, seed] = module.STRATEGY.run(job, masked)
                 progress.update(bar, completed=per_cell * len(outcomes))
     return outcomes
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Progress]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        yield progress
 
 
 def _rows(outcomes: Outcomes, tasks: list[TaskData], seconds: dict[str, float]) -> list[RunRow]:

@@ -60,6 +60,8 @@ class FaceDataset:
         dropped: How many samples were left out, by reason.
         subjects: str (N,) or None. Who each sample shows, where the data set tells.
         framing: ``face``: the images are cropped to the face. ``photo``: the face has to be found in them first.
+        detection: None, or what a detector found when the images were cropped: ``detector``, its name; and of how many
+            ``images`` there was no face in ``none`` and more than one in ``several``.
 
     Raises:
         DataError: The arrays do not fit each other, the spec, or the kind's range; or the split is empty.
@@ -76,6 +78,7 @@ class FaceDataset:
     dropped: dict[str, int] = field(default_factory=dict)
     subjects: npt.NDArray[np.str_] | None = None
     framing: Framing = "face"
+    detection: Mapping[str, str | int] | None = None
 
     def __post_init__(self) -> None:
         where = f"task {self.spec.name!r}, split {self.split!r}"
@@ -93,6 +96,16 @@ class FaceDataset:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def take(self, indices: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> FaceDataset:
+        """Return some of the samples: those at ``indices``, in that order and as often, or those where it is true."""
+        return replace(
+            self,
+            rows=self.rows[indices],
+            targets=self.targets[indices],
+            groups=None if self.groups is None else self.groups[indices],
+            subjects=None if self.subjects is None else self.subjects[indices],
+        )
 
     def image(self, index: int) -> Image:
         """Decode the face of sample ``index``."""

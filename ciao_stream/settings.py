@@ -53,6 +53,7 @@ class Settings:
         batch_size: Faces per step, >= 1.
         epochs: Passes over the training split, >= 1.
         schedule: ``cosine`` falls from ``lr`` to 0 over the epochs.
+        balanced: Whether every epoch draws all classes equally often: see :mod:`ciao_stream.sampling`.
 
     Raises:
         CiaoError: A value is out of range; all such problems stand in the one message.
@@ -71,6 +72,7 @@ class Settings:
     batch_size: int = 64
     epochs: int = 6
     schedule: Schedule = "cosine"
+    balanced: bool = False
 
     def __post_init__(self) -> None:
         hidden = self.head.hidden
@@ -81,6 +83,7 @@ class Settings:
             ("temperature", self.temperature, _is_number(self.temperature) and self.temperature > 0, "a number > 0"),
             ("contrast_weight", self.contrast_weight, _is_number(self.contrast_weight), "a number >= 0"),
             ("alternate", self.alternate, isinstance(self.alternate, bool), "true or false"),
+            ("balanced", self.balanced, isinstance(self.balanced, bool), "true or false"),
             ("lr", self.lr, _is_number(self.lr) and self.lr > 0, "a number > 0"),
             ("momentum", self.momentum, _in_unit(self.momentum), "a number in [0, 1)"),
             ("weight_decay", self.weight_decay, _is_number(self.weight_decay), "a number >= 0"),

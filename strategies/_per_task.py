@@ -140,7 +140,11 @@ class PerTaskStrategy(SupervisedTemplate):
     def training_epoch(self, **kwargs: Any) -> None:
         """Train one epoch of the current task; its randomness depends on seed, task and epoch alone."""
         purpose = (self.world.spec.name, "epoch", self.epoch)
-        batches = self.experience.faces.batches(self.world.settings.batch_size, numpy_generator(self.seed, *purpose))
+        rng = numpy_generator(self.seed, *purpose)
+        faces = self.experience.faces
+        if self.world.settings.balanced:
+            faces = faces.balanced(rng)
+        batches = faces.batches(self.world.settings.batch_size, rng)
         self.learner.start_epoch(self.epoch)
         with seeded_torch(self.seed, *purpose):
             for batch in self._labelled(batches):

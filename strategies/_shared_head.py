@@ -21,7 +21,7 @@ from ciao_stream.encoded import EncodedFaces
 from ciao_stream.encoder import Level
 from ciao_stream.metrics import evaluate
 from ciao_stream.precision import autocast
-from ciao_stream.seeds import derive_seed, seeded_torch
+from ciao_stream.seeds import derive_seed, numpy_generator, seeded_torch
 from ciao_stream.settings import Settings
 from ciao_stream.tasks import EMOTIONS, TaskSpec
 from ciao_stream.training import make_optimizer
@@ -108,7 +108,7 @@ class SharedHead:
         world = World(universal, job.encoder, "dl", masked, settings, derive_seed(job.seed, "universal"))
         net = SharedNet(world).to(job.encoder.device)
         level = self.level(masked)
-        train = [SharedLabels(job.faces(spec, "train", level), labels) for spec in specs]
+        train = [SharedLabels(_train_faces(job, spec, level), labels) for spec in specs]
         test = {spec.name: SharedLabels(job.faces(spec, "test", level), labels) for spec in specs}
         stream = _stream(train)
         strategy = self._strategy(net, settings, EpochTold(job, specs))
@@ -168,6 +168,14 @@ class EpochTold(SupervisedPlugin):
         joint = hasattr(strategy, "_experiences")
         for spec in self.specs if joint else [self.specs[strategy.experience.current_experience]]:
             self.job.on_epoch(spec.name)
+
+
+def _train_faces(job: Job, spec: TaskSpec, level: Level) -> EncodedFaces:
+    """Return what a task is learned from; Avalanche keeps one list of samples, so balanced draws are made once."""
+    faces = job.faces(spec, "train", level)
+    if job.settings[spec.name].balanced:
+        return faces.balanced(numpy_generator(job.seed, spec.name, "balanced"))
+    return faces
 
 
 def _stream(train: list[SharedLabels]) -> Any:

@@ -55,9 +55,15 @@ def describe_environment(device: str, precision: str) -> dict[str, Any]:
     }
 
 
-def describe_task(data: TaskData) -> dict[str, Any]:
-    """Return the entry of ``tasks``: the spec, and per split its samples, counts, label rule and what was dropped."""
+def describe_task(data: TaskData, runs: int = 1) -> dict[str, Any]:
+    """Return the entry of ``tasks``: the spec, how labels and splits were made, and what is in the splits.
+
+    Args:
+        data: The task; of a cross-validation, the numbers are those of its first fold.
+        runs: Number of runs: run i learns fold i modulo the number of folds.
+    """
     splits = data.splits()
+    folds = [data.of_run(run) for run in range(runs)] if data.folds else []
     return {
         **data.spec.to_json(),
         "source": "synthetic" if any(split.source == "synthetic" for split in splits) else "real",
@@ -65,7 +71,17 @@ def describe_task(data: TaskData) -> dict[str, Any]:
         "counts": {split.split: split.counts() for split in splits},
         "label_rule": {split.split: split.label_rule for split in splits},
         "dropped": {split.split: dict(split.dropped) for split in splits},
+        "detection": {split.split: dict(split.detection) for split in splits if split.detection},
+        "protocol": data.protocol,
+        "folds": {"of": len(data.folds), "held_out": [fold.fold for fold in folds]} if folds else None,
+        "shared_subjects": _shared_subjects(folds or [data]),
     }
+
+
+def _shared_subjects(folds: Sequence[TaskData]) -> list[str] | None:
+    """Return who stands on both sides in any of the folds; None where the data set does not tell."""
+    shared = [fold.shared_subjects() for fold in folds]
+    return None if None in shared else sorted({name for names in shared for name in names or []})
 
 
 def build_document(

@@ -167,8 +167,9 @@ def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
     for task in document["tasks"]:
         scored = sorted({r["n"] for r in document["runs"] if r["task"] == task["name"] and r["split"] == "test"})
         n = " to ".join(f"{n:,}" for n in dict.fromkeys(scored[:1] + scored[-1:])) or "none"
-        rule = task.get("label_rule", {}).get("test", "not stated")
-        notes.append(f"{task['name']} ({task['source']}): {task['kind']}, n scored {n}, label rule: {rule}")
+        notes.append(f"{task['name']} ({task['source']}): {task['kind']}, n scored {n}, {_about(task)}")
+        if document["settings"].get("tasks", {}).get(task["name"], {}).get("balanced"):
+            notes[-1] += "; trained on equally frequent classes"
     if ceiling := document["settings"].get("universal_ceiling"):
         notes.append(
             f"known of these synthetic worlds: read alike by {', '.join(ceiling['tasks'])}, the same faces are named "
@@ -179,6 +180,23 @@ def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
         mixed = f"; they mix {', '.join(names)}" if len(names) > 1 else ""
         notes.append(f"ACC, BWT and forgetting are means over tasks, times 100{mixed}")
     return tuple(notes)
+
+
+def _about(task: Mapping[str, Any]) -> str:
+    """Say how the labels and splits of a task were made, who is on both sides, and how faces were found."""
+    parts = [f"label rule: {task.get('label_rule', {}).get('test', 'not stated')}"]
+    if protocol := task.get("protocol"):
+        parts.append(f"protocol: {protocol}")
+    if folds := task.get("folds"):
+        ran = list(dict.fromkeys(folds["held_out"]))
+        rest = "" if len(ran) == folds["of"] else f"; --seeds {folds['of']} runs all of them"
+        parts.append(f"{len(ran)} of {folds['of']} folds ran, one per seed, holding out {', '.join(ran)}{rest}")
+    if (shared := task.get("shared_subjects")) is not None:
+        parts.append(f"people in both train and test: {', '.join(shared) or 'none'}")
+    if found := task.get("detection", {}).get("test"):
+        share = 1 - found["none"] / found["images"]
+        parts.append(f"{found['detector']} found a face in {100 * share:.1f} % of {found['images']:,} test images")
+    return "; ".join(parts)
 
 
 def _footnotes(

@@ -1,0 +1,69 @@
+"""What a benchmark is to do: the options of the command as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.face_crop import FaceCrop
+from benchmarks.names import OWN, split_rule
+from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.settings import PRESETS, Settings
+from strategies import check_strategy_name
+from tuning.published import published_settings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run; the options of the command, checked for their form only."""
+
+    tasks: list[str]
+    data_root: Path | None
+    encoder: str
+    strategies: list[str]
+    preset: str
+    seeds: int
+    epochs: int | None
+    out: Path
+    resume: bool
+    device: str
+    cache: Path
+    cache_budget: int
+    synthetic_size: int | None
+    crop: FaceCrop
+    balance: list[str]
+
+    def settings(self, task: str) -> Settings:
+        """Return how the task of this name is trained."""
+        chosen = published_settings(self.encoder, task) if self.preset == "paper" else PRESETS[self.preset]
+        if self.epochs is not None:
+            chosen = replace(chosen, epochs=self.epochs)
+        return replace(chosen, balanced=task in self.balance)
+
+    def sizes(self) -> dict[str, int] | None:
+        """Return how many faces a synthetic world has per split, None for its own numbers."""
+        if self.synthetic_size is None:
+            return None
+        return {
+            "train": self.synthetic_size,
+            "validation": max(self.synthetic_size // 6, 8),
+            "test": max(self.synthetic_size // 3, 8),
+        }
+
+    def check(self) -> None:
+        """Refuse names that do not exist or stand twice, before anything is loaded.
+
+        Raises:
+            CiaoError: As said.
+        """
+        named = [task if split_rule(task)[0] in OWN else split_rule(task)[0] for task in self.tasks]
+        for what, names in (("task", named), ("strategy", self.strategies)):
+            if not names:
+                raise CiaoError(f"no {what} given")
+            twice = {name for name in names if names.count(name) > 1}
+            if twice:
+                raise CiaoError(f"{what} {min(twice)!r} stands twice")
+        for name in self.strategies:
+            check_strategy_name(name)
+        if self.preset not in PRESETS:
+            raise UnknownNameError("preset", self.preset, PRESETS)

@@ -1,0 +1,141 @@
+"""From names to encoded faces: loading the tasks of a benchmark, cutting them to the face, encoding them once."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from benchmarks.face_crop import FaceCrop, crop_faces, searches
+from benchmarks.names import split_rule
+from benchmarks.tasks import load_task
+from ciao_stream.encoded import EncodedFaces
+from ciao_stream.encoder import Encoder, Level
+from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.faces import FaceDataset, ImageSource, Split, TaskData
+from ciao_stream.features import FeatureCache
+from ciao_stream.plan import Plan
+from ciao_stream.tasks import TaskSpec
+
+
+def load_tasks(plan: Plan, console: Console) -> list[TaskData]:
+    """Load the tasks of a plan; no image is decoded.
+
+    Raises:
+        CiaoError: A task cannot be had, is too small, bears the name of another, or cannot be balanced.
+    """
+    tasks = []
+    for name in plan.tasks:
+        with console.status(f"load {name}"):
+            tasks.append(load_task(name, plan.data_root, sizes=plan.sizes()))
+    names = [task.spec.name for task in tasks]
+    for task, given in zip(tasks, plan.tasks, strict=True):
+        if len(task.train) < 2:
+            raise CiaoError(f"task {task.spec.name!r}: one face to train on; at least two are needed")
+        if names.count(task.spec.name) > 1:
+            raise CiaoError(f"task {given!r}: another task is named {task.spec.name!r} too; rename the folder or file")
+    for name in plan.balance:
+        if name not in names:
+            raise UnknownNameError("task to balance", split_rule(name)[0], names)
+        if not tasks[names.index(name)].spec.has_classes:
+            kind = tasks[names.index(name)].spec.kind
+            raise CiaoError(f"task {name!r} cannot be balanced: it is {kind} and has no classes")
+    return tasks
+
+
+def crop_tasks(tasks: list[TaskData], crop: FaceCrop, console: Console) -> list[TaskData]:
+    """Cut the tasks' photographs to the face: see :func:`benchmarks.face_crop.crop_faces`."""
+    cropped = []
+    with progress_bars(console) as progress:
+        for task in tasks:
+            if total := searches(task, crop):
+                bar = progress.add_task(f"find faces in {task.spec.name}", total=total)
+                cropped.append(crop_faces(task, crop, functools.partial(progress.advance, bar)))
+                progress.update(bar, completed=total)
+            else:
+                cropped.append(task)
+    return cropped
+
+
+def encode_tasks(
+    tasks: list[TaskData], encoder: Encoder, cache: FeatureCache, levels: list[Level], console: Console
+) -> dict[str, float]:
+    """Encode what is learned from and tested on; return the seconds it took per task, 0 for what was in the cache."""
+    seconds = {}
+    with progress_bars(console) as progress:
+        for task in tasks:
+            start = time.perf_counter()
+            sources = _sources(task)
+            missing = sum(max(cache.work(images, encoder, level) for level in levels) for images in sources)
+            if missing:
+                bar = progress.add_task(f"encode {task.spec.name}", total=missing)
+                for images in sources:
+                    for level in levels:
+                        cache.get(images, encoder, level, functools.partial(progress.advance, bar))
+            seconds[task.spec.name] = time.perf_counter() - start if missing else 0.0
+    return seconds
+
+
+def _sources(task: TaskData) -> list[ImageSource]:
+    """Return the distinct sources of a task's train and test splits."""
+    splits = [split for fold in (task.folds or (task,)) for split in (fold.train, fold.test)]
+    return list({id(split.images): split.images for split in splits}.values())
+
+
+FacesOf = Callable[[TaskSpec, Split, Level], EncodedFaces]
+
+
+def encoded_faces(tasks: list[TaskData], encoder: Encoder, cache: FeatureCache) -> Callable[[int], FacesOf]:
+    """Return a function that gives for each run (by its seed) a function that gives its encoded splits."""
+    mapped: dict[tuple[str, Level], npt.NDArray[Any]] = {}  # one memory map for all runs
+
+    def features(images: ImageSource, level: Level) -> npt.NDArray[Any]:
+        key = images.fingerprint, level
+        if key not in mapped:
+            mapped[key] = cache.get(images, encoder, level)
+        return mapped[key]
+
+    def of_run(seed: int) -> FacesOf:
+        by_name = {task.spec.name: task.of_run(seed) for task in tasks}
+
+        def faces(spec: TaskSpec, split: Split, level: Level) -> EncodedFaces:
+            chosen: FaceDataset = getattr(by_name[spec.name], split)
+            return EncodedFaces(chosen, features(chosen.images, level))
+
+        return faces
+
+    return of_run
+
+
+def data_sha256(task: TaskData) -> list[str]:
+    """Return a digest of the images, rows and targets of each split, fold after fold."""
+    return [_split_sha256(split) for fold in (task.folds or (task,)) for split in fold.splits()]
+
+
+def _split_sha256(split: FaceDataset) -> str:
+    digest = hashlib.sha256(split.images.fingerprint.encode())
+    for array in (split.rows, split.targets):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def progress_bars(console: Console) -> Iterator[Progress]:
+    """Show progress bars while the body runs."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield progress
