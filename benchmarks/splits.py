@@ -1,4 +1,4 @@
-"""A validation split for data sets that come without one: stratified, seeded, and decided file by file."""
+"""Splits for data sets that come without them: seeded, and decided by names alone, file by file or group by group."""
 
 from __future__ import annotations
 
@@ -51,3 +51,53 @@ def hold_out(
         if len(rows) > 1:
             held[rows[: min(max(round(fraction * len(rows)), 1), len(rows) - 1)]] = True
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def hold_out_groups(
+    groups: Sequence[str],
+    classes: npt.NDArray[np.int64] | None = None,
+    *,
+    fraction: float = HOLD_OUT,
+    seed: int = 0,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Split rows into train and validation so that a group (a subject, a clip) is never on both sides.
+
+    The groups are ranked by the SHA-256 of ``seed/group``, as :func:`hold_out` ranks files, and the first ones are
+    held out until they hold the share of the rows. A large group that comes last may exceed the share.
+
+    Args:
+        groups: Name of each row's group.
+        classes: int64 (N,), class of each row. Where given, the share is taken from every class: a group counts with
+            the class that most of its rows have, the first in a tie. None where groups are of no one class.
+        fraction: Share of the rows to hold out, in (0, 1); of two or more groups (of a class) at least one is held
+            out and at least one is kept, one group is kept.
+        seed: Another seed gives another choice.
+
+    Returns:
+        Train rows and validation rows, int64, each ascending; together every row once.
+
+    Raises:
+        ValueError: ``groups`` and ``classes`` differ in length, or ``fraction`` is out of range.
+
+    >>> train, validation = hold_out_groups(["ann", "bob", "ann", "eve", "bob"], fraction=0.3)
+    >>> train, validation
+    (array([0, 2]), array([1, 3, 4]))
+    """
+    classes = np.zeros(len(groups), dtype=np.int64) if classes is None else classes
+    if len(groups) != len(classes):
+        raise ValueError(f"expected one class per group name but got {len(groups)} names and {len(classes)} classes")
+    if not 0 < fraction < 1:
+        raise ValueError(f"expected a fraction between 0 and 1 but got {fraction}")
+    names, member = np.unique(np.array(groups, dtype=object), return_inverse=True)
+    sizes = np.bincount(member, minlength=len(names))
+    votes = np.zeros((len(names), int(classes.max(initial=0)) + 1), dtype=np.int64)
+    np.add.at(votes, (member, classes), 1)
+    class_of = votes.argmax(axis=1)
+    ranks = [hashlib.sha256(f"{seed}/{name}".encode(errors="surrogateescape")).digest() for name in names]
+    held = np.zeros(len(names), dtype=bool)
+    for label in np.unique(class_of):
+        ranked = sorted(np.flatnonzero(class_of == label).tolist(), key=ranks.__getitem__)
+        before = np.cumsum([0, *sizes[ranked]])[:-1]
+        enough = int((before < fraction * sizes[ranked].sum()).sum())
+        held[ranked[: min(enough, len(ranked) - 1)]] = True
+    return np.flatnonzero(~held[member]), np.flatnonzero(held[member])

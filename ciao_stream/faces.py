@@ -97,10 +97,17 @@ class FaceDataset:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, indices: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> FaceDataset:
-        """Return some of the samples: those at ``indices``, in that order and as often, or those where it is true."""
+    def take(self, indices: npt.NDArray[np.int64] | npt.NDArray[np.bool_], split: Split | None = None) -> FaceDataset:
+        """Return some of the samples: those at ``indices``, in that order and as often, or those where it is true.
+
+        Args:
+            indices: int64 (M,), or bool (N,).
+            split: Which split they become; None where that stays. What was dropped stays with this one.
+        """
         return replace(
             self,
+            split=split or self.split,
+            dropped=self.dropped if split in (None, self.split) else {},
             rows=self.rows[indices],
             targets=self.targets[indices],
             groups=None if self.groups is None else self.groups[indices],

@@ -1,0 +1,50 @@
+"""AffectNet's valence and arousal: how pleasant and how excited each face looks, from -1 to 1.
+
+The faces and the splits are those of :mod:`benchmarks.datasets.affectnet`, from the same image sources, so that
+features are encoded once for both. Whether a face was rated decides, not its expression: some faces without any of the
+eight expressions (``none``) were rated.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.datasets import _affectnet
+from benchmarks.datasets._affectnet import NOT_APPLICABLE, AnnotatedFaces, Labelled, read_release
+from ciao_stream.exceptions import UnknownNameError
+from ciao_stream.faces import TaskData
+from ciao_stream.tasks import TaskSpec
+
+RULES: tuple[str, ...] = ("as annotated",)
+"""Label rules on offer; the first is the default."""
+
+LAYOUT = _affectnet.LAYOUT
+"""The files expected under the data root."""
+
+SPEC = TaskSpec("affectnet-va", "dimensional", ("arousal", "valence"))
+
+
+def load(root: Path, rule: str | None = None) -> TaskData:
+    """Load AffectNet's valence and arousal; no image is decoded.
+
+    Args:
+        root: Folder that holds the data sets.
+        rule: One of :data:`RULES`, None for the first.
+
+    Returns:
+        Three splits with arousal and valence, float32 (N, 2); the images are uint8, of any size.
+
+    Raises:
+        DataError: The files are missing or damaged.
+        UnknownNameError: There is no such rule.
+    """
+    if rule is not None and rule not in RULES:
+        raise UnknownNameError("label rule", rule, RULES)
+    return read_release(SPEC.name, root).task(SPEC, RULES[0], _label, {})
+
+
+def _label(faces: AnnotatedFaces) -> Labelled:
+    not_rated = (faces.values == NOT_APPLICABLE).any(axis=1)
+    return Labelled(faces.values.astype(np.float32), {f"not rated ({NOT_APPLICABLE})": not_rated})

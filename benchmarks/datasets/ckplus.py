@@ -1,0 +1,195 @@
+"""CK+: clips of 123 people, from neutral to the peak of an expression; 327 of 593 clips have a label.
+
+A label stands for the end of its clip, and a clip begins neutral; the frames between have no label. The rules choose
+what is taken:
+
+===========  ==============================================================================
+``8``        the last three frames with the clip's label, the first frame as neutral
+``7``        the last three frames; there is no neutral
+``8-peak1``  as ``8``, with the last frame only
+``7-peak1``  as ``7``, with the last frame only
+===========  ==============================================================================
+
+Folds are made by subject. The faces of 48x48 that go around as "CK+48", in a folder per class, are the last three
+frames of the labelled clips: without neutral, so their rule is ``7``, which is the default for them. Where their names
+do not begin with the subject, nobody can keep a person's faces in one fold, and the protocol says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.class_folders import file_keys, read_class_folders
+from benchmarks.datasets._ckplus_clips import CLASSES, read_clips
+from benchmarks.folds import Fold, cross_validation, leave_subjects_out, stratified
+from benchmarks.image_files import ImageFiles
+from benchmarks.labels import canonical
+from benchmarks.layout import find, missing
+from ciao_stream.exceptions import DataError, UnknownNameError
+from ciao_stream.faces import FaceDataset, TaskData
+from ciao_stream.tasks import EMOTIONS, TaskSpec
+
+RULES: tuple[str, ...] = ("8", "7", "8-peak1", "7-peak1")
+"""Classes and frames on offer; the first is the default."""
+
+LAYOUT = (
+    "ROOT/ckplus/cohn-kanade-images/S005/001/S005_001_00000011.png "
+    "and ROOT/ckplus/Emotion/S005/001/S005_001_00000011_emotion.txt, "
+    "or ROOT/CK+48/{anger,contempt,disgust,fear,happy,sadness,surprise}/*.png"
+)
+"""The files expected under the data root."""
+
+PLACES = ("ckplus", "ck+", "ck-plus", "ck_plus", "cohn-kanade", "cohn-kanade+", "cohn-kanade-plus")
+"""Folders of the data set under the data root; its parts may lie in the data root itself as well."""
+
+N_FOLDS = 10
+
+PUBLISHED = {
+    "happiness": 69, "surprise": 83, "sadness": 28, "anger": 45, "disgust": 59, "fear": 25, "contempt": 18,
+}  # fmt: skip
+"""Labelled clips."""
+
+_SUBJECT = re.compile(r"(S[0-9]+)_", re.IGNORECASE)
+_CLIP = re.compile(r"(S[0-9]+_[0-9]+)_[0-9]+\.[a-z]+", re.IGNORECASE)
+
+
+def load(root: Path, rule: str | None = None) -> TaskData:
+    """Load CK+; no image is decoded. Clips with labels are preferred to CK+48.
+
+    Args:
+        root: Folder that holds the data sets.
+        rule: One of :data:`RULES`; None for the first, or for ``7`` where there is only CK+48.
+
+    Returns:
+        Folds over eight classes in canonical order, or seven without neutral. Photos from clips, faces from CK+48.
+
+    Raises:
+        DataError: Files are missing, damaged or misplaced, or the rule cannot be followed with CK+48.
+        UnknownNameError: There is no such rule.
+    """
+    if rule is not None and rule not in RULES:
+        raise UnknownNameError("label rule", rule, RULES)
+    images = _find(root, "cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade-images")
+    if images is not None:
+        labels = _find(root, "Emotion", "Emotion_labels/Emotion", "Emotion_labels")
+        if labels is None:
+            raise missing("ckplus", "no labels (Emotion)", root, LAYOUT, _places(root))
+        return _from_clips(images, labels, rule or RULES[0])
+    folder = _find(root, "CK+48", "CK48")
+    if folder is None:
+        raise missing("ckplus", "no clips (cohn-kanade-images) and no CK+48", root, LAYOUT, _places(root))
+    if rule not in (None, "7"):
+        raise DataError(
+            f"{folder}: CK+48 holds three peak frames per clip and no neutral ones, so it cannot follow rule {rule!r}; "
+            "use ckplus:7, or get the clips"
+        )
+    return _from_folders(folder)
+
+
+def _places(root: Path) -> list[Path | None]:
+    return [find(root, place) for place in PLACES]
+
+
+def _find(root: Path, *names: str) -> Path | None:
+    """Return the first of some folders that is in one of the data set's places, or in the data root."""
+    return find(root, *(f"{place}/{name}" for place in PLACES for name in names), *names)
+
+
+def _spec(labels: tuple[str, ...]) -> TaskSpec:
+    return TaskSpec("ckplus", "categorical", labels)
+
+
+def _from_clips(images: Path, labels: Path, rule: str) -> TaskData:
+    """Take the frames that the rule names from the clips."""
+    with_neutral, peaks = rule.startswith("8"), 1 if rule.endswith("-peak1") else 3
+    spec = _spec(EMOTIONS if with_neutral else EMOTIONS[1:])
+    emotion_of = {name: canonical(name) for name in CLASSES}
+    dropped: Counter[str] = Counter()
+    taken: list[tuple[str, str, str]] = []
+    for clip in read_clips(images, labels):
+        if clip.emotion is None:
+            dropped["no emotion label"] += 1
+            continue
+        emotion = emotion_of[clip.emotion]
+        if emotion not in spec.labels:
+            dropped["labelled neutral"] += 1
+            continue
+        if len(clip.frames) < peaks + with_neutral:
+            raise DataError(
+                f"{clip.folder}: rule {rule!r} needs {peaks + with_neutral} frames but found {len(clip.frames)}; "
+                "get the sequence again"
+            )
+        if with_neutral:
+            taken.append((clip.frames[0], clip.subject, "neutral"))
+        taken += [(frame, clip.subject, emotion) for frame in clip.frames[-peaks:]]
+    if absent := [label for label in spec.labels if all(emotion != label for _, _, emotion in taken)]:
+        raise DataError(f"{labels}: no clip is labelled {', '.join(absent)}; get all of the labels")
+    subjects = [subject for _, subject, _ in taken]
+    samples = FaceDataset(
+        spec,
+        "train",
+        ImageFiles(images, tuple(frame for frame, _, _ in taken)),
+        np.arange(len(taken)),
+        np.array([spec.labels.index(emotion) for _, _, emotion in taken], dtype=np.int64),
+        "real",
+        label_rule=_label_rule(with_neutral, peaks),
+        dropped=dict(dropped),
+        subjects=np.array(subjects),
+        framing="photo",
+    )
+    folds = leave_subjects_out(subjects, images, N_FOLDS)
+    return cross_validation(samples, folds, _by_subject(folds), _published(peaks))
+
+
+def _from_folders(folder: Path) -> TaskData:
+    """Load CK+48."""
+    spec = _spec(EMOTIONS[1:])
+    images, targets = read_class_folders(folder, spec.labels)
+    files = [name.rpartition("/")[2] for name in images.names]
+    clips = [parsed[1].upper() if (parsed := _CLIP.fullmatch(file)) else None for file in files]
+    first: dict[str, int] = {}
+    for row, clip in enumerate(clips):
+        if clip is not None and targets[first.setdefault(clip, row)] != targets[row]:
+            raise DataError(
+                f"{folder}: {images.names[first[clip]]} and {images.names[row]} are of one clip but of two classes; "
+                "remove the one in the wrong folder"
+            )
+    parsed_subjects = [_SUBJECT.match(file) for file in files]
+    subjects = [parsed[1].upper() for parsed in parsed_subjects if parsed]
+    known = len(subjects) == len(files)
+    samples = FaceDataset(
+        spec,
+        "train",
+        images,
+        np.arange(len(images)),
+        targets,
+        "real",
+        label_rule=_label_rule(False, 3) + " (CK+48)",
+        subjects=np.array(subjects) if known else None,
+    )
+    if known:
+        folds = leave_subjects_out(subjects, folder, N_FOLDS)
+        return cross_validation(samples, folds, _by_subject(folds), _published(3))
+    names = file_keys(images.names)
+    together = [clip or name for clip, name in zip(clips, names, strict=True)]
+    folds = stratified(names, targets, folder, together=together, n_folds=N_FOLDS)
+    protocol = f"{len(folds)} folds, identities unknown: leak likely"
+    return cross_validation(samples, folds, protocol, _published(3))
+
+
+def _label_rule(with_neutral: bool, peaks: int) -> str:
+    frames = "last frame" if peaks == 1 else f"last {peaks} frames"
+    return f"8 classes: {frames}, first is neutral" if with_neutral else f"7 classes: {frames}"
+
+
+def _by_subject(folds: list[Fold]) -> str:
+    return f"{len(folds)} folds by subject, nobody in two splits"
+
+
+def _published(peaks: int) -> dict[str, dict[str, int]]:
+    """Return how many peak frames there should be; nobody counted neutral ones."""
+    return {"train+validation+test": {label: n * peaks for label, n in PUBLISHED.items()}}
