@@ -34,6 +34,10 @@ class Cropped:
     def __len__(self) -> int:
         return len(self.images)
 
+    def name(self, index: int) -> str:
+        """Say where the whole image stands."""
+        return self.images.name(index)
+
     def read(self, index: int) -> Image:
         """Decode one image and cut it.
 
@@ -48,7 +52,7 @@ class Cropped:
         if part.size == 0:
             rows, columns = image.shape[:2]
             raise DataError(
-                f"image {index} of {columns}x{rows} pixels: its face box (x {x}, y {y}, width {width}, height "
-                f"{height}) lies outside; correct the box"
+                f"{self.name(index)}: the face box (x {x}, y {y}, width {width}, height {height}) lies outside of the "
+                f"image ({columns}x{rows} pixels); correct the box"
             )
         return part

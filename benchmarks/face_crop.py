@@ -152,12 +152,12 @@ def _apply(split: FaceDataset, found: _Found, crop: FaceCrop, detector: str) -> 
     if crop.no_face == "error" and none.any():
         raise DataError(
             f"{where}: {detector} finds no face in {int(none.sum()):,} of {len(none):,} images, the first of them "
-            f"image {split.rows[none.argmax()]}; choose --no-face whole or drop"
+            f"{split.name(int(none.argmax()))}; choose --no-face whole or drop"
         )
     if crop.several == "error" and several.any():
         raise DataError(
             f"{where}: {detector} finds several faces in {int(several.sum()):,} of {len(several):,} images, the first "
-            f"of them image {split.rows[several.argmax()]}; choose --several-faces largest or central"
+            f"of them {split.name(int(several.argmax()))}; choose --several-faces largest or central"
         )
     detection = {"images": len(faces), "none": int(none.sum()), "several": int(several.sum())}
     kept = ~none if crop.no_face == "drop" else np.ones(len(faces), dtype=bool)

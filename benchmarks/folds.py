@@ -152,8 +152,7 @@ def fold_data(samples: FaceDataset, fold: Fold, protocol: str, published: Publis
         DataError: A split is empty.
     """
     train, validation, test = (
-        samples.take(rows, split)
-        for split, rows in zip(SPLITS, (fold.train, fold.validation, fold.test), strict=True)
+        samples.take(rows, split) for split, rows in zip(SPLITS, (fold.train, fold.validation, fold.test), strict=True)
     )
     return TaskData(train, validation, test, protocol=protocol, published=published or {}, fold=fold.name)
 

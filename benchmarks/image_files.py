@@ -42,6 +42,10 @@ class ImageFiles:
         """Return the number of images."""
         return len(self.names)
 
+    def name(self, index: int) -> str:
+        """Return the path of a file."""
+        return str(self.folder / self.names[index])
+
     def read(self, index: int) -> Image:
         """Decode one image: see :func:`decode`.
 

@@ -53,6 +53,10 @@ class PixelCsv:
         """Return the number of faces."""
         return len(self.lines)
 
+    def name(self, index: int) -> str:
+        """Return the file and line of a face."""
+        return f"{self.path}, line {self.lines[index]}"
+
     def read(self, index: int) -> Image:
         """Parse one face.
 
@@ -72,7 +76,7 @@ class PixelCsv:
             values = np.fromstring(text, dtype=np.int64, sep=" ")
             if len(values) == SIDE * SIDE and values.max() <= 255:
                 return values.astype(np.uint8).reshape(SIDE, SIDE)
-        raise DataError(f"{self.path}, line {self.lines[index]}: {_pixel_problem(text)}")
+        raise DataError(f"{self.name(index)}: {_pixel_problem(text)}")
 
 
 @dataclass(frozen=True, eq=False)

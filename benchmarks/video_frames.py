@@ -62,6 +62,11 @@ class VideoFrames:
         """Return the number of images: clips times frames per clip."""
         return len(self.names) * self.per_clip
 
+    def name(self, index: int) -> str:
+        """Return the file of a clip, and which of the frames taken from it is meant, from 1."""
+        clip, frame = divmod(index, self.per_clip)
+        return f"{self.folder / self.names[clip]}, frame {frame + 1} of {self.per_clip}"
+
     def read(self, index: int) -> Image:
         """Return one frame: uint8 (height, width, 3) in RGB order, upright as the clip's metadata says.
 

@@ -34,6 +34,10 @@ class ImageSource(Protocol):
 
     def __len__(self) -> int: ...
 
+    def name(self, index: int) -> str:
+        """Say where image ``index`` stands, as errors and reports name it: the file, or the file and the line."""
+        ...
+
     def read(self, index: int) -> Image:
         """Decode image ``index``.
 
@@ -113,6 +117,10 @@ class FaceDataset:
             groups=None if self.groups is None else self.groups[indices],
             subjects=None if self.subjects is None else self.subjects[indices],
         )
+
+    def name(self, index: int) -> str:
+        """Say where the face of sample ``index`` stands."""
+        return self.images.name(int(self.rows[index]))
 
     def image(self, index: int) -> Image:
         """Decode the face of sample ``index``."""

@@ -37,6 +37,9 @@ class NoImages:
     def __len__(self):
         return 0
 
+    def name(self, index):
+        return f"image {index}"
+
     def read(self, index):
         raise NotImplementedError(index)
 

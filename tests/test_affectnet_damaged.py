@@ -267,7 +267,7 @@ def test_a_box_outside_of_the_photo(tmp_path):
     set_cell(1, "500")(tmp_path)
     name = photo_of(tmp_path).relative_to(tmp_path / IMAGES).as_posix()
     source = affectnet.load(tmp_path).train.images
-    with pytest.raises(DataError, match=r"its face box \(x 500, .*lies outside"):
+    with pytest.raises(DataError, match=r"\.png: the face box \(x 500, .*lies outside"):
         source.read(source.images.names.index(name))
 
 

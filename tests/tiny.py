@@ -57,6 +57,9 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.images)
 
+    def name(self, index: int) -> str:
+        return f"image {index}"
+
     def read(self, index: int) -> np.ndarray:
         if index == self.broken:
             raise DataError(f"image {index} is unreadable")

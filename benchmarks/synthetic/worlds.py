@@ -64,6 +64,10 @@ class SyntheticFaces:
     def __len__(self) -> int:
         return self.count
 
+    def name(self, index: int) -> str:
+        """Name a picture."""
+        return f"synthetic {self.population}, split {self.split!r}, picture {index}"
+
     def read(self, index: int) -> Image:
         """Draw picture ``index``: uint8, (size, size), or (size, size, 3) in RGB order.
 
