@@ -1,0 +1,93 @@
+"""SFEW 2.0: faces cut from films, seven emotions, with a train and a val split of different people.
+
+The labels of the authors' test split are private, so val is what everybody reports: here it is the test split, and
+validation is a stratified tenth of train. Films that train shows are in validation too, those of val are not.
+
+The authors' aligned faces are preferred to folders named ``Train`` and ``Val``. Those are read as faces as well; the
+original download has whole film frames under these names (958 and 436), which have to be cropped first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.class_folders import file_keys, read_class_folders
+from benchmarks.layout import find, missing
+from benchmarks.splits import hold_out
+from ciao_stream.exceptions import UnknownNameError
+from ciao_stream.faces import FaceDataset, TaskData
+from ciao_stream.tasks import EMOTIONS, TaskSpec
+
+RULES: tuple[str, ...] = ("as annotated",)
+"""Label rules on offer; the first is the default."""
+
+LAYOUT = "ROOT/sfew/{Train,Val}_Aligned_Faces/CLASS/*.png or ROOT/sfew/{Train,Val}/CLASS/*.png"
+"""The files expected under the data root."""
+
+SPEC = TaskSpec("sfew", "categorical", EMOTIONS[:7])
+
+PROTOCOL = "official train; the authors' val as test (their test labels are private); validation carved from train"
+"""How the splits are made."""
+
+PUBLISHED = {
+    "train+validation": {
+        "neutral": 144, "happiness": 184, "surprise": 94, "sadness": 161, "anger": 178, "disgust": 52, "fear": 78,
+    },
+    "test": {
+        "neutral": 84, "happiness": 72, "surprise": 56, "sadness": 73, "anger": 77, "disgust": 23, "fear": 46,
+    },
+}  # fmt: skip
+"""Aligned faces, 891 and 431."""
+
+_FOLDERS = ("sfew", "sfew_2.0", "sfew 2.0", "sfew-2.0", "sfew2.0", "sfew_2", "sfew2")
+_ALIGNED = (("Train_Aligned_Faces",), ("Val_Aligned_Faces_new", "Val_Aligned_Faces"))
+_PLAIN = (("Train",), ("Val", "Valid", "Validation"))
+
+
+def load(root: Path, rule: str | None = None) -> TaskData:
+    """Load SFEW 2.0; no image is decoded.
+
+    Args:
+        root: Folder that holds the data sets. Aligned faces are preferred.
+        rule: One of :data:`RULES`, None for the first.
+
+    Returns:
+        Three splits with classes 0 to 6 in canonical order.
+
+    Raises:
+        DataError: The files are missing or damaged.
+        UnknownNameError: There is no such rule.
+    """
+    if rule is not None and rule not in RULES:
+        raise UnknownNameError("label rule", rule, RULES)
+    for train_names, val_names in (_ALIGNED, _PLAIN):
+        train, val = find(root, *_places(train_names)), find(root, *_places(val_names))
+        if train and val:
+            return _from_folders(train, val)
+    what = "no two folders with the faces of Train and of Val, both aligned or neither"
+    raise missing("sfew", what, root, LAYOUT, [find(root, folder) for folder in _FOLDERS])
+
+
+def _places(names: tuple[str, ...]) -> Iterator[str]:
+    """Yield where a split's folder may be; some zips unpack into a folder of their own name."""
+    for folder in _FOLDERS:
+        for name in names:
+            yield f"{folder}/{name}/{name}"
+            yield f"{folder}/{name}"
+
+
+def _from_folders(train_folder: Path, val_folder: Path) -> TaskData:
+    """Load the two folders; train and validation are rows of one source."""
+    images, targets = read_class_folders(train_folder, SPEC.labels)
+    test_images, test_targets = read_class_folders(val_folder, SPEC.labels)
+    train, validation = hold_out(file_keys(images.names), targets)
+    return TaskData(
+        FaceDataset(SPEC, "train", images, train, targets[train], "real", RULES[0]),
+        FaceDataset(SPEC, "validation", images, validation, targets[validation], "real", RULES[0]),
+        FaceDataset(SPEC, "test", test_images, np.arange(len(test_images)), test_targets, "real", RULES[0]),
+        protocol=PROTOCOL,
+        published=PUBLISHED,
+    )
