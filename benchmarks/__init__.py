@@ -1,4 +1,6 @@
-"""Data sets as tasks: one file in ``datasets`` is one task on disk, ``synthetic`` renders worlds.
+"""Data sets as tasks.
 
-``names`` lists them, ``tasks`` loads them, ``streams`` makes an Avalanche benchmark of them.
+``names`` lists them, ``tasks`` loads them: from ``datasets`` (one file, one task), from anyone's ``own`` faces, or
+``synthetic`` worlds. ``face_crop`` cuts photographs to the face, ``streams`` makes an Avalanche benchmark of tasks,
+``contract`` checks what a data set promises.
 """

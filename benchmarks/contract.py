@@ -9,9 +9,9 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 from unittest import mock
 
@@ -58,7 +58,8 @@ def check_dataset(load: Callable[[], TaskData], name: str | None = None) -> Task
     _check_images(data)
     _check_published(data)
     _check_same(data, load(), "a second time it is another")
-    _check_same(data, pickle.loads(pickle.dumps(data)), "a copy in another process is another")
+    sent_to_a_worker = ForkingPickler.loads(ForkingPickler.dumps(data))
+    _check_same(data, sent_to_a_worker, "a copy in another process is another")
     return data
 
 

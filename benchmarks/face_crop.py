@@ -9,8 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.cropped import Cropped
-from benchmarks.index_cache import Index, cached_index
+from benchmarks.reading.index_cache import Index, cached_index
+from benchmarks.sources.cropped import Cropped
 from ciao_stream.detection import Boxes, Detector, load_detector
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces import FaceDataset, Image, ImageSource, TaskData

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from affectnet_files import CODES, SETS, write_affectnet_2017, write_affectnet_2021, write_annotation, write_image
 
-from benchmarks import affectnet_2021, csv_lines
+from benchmarks.datasets import _affectnet_2021 as affectnet_2021
 from benchmarks.datasets import affectnet, affectnet_va
+from benchmarks.reading import csv_lines
 from benchmarks.synthetic.readings import SPECS
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.tasks import EMOTIONS
@@ -380,7 +381,7 @@ def test_one_line_at_a_time(tmp_path, monkeypatch):
             yield line
 
     read_lines = csv_lines.read_lines
-    monkeypatch.setattr("benchmarks.affectnet_2017.read_lines", spy)
+    monkeypatch.setattr("benchmarks.datasets._affectnet_2017.read_lines", spy)
     data = affectnet.load(tmp_path)
     assert max(sizes) < csv_lines.MAX_LINE
     assert len(sizes) == 2 + sum(len(d) + sum(d.dropped.values()) for d in data.splits())

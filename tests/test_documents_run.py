@@ -9,7 +9,7 @@ import pytest
 import benchmarks.datasets
 from benchmarks.contract import check_dataset
 from benchmarks.names import OWN, real_task_names
-from benchmarks.own_targets import FORMS
+from benchmarks.own.targets import FORMS
 from benchmarks.tasks import load_task
 from ciao_stream.plugins import load_plugin
 

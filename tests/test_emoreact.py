@@ -10,9 +10,9 @@ from emoreact_files import PLACES, STEMS, coloured, rewrite_lines, seen_in, writ
 
 from benchmarks.contract import check_dataset
 from benchmarks.datasets import emoreact
+from benchmarks.sources.video_frames import moments
 from benchmarks.synthetic.readings import SPECS
 from benchmarks.tasks import load_task
-from benchmarks.video_frames import moments
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces import SPLITS
 

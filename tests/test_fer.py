@@ -17,10 +17,10 @@ from fer2013_files import (
     write_icml_csv,
 )
 
-from benchmarks import csv_lines
 from benchmarks.datasets import fer
-from benchmarks.labels import SYNONYMS, canonical, class_map
-from benchmarks.pixel_csv import PixelCsv
+from benchmarks.reading import csv_lines
+from benchmarks.reading.labels import SYNONYMS, canonical, class_map
+from benchmarks.sources.pixel_csv import PixelCsv
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces import SPLITS
 from ciao_stream.tasks import EMOTIONS
@@ -160,7 +160,7 @@ def test_one_line_at_a_time(tmp_path, monkeypatch):
             yield line
 
     read_lines = csv_lines.read_lines
-    monkeypatch.setattr("benchmarks.pixel_csv.read_lines", spy)
+    monkeypatch.setattr("benchmarks.sources.pixel_csv.read_lines", spy)
     fer.load(tmp_path)
     assert max(sizes) < csv_lines.MAX_LINE
     assert len(sizes) == len(ROWS) + 1

@@ -7,7 +7,7 @@ from fer2013_files import VOTE_COLUMNS, edit_line, some_rows, write_csv, write_i
 from vote_reference import reference
 
 from benchmarks.datasets import fer, ferplus
-from benchmarks.votes import COLUMNS, RULES
+from benchmarks.reading.votes import COLUMNS, RULES
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces import SPLITS
 from ciao_stream.tasks import EMOTIONS

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.folds import Fold, cross_validation, fold_data, leave_parts_out, leave_subjects_out, stratified
+from benchmarks.protocols.folds import (
+    Fold,
+    cross_validation,
+    fold_data,
+    leave_parts_out,
+    leave_subjects_out,
+    stratified,
+)
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces import FaceDataset
 from ciao_stream.tasks import TaskSpec

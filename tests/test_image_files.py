@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.cropped import Cropped
-from benchmarks.image_files import SUFFIXES, ImageFiles, decode
+from benchmarks.sources.cropped import Cropped
+from benchmarks.sources.image_files import SUFFIXES, ImageFiles, decode
 from ciao_stream.exceptions import DataError
 
 RAMP = np.linspace(0, 255, 64).astype(np.uint8)
@@ -140,7 +140,7 @@ def test_the_content_is_read_once_until_it_changes(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(GRAY_KINDS["gray png"])
     first = ImageFiles(tmp_path, ("a", "b")).fingerprint
     with monkeypatch.context() as patch:
-        patch.setattr("benchmarks.image_files._content", lambda _: pytest.fail("read again"))
+        patch.setattr("benchmarks.sources.image_files._content", lambda _: pytest.fail("read again"))
         assert ImageFiles(tmp_path, ("a", "b")).fingerprint == first
     assert ImageFiles(tmp_path, ("b", "a")).fingerprint != first
     (tmp_path / "b").write_bytes(GRAY_KINDS["gray bmp"])
@@ -167,7 +167,9 @@ def test_a_box_is_x_y_width_height(tmp_path):
 
 @pytest.mark.parametrize("box", [(64, 0, 10, 10), (0, 48, 10, 10), (-10, 0, 10, 10), (0, -9, 5, 9), (5, 5, 8, 0)])
 def test_a_box_outside_the_image(tmp_path, box):
-    with pytest.raises(DataError, match=rf"a\.png: the face box \(x {box[0]}, y {box[1]}, .* of the image \(64x48 pixels\)"):
+    with pytest.raises(
+        DataError, match=rf"a\.png: the face box \(x {box[0]}, y {box[1]}, .* of the image \(64x48 pixels\)"
+    ):
         cropped(tmp_path, box).read(0)
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from own_files import SIZE, labels_seen, picture, same_rows, save, seen, write_own_csv
 
-from benchmarks import own_csv
 from benchmarks.contract import check_dataset
-from benchmarks.splits import hold_out_groups
+from benchmarks.own import csv_file as own_csv
+from benchmarks.protocols.splits import hold_out_groups
 from ciao_stream.exceptions import DataError
 from ciao_stream.tasks import EMOTIONS
 

@@ -6,7 +6,8 @@ import shutil
 import pytest
 from own_files import save, write_own_csv, write_own_folder
 
-from benchmarks import own_csv, own_folder
+from benchmarks.own import csv_file as own_csv
+from benchmarks.own import folder as own_folder
 from ciao_stream.exceptions import DataError, MissingDataError
 
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from own_files import EMOTION_FOLDERS, labels_seen, same_rows, save, seen, write_own_folder
 
-from benchmarks import own_folder
 from benchmarks.contract import check_dataset
-from benchmarks.labels import canonical
-from benchmarks.own_names import class_labels
-from benchmarks.splits import hold_out
+from benchmarks.own import folder as own_folder
+from benchmarks.own.names import class_labels
+from benchmarks.protocols.splits import hold_out
+from benchmarks.reading.labels import canonical
 from ciao_stream.exceptions import DataError
 from ciao_stream.tasks import EMOTIONS
 

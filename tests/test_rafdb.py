@@ -140,7 +140,7 @@ def test_dos_line_ends_and_a_byte_order_mark(tmp_path):
 
 def test_importing_is_cheap():
     modules = "benchmarks.datasets.rafdb, benchmarks.datasets.sfew, benchmarks.datasets.mmafedb"
-    code = f"import sys; import {modules}, benchmarks.own_csv, benchmarks.own_folder; "
+    code = f"import sys; import {modules}, benchmarks.own.csv_file, benchmarks.own.folder; "
     code += "print({'cv2', 'torch', 'PIL'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"

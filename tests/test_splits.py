@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.splits import hold_out, hold_out_groups
+from benchmarks.protocols.splits import hold_out, hold_out_groups
 
 CLASSES = np.repeat(np.arange(4), [1, 2, 30, 100])
 NAMES = [f"class{c}/{i:03d}.jpg" for i, c in enumerate(CLASSES)]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from emoreact_files import coloured, seen_in, write_clip
 
-from benchmarks import video_frames
-from benchmarks.image_files import ImageFiles
-from benchmarks.video_frames import SUFFIXES, VideoFrames, moments, read_clip
+from benchmarks.sources import video_frames
+from benchmarks.sources.image_files import ImageFiles
+from benchmarks.sources.video_frames import SUFFIXES, VideoFrames, moments, read_clip
 from ciao_stream.exceptions import DataError
 
 
@@ -337,7 +337,7 @@ def test_frames_that_come_and_go_are_an_error(tmp_path, monkeypatch):
 QUIET = """
 import os, sys
 from pathlib import Path
-from benchmarks.video_frames import read_clip
+from benchmarks.sources.video_frames import read_clip
 from ciao_stream.exceptions import DataError
 for path in sorted(Path(sys.argv[1]).iterdir()):
     try:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from vote_reference import reference
 
-from benchmarks.vote_csv import read_votes
-from benchmarks.votes import RULES, apply_rule
+from benchmarks.reading.vote_csv import read_votes
+from benchmarks.reading.votes import RULES, apply_rule
 from ciao_stream.exceptions import UnknownNameError
 
 few = arrays(np.int64, (10,), elements=st.integers(0, 6))

@@ -13,10 +13,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.affectnet_2017 import read_2017
-from benchmarks.affectnet_2021 import read_2021
-from benchmarks.layout import find, missing
-from benchmarks.splits import hold_out
+from benchmarks.datasets._affectnet_2017 import read_2017
+from benchmarks.datasets._affectnet_2021 import read_2021
+from benchmarks.protocols.splits import hold_out
+from benchmarks.reading.layout import find, missing
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces import FaceDataset, ImageSource, Split, TaskData
 from ciao_stream.tasks import TaskSpec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.layout import find, missing
+from benchmarks.reading.layout import find, missing
 from ciao_stream.exceptions import MissingDataError
 
 FACES = tuple(

@@ -23,12 +23,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.class_folders import file_keys, read_class_folders
 from benchmarks.datasets._ckplus_clips import CLASSES, read_clips
-from benchmarks.folds import Fold, cross_validation, leave_subjects_out, stratified
-from benchmarks.image_files import ImageFiles
-from benchmarks.labels import canonical
-from benchmarks.layout import find, missing
+from benchmarks.protocols.folds import Fold, cross_validation, leave_subjects_out, stratified
+from benchmarks.reading.class_folders import file_keys, read_class_folders
+from benchmarks.reading.labels import canonical
+from benchmarks.reading.layout import find, missing
+from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces import FaceDataset, TaskData
 from ciao_stream.tasks import EMOTIONS, TaskSpec

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.csv_lines import Line, cell_text, read_lines, split_cells
-from benchmarks.layout import find, listing, missing
-from benchmarks.video_frames import SUFFIXES, VideoFrames
+from benchmarks.reading.csv_lines import Line, cell_text, read_lines, split_cells
+from benchmarks.reading.layout import find, listing, missing
+from benchmarks.sources.video_frames import SUFFIXES, VideoFrames
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces import SPLITS, FaceDataset, Split, TaskData
 from ciao_stream.tasks import TaskSpec

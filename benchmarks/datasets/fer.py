@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.class_folders import read_class_folders
 from benchmarks.datasets._fer2013 import FACES, FOLDERS, fer_missing
-from benchmarks.labels import class_map
-from benchmarks.layout import find
-from benchmarks.pixel_csv import CLASSES, scan
-from benchmarks.splits import hold_out
+from benchmarks.protocols.splits import hold_out
+from benchmarks.reading.class_folders import read_class_folders
+from benchmarks.reading.labels import class_map
+from benchmarks.reading.layout import find
+from benchmarks.sources.pixel_csv import CLASSES, scan
 from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.faces import SPLITS, FaceDataset, Split, TaskData
 from ciao_stream.tasks import EMOTIONS, TaskSpec

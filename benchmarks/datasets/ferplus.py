@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import votes
 from benchmarks.datasets._fer2013 import FACES, VOTES, fer_missing
-from benchmarks.layout import find
-from benchmarks.pixel_csv import PixelTable, scan
-from benchmarks.vote_csv import VoteTable, check_aligned, read_votes
+from benchmarks.reading import votes
+from benchmarks.reading.layout import find
+from benchmarks.reading.vote_csv import VoteTable, check_aligned, read_votes
+from benchmarks.sources.pixel_csv import PixelTable, scan
 from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.faces import FaceDataset, Split, TaskData
 from ciao_stream.tasks import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = votes.RULES
-"""Label rules on offer, described in :mod:`benchmarks.votes`; the first is the default."""
+"""Label rules on offer, described in :mod:`benchmarks.reading.votes`; the first is the default."""
 
 LAYOUT = (
     "ROOT/ferplus/fer2013new.csv (columns Usage, Image name and ten of votes) "

@@ -25,12 +25,19 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.class_folders import images_below
-from benchmarks.folds import Fold, cross_validation, fold_data, leave_parts_out, leave_subjects_out, stratified
-from benchmarks.image_files import ImageFiles
-from benchmarks.labels import class_map
-from benchmarks.layout import find, missing
-from benchmarks.splits import hold_out
+from benchmarks.protocols.folds import (
+    Fold,
+    cross_validation,
+    fold_data,
+    leave_parts_out,
+    leave_subjects_out,
+    stratified,
+)
+from benchmarks.protocols.splits import hold_out
+from benchmarks.reading.class_folders import images_below
+from benchmarks.reading.labels import class_map
+from benchmarks.reading.layout import find, missing
+from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces import FaceDataset, TaskData
 from ciao_stream.tasks import EMOTIONS, TaskSpec

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.class_folders import file_keys, read_class_folders
-from benchmarks.csv_lines import read_lines
-from benchmarks.image_files import ImageFiles
-from benchmarks.labels import class_map
-from benchmarks.layout import find, listing, missing
-from benchmarks.splits import hold_out
+from benchmarks.protocols.splits import hold_out
+from benchmarks.reading.class_folders import file_keys, read_class_folders
+from benchmarks.reading.csv_lines import read_lines
+from benchmarks.reading.labels import class_map
+from benchmarks.reading.layout import find, listing, missing
+from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces import FaceDataset, Framing, Split, TaskData
 from ciao_stream.tasks import EMOTIONS, TaskSpec

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.csv_lines import MAX_LINE
+from benchmarks.reading.csv_lines import MAX_LINE
 from ciao_stream.exceptions import DataError
 
 SHOWN = 200

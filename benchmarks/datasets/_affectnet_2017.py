@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.cropped import Cropped
-from benchmarks.csv_lines import Line, cell_text, find_columns, read_lines, split_cells, strip_cell
-from benchmarks.image_files import ImageFiles
-from benchmarks.layout import find
+from benchmarks.reading.csv_lines import Line, cell_text, find_columns, read_lines, split_cells, strip_cell
+from benchmarks.reading.layout import find
+from benchmarks.sources.cropped import Cropped
+from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError
 
 COLUMNS = (

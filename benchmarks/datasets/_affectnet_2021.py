@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.image_files import SUFFIXES, ImageFiles
-from benchmarks.index_cache import cached_index
-from benchmarks.layout import find
+from benchmarks.reading.index_cache import cached_index
+from benchmarks.reading.layout import find
+from benchmarks.sources.image_files import SUFFIXES, ImageFiles
 from ciao_stream.exceptions import DataError
 
 KINDS: dict[str, str] = {"expression": "exp", "arousal": "aro", "valence": "val"}

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.labels import canonical
+from benchmarks.reading.labels import canonical
 from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
 from ciao_stream.faces import SPLITS, Split
 from ciao_stream.tasks import EMOTIONS, Kind, TaskSpec

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.image_files import SUFFIXES, ImageFiles
-from benchmarks.labels import canonical
-from benchmarks.layout import listing
+from benchmarks.reading.labels import canonical
+from benchmarks.reading.layout import listing
+from benchmarks.sources.image_files import SUFFIXES, ImageFiles
 from ciao_stream.exceptions import DataError, UnknownNameError
 
 
 def emotion_folder(name: str, labels: Sequence[str]) -> str:
-    """Return the emotion that a folder's name stands for: see :func:`benchmarks.labels.canonical`."""
+    """Return the emotion that a folder's name stands for: see :func:`benchmarks.reading.labels.canonical`."""
     return canonical(name, labels, "class folder")
 
 
@@ -104,7 +104,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def file_keys(names: Sequence[str]) -> list[str]:
-    """Return names by which :func:`benchmarks.splits.hold_out` chooses files, whatever folders they were unpacked into.
+    """Return names that are the same whatever folders the files were unpacked into: ``hold_out`` chooses by them.
 
     Args:
         names: Paths with ``/`` between their parts, unique.

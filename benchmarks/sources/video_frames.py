@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.file_contents import contents_sha256
+from benchmarks.sources.file_contents import contents_sha256
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces import Image
 

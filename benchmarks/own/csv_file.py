@@ -34,12 +34,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.cropped import Cropped
-from benchmarks.image_files import ImageFiles
-from benchmarks.own_names import task_spec
-from benchmarks.own_splits import group_numbers, split_rows
-from benchmarks.own_table import Row, read_table, shown
-from benchmarks.own_targets import FORMS, FORMS_TEXT, read_targets, target_form
+from benchmarks.own.names import task_spec
+from benchmarks.own.splits import group_numbers, split_rows
+from benchmarks.own.table import Row, read_table, shown
+from benchmarks.own.targets import FORMS, FORMS_TEXT, read_targets, target_form
+from benchmarks.sources.cropped import Cropped
+from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError, MissingDataError
 from ciao_stream.faces import SPLITS, FaceDataset, ImageSource, TaskData
 

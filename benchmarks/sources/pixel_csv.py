@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.csv_lines import Line, cell_text, find_columns, read_lines, split_cells, strip_cell
+from benchmarks.reading.csv_lines import Line, cell_text, find_columns, read_lines, split_cells, strip_cell
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces import SPLITS, Image, Split
 

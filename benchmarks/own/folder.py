@@ -18,10 +18,7 @@ from typing import cast
 
 import numpy as np
 
-from benchmarks.class_folders import class_folders, files_below, is_image, read_class_folders
-from benchmarks.image_files import ImageFiles
-from benchmarks.layout import listing
-from benchmarks.own_names import (
+from benchmarks.own.names import (
     SPLIT_NAMES,
     TEST_SEED,
     TEST_SHARE,
@@ -31,7 +28,10 @@ from benchmarks.own_names import (
     split_called,
     task_spec,
 )
-from benchmarks.splits import HOLD_OUT, hold_out
+from benchmarks.protocols.splits import HOLD_OUT, hold_out
+from benchmarks.reading.class_folders import class_folders, files_below, is_image, read_class_folders
+from benchmarks.reading.layout import listing
+from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError, MissingDataError
 from ciao_stream.faces import FaceDataset, Split, TaskData
 from ciao_stream.tasks import TaskSpec

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.own_names import as_emotions, class_called, class_labels
-from benchmarks.own_table import Row, shown
+from benchmarks.own.names import as_emotions, class_called, class_labels
+from benchmarks.own.table import Row, shown
 from ciao_stream.exceptions import DataError
 from ciao_stream.tasks import EMOTIONS, Kind
 

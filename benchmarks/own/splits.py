@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.own_names import TEST_SEED, TEST_SHARE, split_called
-from benchmarks.own_table import Row, shown
-from benchmarks.splits import HOLD_OUT, hold_out_groups
+from benchmarks.own.names import TEST_SEED, TEST_SHARE, split_called
+from benchmarks.own.table import Row, shown
+from benchmarks.protocols.splits import HOLD_OUT, hold_out_groups
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces import SPLITS, Split
 

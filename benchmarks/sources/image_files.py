@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.file_contents import contents_sha256
+from benchmarks.sources.file_contents import contents_sha256
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces import Image
 

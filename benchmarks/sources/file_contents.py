@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.index_cache import cached_index, stamp
+from benchmarks.reading.index_cache import cached_index, stamp
 from ciao_stream.exceptions import DataError
 
 _CHUNK = 1 << 20
 
 
 def contents_sha256(folder: Path, names: Sequence[str]) -> str:
-    """Return the SHA-256 over the names and contents of files, in order; see :mod:`benchmarks.index_cache`.
+    """Return the SHA-256 over the names and contents of files, in order; see :mod:`benchmarks.reading.index_cache`.
 
     Args:
         folder: Where they are.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.splits import hold_out, hold_out_groups
+from benchmarks.protocols.splits import hold_out, hold_out_groups
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces import SPLITS, FaceDataset, TaskData
 
@@ -80,7 +80,7 @@ def leave_parts_out(
     Args:
         part_of: int64 (N,), index into ``parts``.
         parts: Names of the folds.
-        names: Name of each row, unique: :func:`benchmarks.splits.hold_out` chooses by it.
+        names: Name of each row, unique: :func:`benchmarks.protocols.splits.hold_out` chooses by it.
         classes: int64 (N,), class of each row.
         together: Name of each row's group, which is never in train and in validation; None where there are no groups.
 

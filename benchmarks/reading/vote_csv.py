@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.csv_lines import Line, cell_text, find_columns, read_lines, split_cells
-from benchmarks.pixel_csv import PixelTable, read_usage
-from benchmarks.votes import COLUMNS
+from benchmarks.reading.csv_lines import Line, cell_text, find_columns, read_lines, split_cells
+from benchmarks.reading.votes import COLUMNS
+from benchmarks.sources.pixel_csv import PixelTable, read_usage
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces import SPLITS
 
@@ -23,7 +23,7 @@ class VoteTable:
         path: The csv file.
         splits: int64 (N,), index into :data:`ciao_stream.faces.SPLITS`.
         named: bool (N,), whether the row names an image; FER+ leaves out the others (173, none of them a face).
-        votes: int64 (N, 10), at least 0, in the order of :data:`benchmarks.votes.COLUMNS`.
+        votes: int64 (N, 10), at least 0, in the order of :data:`benchmarks.reading.votes.COLUMNS`.
         lines: int64 (N,), line in the file, from 1.
     """
 

@@ -1,0 +1,1 @@
+"""Anyone's own faces as tasks: ``folder:DIR`` and ``csv:FILE``."""

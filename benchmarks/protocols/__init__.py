@@ -1,0 +1,1 @@
+"""How samples are split: validation where there is none, and folds."""

@@ -1,0 +1,1 @@
+"""Finding a data set's files and reading its annotations."""

@@ -1,0 +1,1 @@
+"""Image sources: where faces are read from, one at a time."""
