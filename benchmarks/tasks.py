@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.names import OWN, WORLDS, real_task_names, split_rule, task_names
+from benchmarks.names import OWN, WORLDS, split_rule, task_names
 from benchmarks.own import csv_file, folder
 from benchmarks.synthetic import load as load_synthetic
 from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
@@ -41,11 +41,6 @@ def load_task(task: str, data_root: Path | None, *, sizes: dict[str, int] | None
                 f"task {task!r}: a synthetic world has no label rules; give --data-root or leave out :{rule}"
             )
         return load_synthetic(name, **(sizes or {}))
-    if name not in real_task_names():
-        raise CiaoError(
-            f"task {name!r} cannot be read from a data root in this version (those that can: "
-            f"{', '.join(real_task_names())}); without --data-root its synthetic world runs"
-        )
     if not data_root.is_dir():
         raise DataError(f"data root {data_root} is no folder: give the folder that holds the data sets to --data-root")
     return load_plugin("benchmarks.datasets", name, "task").load(data_root, rule)  # type: ignore[no-any-return]

@@ -65,10 +65,7 @@ OPTIONS = {
     "unknown device": ({"--device": "tpu"}, "unknown device 'tpu': expected auto, cpu or cuda"),
     "one face": ({"--synthetic-size": "1"}, "task 'fer': one face to train on; at least two are needed"),
     "no such root": ({"--data-root": "/nowhere"}, "data root /nowhere is no folder"),
-    "no loader": (
-        {"--tasks": "jaffe", "--data-root": "/"},
-        "task 'jaffe' cannot be read from a data root in this version",
-    ),
+    "not there": ({"--tasks": "jaffe", "--data-root": "/proc/self/fd"}, "task 'jaffe': no folder jaffe under"),
     "output in /proc": ({"--out": "/proc/run"}, "cannot write /proc/run/run.json"),
     "a long name": ({"--out": "n" * 300}, "File name too long"),
     "cache in /proc": ({"--cache": "/proc/cache"}, "cannot write /proc/cache/"),

@@ -234,7 +234,7 @@ def test_ctrl_c_without_out_names_the_folder_that_was_chosen(tmp_path, monkeypat
     argv = arguments(Path("none"), "fer", "dl", size=8)
     place = argv.index("--out")
     argv = argv[:place] + argv[place + 2 :]
-    for where, expected in (("load_encoder", None), ("_encode", "--resume")):
+    for where, expected in (("load_encoder", None), ("encode_tasks", "--resume")):
         monkeypatch.setattr(f"ciao_stream.experiment.{where}", interrupt)
         assert benchmark.main(argv) == 130
         line = capsys.readouterr().err.strip()
