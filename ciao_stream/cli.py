@@ -7,7 +7,10 @@ import sys
 
 from ciao_stream.command import BAD_INPUT, DONE
 
-COMMANDS = {"benchmark": "learn tasks one after another with several strategies, and compare them"}
+COMMANDS = {
+    "benchmark": "learn tasks one after another with several strategies, and compare them",
+    "data": "check the data sets under a folder; fetch the weights of encoders",
+}
 
 
 def main() -> int:

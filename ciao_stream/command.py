@@ -11,21 +11,21 @@ from pathlib import Path
 from ciao_stream.cache_folder import user_cache
 from ciao_stream.exceptions import CiaoError
 
-DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
-"""Exit codes."""
+DONE, CHECK_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes; a check that found something wrong was itself done well."""
 
 
-def run_command(body: Callable[[], None], resume_hint: Callable[[], str | None]) -> int:
+def run_command(body: Callable[[], int | None], resume_hint: Callable[[], str | None]) -> int:
     """Run a command's body and return its exit code.
 
     A :class:`CiaoError` becomes one line on stderr and code 2; Ctrl-C says how to go on, and becomes code 130.
 
     Args:
-        body: The work.
+        body: The work; it may return another exit code than 0.
         resume_hint: Returns the command line that goes on after an interruption, None where there is nothing to keep.
     """
     try:
-        body()
+        return body() or DONE
     except CiaoError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
@@ -33,7 +33,6 @@ def run_command(body: Callable[[], None], resume_hint: Callable[[], str | None])
         hint = resume_hint()
         print(f"interrupted; go on with: {hint}" if hint else "interrupted", file=sys.stderr)
         return INTERRUPTED
-    return DONE
 
 
 def names(text: str) -> list[str]:

@@ -32,6 +32,12 @@ LAYOUT = (
 
 SPEC = TaskSpec("fer", "categorical", EMOTIONS[:7])
 
+PUBLISHED = {"train": 28_709, "validation": 3_589, "test": 3_589}
+"""Faces of the competition."""
+
+PUBLISHED_FOLDERS = {"train+validation": 28_709, "test": 7_178}
+"""Faces of the folder version, whose test holds both of the competition's."""
+
 
 def load(root: Path, rule: str | None = None) -> TaskData:
     """Load FER2013; no image is decoded.
@@ -67,7 +73,7 @@ def _from_csv(path: Path) -> TaskData:
         return FaceDataset(SPEC, split, source, np.arange(len(source)), targets[table.rows(split)], "real", RULES[0])
 
     train, validation, test = map(dataset, SPLITS)
-    return TaskData(train, validation, test)
+    return TaskData(train, validation, test, published=PUBLISHED)
 
 
 def _from_folders(folder: Path) -> TaskData:
@@ -79,4 +85,6 @@ def _from_folders(folder: Path) -> TaskData:
         FaceDataset(SPEC, "train", images, train, targets[train], "real", RULES[0]),
         FaceDataset(SPEC, "validation", images, validation, targets[validation], "real", RULES[0]),
         FaceDataset(SPEC, "test", test_images, np.arange(len(test_images)), test_targets, "real", RULES[0]),
+        protocol="folder version: test is PublicTest and PrivateTest in one; validation carved from train",
+        published=PUBLISHED_FOLDERS,
     )

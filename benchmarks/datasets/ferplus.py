@@ -31,6 +31,21 @@ LAYOUT = (
 
 SPEC = TaskSpec("ferplus", "votes", EMOTIONS)
 
+COUNTS: dict[str, int | tuple[int, ...]] = {
+    "majority": (8740, 7287, 3149, 3014, 2100, 119, 532, 119),
+    "probability": (10122, 7503, 3524, 3430, 2407, 169, 641, 160),
+    "multi_target": 27671,
+    "argmax": 28389,
+    "argmax8": 28561,
+}
+"""Training faces that each rule keeps of the official file: per label, or in all where ties have no one order."""
+
+JUDGED = {
+    "validation": (1182, 865, 415, 351, 287, 24, 62, 13),
+    "test": (1090, 893, 396, 384, 273, 18, 83, 16),
+}
+"""Faces that ``majority`` keeps of the other splits."""
+
 
 def load(root: Path, rule: str | None = None) -> TaskData:
     """Load FER+; no image is decoded.
@@ -63,7 +78,16 @@ def load(root: Path, rule: str | None = None) -> TaskData:
         _dataset(table, faces, "train", rule),
         _dataset(table, faces, "validation", RULES[0]),
         _dataset(table, faces, "test", RULES[0]),
+        published=published(rule),
     )
+
+
+def published(rule: str) -> dict[str, int | dict[str, int]]:
+    """Return how many faces of the official file a rule keeps, by split: per label, or in all."""
+    return {
+        split: counts if isinstance(counts, int) else dict(zip(SPEC.labels, counts, strict=True))
+        for split, counts in {"train": COUNTS[rule], **JUDGED}.items()
+    }
 
 
 def _dataset(table: VoteTable, faces: PixelTable, split: Split, rule: str) -> FaceDataset:
