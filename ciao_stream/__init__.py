@@ -23,10 +23,14 @@ _HOMES = {
     "World": "worlds",
     "WorldLearner": "training",
     "Worlds": "worlds",
+    "attach": "attach",
+    "choose_mask": "masks",
     "encode": "encoded",
     "encoder_names": "encoders",
     "evaluate": "metrics",
     "load_encoder": "encoders",
+    "load_mask": "masks",
+    "mask_names": "masks",
 }
 
 __all__ = sorted(_HOMES)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.names import OWN, task_names
 from ciao_stream.command import count, default_cache, default_out, names, run_command, shell_line, torch_device
-from ciao_stream.encoders import encoder_names
+from ciao_stream.encoders import LIBRARIES, encoder_names
 from ciao_stream.settings import PRESETS
 from strategies import strategy_names
 
@@ -35,7 +35,8 @@ def parser() -> argparse.ArgumentParser:
         help=f"NAME or NAME:RULE, of {', '.join([*task_names(), *OWN.values()])}",
     )
     p.add_argument("--data-root", metavar="DIR", help="folder that holds the data sets")
-    p.add_argument("--encoder", default="facechannel", metavar="E", help=f"{', '.join(encoder_names())} (%(default)s)")
+    encoders = ", ".join([*encoder_names(), *(f"{library}:NAME" for library in LIBRARIES)])
+    p.add_argument("--encoder", default="facechannel", metavar="E", help=f"{encoders} (%(default)s)")
     p.add_argument(
         "--strategies",
         default=DEFAULT_STRATEGIES,

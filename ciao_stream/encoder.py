@@ -1,7 +1,7 @@
 """What an encoder is: a trunk, a last convolution, and the way an image is prepared for them.
 
-The image goes through the trunk once, to ``z``, the input of the last convolution. Everything that a world adapts
-lies behind ``z``: that is why ``z`` is what the feature cache keeps.
+The image goes through the trunk once, to ``z``, from which the last convolution's input is had. Everything that a
+world adapts lies behind ``z``: that is why ``z`` is what the feature cache keeps.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from types import ModuleType
 from typing import Literal
@@ -28,7 +29,7 @@ which they are computed, both hold exactly. (65504, the end of float16, would ro
 
 
 Level = Literal["pixels", "z", "u"]
-"""How far a face has come: prepared pixels, the input of the last convolution, or the output of that."""
+"""How far a face has come: prepared pixels, what the last convolution works from, or the map without a mask."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,74 @@ class Preprocessing:
         return (pixels.float() / 255 - mean) / std
 
 
-class LastConv(nn.Module):
-    """The last convolution of an encoder with its normalisation, residual input and activation: ``z -> u``.
+Carry = tuple[Tensor, ...]
+"""What of ``z`` is needed after the last convolution, beside its own input; each of shape (B, ...)."""
+
+
+class LastUnit(nn.Module, ABC):
+    """The last convolution of an encoder and what surrounds it: ``z -> u -> map``, in three steps.
+
+    :meth:`enter` computes from ``z`` the convolution's own input, :meth:`activate` applies the convolution with its
+    norm and activation, and :meth:`leave` does what the network still does before its global pooling. A mask reads
+    the convolution's own input and stands between the last two.
+
+    Args:
+        conv: The convolution.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+
+    @abstractmethod
+    def enter(self, z: Tensor) -> tuple[Tensor, Carry]:
+        """Return the convolution's own input, (B, in_channels, H, W), and what is needed of ``z`` later."""
+
+    @abstractmethod
+    def activate(self, x: Tensor, carry: Carry) -> Tensor:
+        """Map what :meth:`enter` returned to ``u``, (B, C, h, w)."""
+
+    def leave(self, u: Tensor, carry: Carry) -> Tensor:  # noqa: ARG002
+        """Map ``u``, raw or masked, to the map before global pooling: ``u`` itself, unless the network goes on."""
+        return u
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map ``z`` to the map, (B, C, h, w), without a mask."""
+        x, carry = self.enter(z)
+        return self.leave(self.activate(x, carry), carry)
+
+    def bare(self) -> nn.Conv2d:
+        """Return a copy of the convolution."""
+        return copy.deepcopy(self.conv)
+
+    def folding_norm(self) -> nn.BatchNorm2d | None:
+        """Return the batch normalisation that directly follows the convolution, if one does."""
+        return None
+
+    def folded(self) -> nn.Conv2d:
+        """Return one trainable convolution with bias that equals the convolution followed by its frozen batch norm.
+
+        Only batch normalisation is folded: it alone is linear once frozen. Where another norm follows, or none, the
+        copy is that of the bare convolution.
+        """
+        conv, norm = self.bare(), self.folding_norm()
+        bias = conv.bias.detach() if conv.bias is not None else torch.zeros_like(conv.weight[:, 0, 0, 0])
+        weight = conv.weight.detach()
+        if norm is not None and norm.running_var is not None and norm.running_mean is not None:
+            gain = (1 if norm.weight is None else norm.weight) / torch.sqrt(norm.running_var + norm.eps)
+            shift = 0 if norm.bias is None else norm.bias
+            weight, bias = weight * gain.view(-1, 1, 1, 1), shift + (bias - norm.running_mean) * gain
+        conv.weight = nn.Parameter(weight.detach().clone())
+        conv.bias = nn.Parameter(bias.detach().clone())
+        return conv
+
+    def retrainable(self) -> LastUnit:
+        """Return a copy in which the convolution and its norm can be trained, and nothing else."""
+        return copy.deepcopy(self).requires_grad_(True)
+
+
+class LastConv(LastUnit):
+    """A last convolution with its normalisation, residual input and activation, after which pooling comes.
 
     Args:
         conv: The convolution.
@@ -87,45 +154,37 @@ class LastConv(nn.Module):
     """
 
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d | None = None, skip_channels: int = 0) -> None:
-        super().__init__()
-        self.conv = conv
+        super().__init__(conv)
         self.norm = norm
         self.skip_channels = skip_channels
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map ``z`` (B, F, H, W) to ``u`` (B, C, h, w), all values >= 0."""
-        u = self.conv(self.own_input(z))  # (B, C, h, w)
+    def enter(self, z: Tensor) -> tuple[Tensor, Carry]:
+        """Split ``z`` (B, F, H, W) into the convolution's own input and the residual input, if there is one."""
+        own = self.conv.in_channels
+        return (z[:, :own], (z[:, own:],)) if self.skip_channels else (z, ())
+
+    def activate(self, x: Tensor, carry: Carry) -> Tensor:
+        """Return ``u`` (B, C, h, w), all values >= 0."""
+        u = self.conv(x)  # (B, C, h, w)
         if self.norm is not None:
             u = self.norm(u)
         if self.skip_channels:
-            u = u + z[:, self.conv.in_channels :]
+            u = u + carry[0]
         return u.relu().clamp(max=HALF_MAX)
 
-    def own_input(self, z: Tensor) -> Tensor:
-        """Return the part of ``z`` that the convolution reads."""
-        return z[:, : self.conv.in_channels] if self.skip_channels else z
-
-    def folded(self) -> nn.Conv2d:
-        """Return one trainable convolution with bias that equals the convolution followed by its frozen norm."""
-        conv, norm = copy.deepcopy(self.conv), self.norm
-        bias = conv.bias.detach() if conv.bias is not None else torch.zeros_like(conv.weight[:, 0, 0, 0])
-        weight = conv.weight.detach()
-        if norm is not None and norm.running_var is not None and norm.running_mean is not None:
-            gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-            weight, bias = weight * gain.view(-1, 1, 1, 1), norm.bias + (bias - norm.running_mean) * gain
-        conv.weight = nn.Parameter(weight.detach().clone())
-        conv.bias = nn.Parameter(bias.detach().clone())
-        return conv
+    def folding_norm(self) -> nn.BatchNorm2d | None:
+        """Return the batch normalisation."""
+        return self.norm
 
 
 class Encoder(nn.Module):
-    """A face encoder split at its last convolution: ``image -> trunk -> z -> last -> u``.
+    """A face encoder split at its last convolution: ``image -> trunk -> z -> last -> map``.
 
     It is frozen: no gradient, always in evaluation mode, so that normalisation statistics never move.
     :meth:`thawed` gives a trainable copy.
     """
 
-    def __init__(self, name: str, preprocessing: Preprocessing, trunk: nn.Module, last: LastConv) -> None:
+    def __init__(self, name: str, preprocessing: Preprocessing, trunk: nn.Module, last: LastUnit) -> None:
         super().__init__()
         self.name = name
         self.preprocessing = preprocessing
@@ -146,11 +205,14 @@ class Encoder(nn.Module):
         return twin.requires_grad_(True)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Map uint8 pixels (B, channels, size, size) to ``u``, float32 (B, C, h, w), all values >= 0."""
+        """Map uint8 pixels (B, channels, size, size) to the map without a mask, float32 (B, C, h, w)."""
         return self.last(self.encode(pixels))
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """Map uint8 pixels (B, channels, size, size) to ``z``, (B, F, h, w), inside the range of float16."""
+        """Map uint8 pixels (B, channels, size, size) to ``z``, inside the range of float16.
+
+        ``z`` is (B, F, h, w), or (B, N, F) where a transformer's tokens come in.
+        """
         z = self.trunk(self.preprocessing.normalise(pixels))
         return z.clamp(-HALF_MAX, HALF_MAX)
 
@@ -167,13 +229,13 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def stored_u(self, z: Tensor) -> Tensor:
-        """Return ``u`` of a batch of stored ``z`` as the feature cache stores it, float16."""
+        """Return the map of a batch of stored ``z`` as the feature cache stores it, float16."""
         with autocast(self.device):
             return self.last(z.to(self.device).float()).half()
 
     @torch.no_grad()
     def shapes(self) -> tuple[torch.Size, torch.Size]:
-        """Return the shapes of ``z`` and ``u`` for one image, without the batch dimension."""
+        """Return the shapes of ``z`` and of the map for one image, without the batch dimension."""
         first = 1 if self.preprocessing.channels == "gray" else 3
         size = self.preprocessing.size
         z = self.encode(torch.zeros(1, first, size, size, dtype=torch.uint8, device=self.device))

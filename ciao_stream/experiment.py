@@ -18,6 +18,7 @@ from ciao_stream.encoders import load_encoder
 from ciao_stream.exceptions import CiaoError, DataError
 from ciao_stream.faces import TaskData
 from ciao_stream.features import FeatureCache
+from ciao_stream.masks import choose_mask, load_mask
 from ciao_stream.plan import Plan
 from ciao_stream.precision import fast_dtype
 from ciao_stream.preparation import crop_tasks, data_sha256, encode_tasks, encoded_faces, load_tasks, progress_bars
@@ -74,6 +75,7 @@ def run(plan: Plan, command: list[str]) -> Document:
             "preset": plan.preset,
             "epochs": plan.settings(tasks[0].spec.name).epochs,
             "tasks": {task.spec.name: plan.settings(task.spec.name).to_json() for task in tasks},
+            **_mask(plan, encoder),
             **_ground_truth(tasks),
         },
         rows=_rows(outcomes, tasks, seconds),
@@ -92,6 +94,14 @@ def run(plan: Plan, command: list[str]) -> Document:
 
 Outcomes = dict[tuple[str, int], Outcome]
 """What each cell, a strategy with a seed, gave."""
+
+
+def _mask(plan: Plan, encoder: Encoder) -> dict[str, Any]:
+    """Which mask masked strategies have, and how large it is."""
+    if not any(load_strategy(name)[1] for name in plan.strategies):
+        return {}
+    name = choose_mask(encoder.last)
+    return {"mask": {"name": name, "parameters": load_mask(name).size(encoder.last)}}
 
 
 def _ground_truth(tasks: list[TaskData]) -> dict[str, Any]:

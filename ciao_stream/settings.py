@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_type_hints
 
 from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.masks import AUTO, mask_names
 
 Pool = Literal["max2", "mean", "none"]
 HeadNorm = Literal["none", "batch"]
@@ -40,6 +41,8 @@ class Settings:
 
     Args:
         head: The decision layer.
+        mask: What a masked world's mask is: one of :func:`ciao_stream.masks.mask_names`, or ``auto``: the full one
+            where it is small enough, see :func:`ciao_stream.masks.choose_mask`.
         contrast: Form of the contrastive term (Eq. 2-4): see :func:`ciao_stream.losses.contrastive`.
         contrast_on: What is contrasted: the normalised ``output`` of the head, or the pooled masked ``map``.
         temperature: ``t`` of Eq. 2, > 0.
@@ -60,6 +63,7 @@ class Settings:
     """
 
     head: HeadSettings = field(default_factory=HeadSettings)
+    mask: str = AUTO
     contrast: ContrastForm = "supcon"
     contrast_on: ContrastOn = "output"
     temperature: float = 0.1
@@ -77,7 +81,9 @@ class Settings:
     def __post_init__(self) -> None:
         hidden = self.head.hidden
         hidden_fits = isinstance(hidden, tuple) and all(map(_at_least_1, hidden))
+        masks = [AUTO, *mask_names()]
         limits: list[tuple[str, Any, bool, str]] = [
+            ("mask", self.mask, self.mask in masks, "one of " + ", ".join(masks)),
             ("head.hidden", hidden, hidden_fits, "a tuple of units >= 1"),
             ("head.dropout", self.head.dropout, _in_unit(self.head.dropout), "a probability in [0, 1)"),
             ("temperature", self.temperature, _is_number(self.temperature) and self.temperature > 0, "a number > 0"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,7 +21,7 @@ from ciao_stream.atomic import write_bytes, write_text
 from ciao_stream.encoder import Encoder, Level, state_sha256
 from ciao_stream.exceptions import UnknownNameError, WorldError
 from ciao_stream.heads import Head
-from ciao_stream.masks import CiaoMask
+from ciao_stream.masks import AUTO, choose_mask, load_mask
 from ciao_stream.precision import autocast
 from ciao_stream.seeds import seeded_torch
 from ciao_stream.settings import Settings
@@ -42,8 +43,8 @@ class World(nn.Module):
         spec: The task.
         encoder: The shared frozen encoder.
         scheme: ``dl``, ``lc`` or ``full``.
-        masked: Whether the map goes through a CIAO mask.
-        settings: Head and training settings.
+        masked: Whether the map goes through a mask.
+        settings: Mask, head and training settings. The world's own name the mask that ``auto`` stood for.
         seed: Seeds the initial weights of the head.
     """
 
@@ -55,12 +56,13 @@ class World(nn.Module):
             raise UnknownNameError("scheme", scheme, get_args(Scheme))
         self.spec = spec
         self.scheme = scheme
+        if masked and settings.mask == AUTO:
+            settings = replace(settings, mask=choose_mask(encoder.last))
         self.settings = settings
         self._shared = (encoder,)  # in a tuple, so that it is no submodule
-        own = encoder.thawed() if scheme != "dl" else None
-        self.encoder = own if scheme == "full" else None
-        self.last = own.last if own is not None and scheme == "lc" else None
-        self.mask = CiaoMask(encoder.last) if masked else None
+        self.encoder = encoder.thawed() if scheme == "full" else None
+        self.last = encoder.last.retrainable() if scheme == "lc" else None
+        self.mask = load_mask(settings.mask)(encoder.last) if masked else None
         with seeded_torch(seed, "head", spec.name):
             self.head = Head(spec, encoder.shapes()[1], settings.head)
 
@@ -87,8 +89,9 @@ class World(nn.Module):
             last = self.last
         else:
             last = self._shared[0].last
-        u = last(z)
-        return u if self.mask is None else self.mask(last.own_input(z), u)
+        x, carry = last.enter(z)
+        u = last.activate(x, carry)
+        return last.leave(u if self.mask is None else self.mask(x, u), carry)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map a batch at :attr:`level` to outputs (B, n_out); dimensional values lie in [-1, 1]."""

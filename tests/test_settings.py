@@ -55,6 +55,7 @@ BAD = {
     "head.dropout": [1.0, -0.1, "half", None],
     "head.pool": ["max", None, 2, ["max2"]],
     "head.norm": ["layer"],
+    "mask": ["full", None, 3],
     "contrast": ["eq4"],
     "contrast_on": ["mask"],
     "temperature": [0, -1.0, float("nan"), float("inf"), "hot", True],

@@ -1,17 +1,21 @@
-"""Frozen face encoders, each split at its last convolution. One file, one encoder."""
+"""Frozen face encoders, each split at its last convolution. One file, one encoder; others by their library's name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.plugins import load_plugin, plugin_names
 
 if TYPE_CHECKING:
     from ciao_stream.encoder import Encoder
 
+LIBRARIES = ("timm", "torchvision")
+"""Libraries whose networks :func:`load_encoder` takes as ``LIBRARY:NAME``."""
+
 
 def encoder_names() -> list[str]:
-    """Return the names that :func:`load_encoder` takes. Imports no torch."""
+    """Return the names of our own encoders, which :func:`load_encoder` takes. Imports no torch."""
     return plugin_names(__name__)
 
 
@@ -19,12 +23,21 @@ def load_encoder(name: str, *, seed: int = 0) -> Encoder:
     """Build a frozen encoder.
 
     Args:
-        name: One of :func:`encoder_names`.
+        name: One of :func:`encoder_names`, or ``torchvision:NAME`` or ``timm:NAME`` for any network of these
+            libraries that can be split (timm is installed apart). Nothing is downloaded.
         seed: Seeds the random weights. The same name and seed give the same fingerprint.
 
     Raises:
-        UnknownNameError: There is no such encoder.
+        UnknownNameError: There is no such encoder or library.
+        CiaoError: The library is missing, has no such network, or the network cannot be split.
     """
+    library, colon, network = name.partition(":")
+    if colon:
+        if library not in LIBRARIES:
+            raise UnknownNameError("library of encoders", library, LIBRARIES)
+        from ciao_stream.attach import libraries
+
+        return (libraries.from_timm if library == "timm" else libraries.from_torchvision)(network, seed)
     from ciao_stream.encoder import build
 
     return build(name, load_plugin(__name__, name, "encoder"), seed)

@@ -1,4 +1,4 @@
-"""The inhibitory mask of CIAO.
+"""The full inhibitory mask of CIAO.
 
 References:
     - [0] Barros, Sciutti: CIAO! A Contrastive Adaptation Mechanism for Non-Universal Facial Expression Recognition,
@@ -7,57 +7,30 @@ References:
 
 from __future__ import annotations
 
-import math
+from torch import nn
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from ciao_stream.encoder import LastUnit
+from ciao_stream.masks._inhibitory import A_MIN, A_START, InhibitoryMask
 
-from ciao_stream.encoder import HALF_MAX, LastConv
-
-A_START = 0.5
-"""The integration term of every channel before training, as the paper's authors set it."""
-
-A_MIN = 1e-3
-"""The integration term never falls below this, so that the mask divides by no zero."""
+__all__ = ["A_MIN", "A_START", "MASK", "CiaoMask"]
 
 
-class CiaoMask(nn.Module):
-    """Divides each value of the map by a learned inhibition: ``M = u / (a + I)`` (Eq. 1 of [0]).
+class CiaoMask(InhibitoryMask):
+    """A mask whose inhibition is a convolution like the encoder's last: same shape, same input, started as its copy.
 
-    ``I = relu(conv'(z))``, where ``conv'`` has the shape of the encoder's last convolution, reads the same input and
-    starts as its copy; ``a`` is learned per channel, starts at 0.5 and stays above :data:`A_MIN`. Before training
-    the map is therefore ``u / (0.5 + u)``, which is not the identity. "No mask" means the raw ``u``.
-
-    The division runs in float32 or better and every value is kept inside the range of float16, so that no finite input
-    gives a NaN or an infinity.
-
-    Args:
-        last: The encoder's last convolution. It is copied, never written.
+    Before training the map is therefore ``u / (0.5 + u)`` where ``u`` is a rectified convolution alone, which is not
+    the identity.
     """
 
-    def __init__(self, last: LastConv) -> None:
-        super().__init__()
-        self.inhibition = last.folded()
-        start = math.log(math.expm1(A_START - A_MIN))
-        self.raw_a = nn.Parameter(torch.full((self.inhibition.out_channels,), start))
+    @staticmethod
+    def start(last: LastUnit) -> nn.Module:
+        """Return a copy of the convolution with its batch normalisation folded in."""
+        return last.folded()
 
-    @property
-    def a(self) -> Tensor:
-        """The integration term, (C,), all values above :data:`A_MIN`."""
-        return A_MIN + F.softplus(self.raw_a)
+    @staticmethod
+    def size(last: LastUnit) -> int:
+        """Return the parameters of the convolution, its bias, and one per channel."""
+        return last.conv.weight.numel() + 2 * last.conv.out_channels
 
-    def forward(self, z: Tensor, u: Tensor) -> Tensor:
-        """Mask a map.
 
-        Args:
-            z: Input of the last convolution, (B, in_channels, H, W).
-            u: Its activated output, (B, C, h, w), values >= 0.
-
-        Returns:
-            The masked map, (B, C, h, w), values >= 0, of the type of ``u``.
-        """
-        wide = torch.promote_types(u.dtype, torch.float32)
-        inhibition = self.inhibition(z.clamp(-HALF_MAX, HALF_MAX)).to(wide).clamp(0, HALF_MAX)
-        masked = u.to(wide).clamp(max=HALF_MAX) / (self.a.view(1, -1, 1, 1) + inhibition)
-        return masked.clamp(max=HALF_MAX).half() if u.dtype is torch.float16 else masked.to(u.dtype)
+MASK = CiaoMask

@@ -164,6 +164,12 @@ def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
         f"encoder {encoder['name']} ({show_count(encoder['parameters'])} parameters, weights: {encoder['weights']}); "
         f"{run}; {spread}"
     ]
+    if mask := document["settings"].get("mask"):
+        share = 100 * mask["parameters"] / encoder["parameters"]
+        notes.append(
+            f"mask {mask['name']} of each world: {show_count(mask['parameters'])} parameters, {share:.0f} % of the "
+            "encoder's"
+        )
     for task in document["tasks"]:
         scored = sorted({r["n"] for r in document["runs"] if r["task"] == task["name"] and r["split"] == "test"})
         n = " to ".join(f"{n:,}" for n in dict.fromkeys(scored[:1] + scored[-1:])) or "none"
