@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"NAME or NAME:RULE, of {', '.join([*task_names(), *OWN.values()])}",
     )
     p.add_argument("--data-root", metavar="DIR", help="folder that holds the data sets")
-    encoders = ", ".join([*encoder_names(), *(f"{library}:NAME" for library in LIBRARIES)])
+    encoders = ", ".join([*encoder_names(), *(f"{library}:NAME" for library in LIBRARIES), "or a folder of pretrain's"])
     p.add_argument("--encoder", default="facechannel", metavar="E", help=f"{encoders} (%(default)s)")
     p.add_argument(
         "--strategies",

@@ -181,7 +181,7 @@ class Encoder(nn.Module):
     """A face encoder split at its last convolution: ``image -> trunk -> z -> last -> map``.
 
     It is frozen: no gradient, always in evaluation mode, so that normalisation statistics never move.
-    :meth:`thawed` gives a trainable copy.
+    :meth:`thawed` gives a trainable copy. :attr:`weights` says where the weights came from, for results.
     """
 
     def __init__(self, name: str, preprocessing: Preprocessing, trunk: nn.Module, last: LastUnit) -> None:
@@ -190,6 +190,7 @@ class Encoder(nn.Module):
         self.preprocessing = preprocessing
         self.trunk = trunk
         self.last = last
+        self.weights = "the module's own"
         self.frozen = True
         self.requires_grad_(False)
         self.eval()

@@ -68,7 +68,7 @@ def run(plan: Plan, command: list[str]) -> Document:
             "name": encoder.name,
             "fingerprint": encoder.fingerprint(),
             "parameters": encoder.parameter_count(),
-            "weights": "random, seed 0",
+            "weights": encoder.weights,
         },
         tasks=[describe_task(task, plan.seeds) for task in tasks],
         settings={

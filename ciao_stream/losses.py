@@ -57,7 +57,9 @@ def contrast_classes(spec: TaskSpec, targets: Tensor) -> Tensor:
     return targets.long().T
 
 
-def contrastive(embeddings: Tensor, classes: Tensor, temperature: float, form: ContrastForm) -> Tensor:
+def contrastive(
+    embeddings: Tensor, classes: Tensor, temperature: float, form: ContrastForm, anchor_weights: Tensor | None = None
+) -> Tensor:
     r"""Supervised contrast over one batch, a scalar.
 
     With :math:`s_{ij} = z_i \cdot z_j / t` over L2-normalised embeddings (Eq. 2), :math:`P(i)` the other samples of
@@ -75,6 +77,7 @@ def contrastive(embeddings: Tensor, classes: Tensor, temperature: float, form: C
         classes: int64 (N,).
         temperature: ``t`` > 0.
         form: ``eq3``, ``supcon`` or ``npairs``.
+        anchor_weights: (N,), factors of the anchors' terms in ``supcon``; None for 1.
 
     Returns:
         The loss; 0 (with a gradient of 0) where no anchor has the pairs that the form needs.
@@ -96,7 +99,8 @@ def contrastive(embeddings: Tensor, classes: Tensor, temperature: float, form: C
     per_anchor = -(log_ratio * positive).sum(dim=1)
     if form == "eq3":
         return per_anchor.sum() / (len(z) - 1)
-    return (per_anchor / positive.sum(dim=1)).mean()
+    terms = per_anchor / positive.sum(dim=1)
+    return (terms if anchor_weights is None else terms * anchor_weights[usable]).mean()
 
 
 def contrastive_loss(

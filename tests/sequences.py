@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ciao_stream import benchmark
+from strategies._contract import Ground
 
 ROOT = Path(benchmark.__file__).resolve().parents[1]
 """The repository, or wherever the package was imported from."""
@@ -41,6 +42,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A feature cache for all tests of a module."""
+    return tmp_path_factory.mktemp("features")
+
+
+@pytest.fixture
+def ground(tmp_path: Path, cache: Path) -> Ground:
+    """What a strategy is checked on."""
+    return Ground(tmp_path, cache)
 
 
 def arguments(out: Path, tasks: str, strategies: str, *more: str, size: int = 24, epochs: int = 1) -> list[str]:

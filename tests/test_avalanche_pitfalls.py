@@ -21,7 +21,7 @@ from benchmarks._avalanche import avalanche_home
 from benchmarks.streams import build_benchmark
 from benchmarks.synthetic import load
 from ciao_stream.encoded import EncodedFaces
-from strategies._contract import SIZES, TASKS, Ground
+from strategies._contract import SIZES, TASKS
 from strategies._evaluation import SilentLogger, silent_evaluator
 from strategies._shared_head import SharedLabels, _ends_in_one, _stream
 from strategies.dl import DecisionLayer
@@ -81,16 +81,8 @@ def common(net, **changes):
 
 
 one_thread = sequences.one_thread
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("features")
-
-
-@pytest.fixture
-def ground(tmp_path, cache):
-    return Ground(tmp_path, cache)
+cache = sequences.cache
+ground = sequences.ground
 
 
 def test_a_benchmark_is_built_without_reading_a_sample():

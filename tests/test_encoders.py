@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from ciao_stream.encoder import HALF_MAX, Preprocessing
 from ciao_stream.encoders import encoder_names, load_encoder, pk, resnet18
 from ciao_stream.exceptions import UnknownNameError
+from ciao_stream.saved_encoder import save_encoder
 
 SHAPES = {
     "facechannel": ((256, 8, 8), (256, 8, 8)),
@@ -227,3 +228,12 @@ def test_pk_sees_bgr_from_minus_one_to_one_and_facechannel_gray():
     ends = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1)
     assert prepare.normalise(ends).flatten().tolist() == [-1.0] * 3 + [1.0] * 3
     assert tiny.real("facechannel").preprocessing.channels == "gray"
+
+
+def test_a_folder_with_an_encoder_is_an_encoder(tmp_path):
+    trained = {"method": "pk", "tasks": [{"name": "fer", "source": "real", "split": "train"}]}
+    save_encoder(tmp_path, load_encoder("pk", seed=3), trained)
+    encoder = load_encoder(str(tmp_path))
+    assert encoder.fingerprint() == load_encoder("pk", seed=3).fingerprint()
+    assert encoder.weights == "trained by pk on fer (real, train)"
+    assert load_encoder("pk", seed=3).weights == "random, seed 3"

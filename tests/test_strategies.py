@@ -43,16 +43,8 @@ PROMISES = [
 
 
 one_thread = sequences.one_thread
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("features")
-
-
-@pytest.fixture
-def ground(tmp_path, cache):
-    return Ground(tmp_path, cache)
+cache = sequences.cache
+ground = sequences.ground
 
 
 @pytest.mark.parametrize(("name", "check"), PROMISES)

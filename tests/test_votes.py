@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from vote_reference import reference
 
-from benchmarks.reading.vote_csv import read_votes
+from benchmarks.datasets._vote_csv import read_votes
 from benchmarks.reading.votes import RULES, apply_rule
 from ciao_stream.exceptions import UnknownNameError
 

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.reading.class_folders import files_below, is_image
 from benchmarks.reading.layout import listing
+from benchmarks.sources.class_folders import files_below, is_image
 from ciao_stream.exceptions import DataError
 
 CLASSES = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")

@@ -25,9 +25,9 @@ import numpy as np
 
 from benchmarks.datasets._ckplus_clips import CLASSES, read_clips
 from benchmarks.protocols.folds import Fold, cross_validation, leave_subjects_out, stratified
-from benchmarks.reading.class_folders import file_keys, read_class_folders
 from benchmarks.reading.labels import canonical
 from benchmarks.reading.layout import find, missing
+from benchmarks.sources.class_folders import file_keys, read_class_folders
 from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces import FaceDataset, TaskData

@@ -13,9 +13,9 @@ import numpy as np
 
 from benchmarks.datasets._fer2013 import FACES, FOLDERS, fer_missing
 from benchmarks.protocols.splits import hold_out
-from benchmarks.reading.class_folders import read_class_folders
 from benchmarks.reading.labels import class_map
 from benchmarks.reading.layout import find
+from benchmarks.sources.class_folders import read_class_folders
 from benchmarks.sources.pixel_csv import CLASSES, scan
 from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.faces import SPLITS, FaceDataset, Split, TaskData

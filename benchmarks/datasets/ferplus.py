@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.datasets._fer2013 import FACES, VOTES, fer_missing
+from benchmarks.datasets._vote_csv import VoteTable, check_aligned, read_votes
 from benchmarks.reading import votes
 from benchmarks.reading.layout import find
-from benchmarks.reading.vote_csv import VoteTable, check_aligned, read_votes
 from benchmarks.sources.pixel_csv import PixelTable, scan
 from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.faces import FaceDataset, Split, TaskData

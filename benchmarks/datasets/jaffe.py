@@ -34,9 +34,9 @@ from benchmarks.protocols.folds import (
     stratified,
 )
 from benchmarks.protocols.splits import hold_out
-from benchmarks.reading.class_folders import images_below
 from benchmarks.reading.labels import class_map
 from benchmarks.reading.layout import find, missing
+from benchmarks.sources.class_folders import images_below
 from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces import FaceDataset, TaskData

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.reading.class_folders import read_class_folders
 from benchmarks.reading.layout import find, missing
+from benchmarks.sources.class_folders import read_class_folders
 from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.faces import FaceDataset, Split, TaskData
 from ciao_stream.tasks import EMOTIONS, TaskSpec

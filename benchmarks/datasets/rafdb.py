@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.protocols.splits import hold_out
-from benchmarks.reading.class_folders import file_keys, read_class_folders
 from benchmarks.reading.csv_lines import read_lines
 from benchmarks.reading.labels import class_map
 from benchmarks.reading.layout import find, listing, missing
+from benchmarks.sources.class_folders import file_keys, read_class_folders
 from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces import FaceDataset, Framing, Split, TaskData

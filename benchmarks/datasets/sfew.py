@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.protocols.splits import hold_out
-from benchmarks.reading.class_folders import file_keys, read_class_folders
 from benchmarks.reading.layout import find, missing
+from benchmarks.sources.class_folders import file_keys, read_class_folders
 from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.faces import FaceDataset, TaskData
 from ciao_stream.tasks import EMOTIONS, TaskSpec

@@ -29,8 +29,8 @@ from benchmarks.own.names import (
     task_spec,
 )
 from benchmarks.protocols.splits import HOLD_OUT, hold_out
-from benchmarks.reading.class_folders import class_folders, files_below, is_image, read_class_folders
 from benchmarks.reading.layout import listing
+from benchmarks.sources.class_folders import class_folders, files_below, is_image, read_class_folders
 from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError, MissingDataError
 from ciao_stream.faces import FaceDataset, Split, TaskData

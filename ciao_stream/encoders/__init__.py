@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ciao_stream.exceptions import UnknownNameError
@@ -23,21 +24,29 @@ def load_encoder(name: str, *, seed: int = 0) -> Encoder:
     """Build a frozen encoder.
 
     Args:
-        name: One of :func:`encoder_names`, or ``torchvision:NAME`` or ``timm:NAME`` for any network of these
-            libraries that can be split (timm is installed apart). Nothing is downloaded.
-        seed: Seeds the random weights. The same name and seed give the same fingerprint.
+        name: One of :func:`encoder_names`; a folder in which ``pretrain`` left an encoder; or ``torchvision:NAME`` or
+            ``timm:NAME`` for any network of these libraries that can be split (timm is installed apart). Nothing is
+            downloaded.
+        seed: Seeds random weights. The same name and seed give the same fingerprint.
 
     Raises:
         UnknownNameError: There is no such encoder or library.
         CiaoError: The library is missing, has no such network, or the network cannot be split.
     """
+    if (Path(name) / "encoder.json").is_file():
+        from ciao_stream.saved_encoder import load_saved
+
+        return load_saved(Path(name))
     library, colon, network = name.partition(":")
+    if colon and library not in LIBRARIES:
+        raise UnknownNameError("library of encoders", library, LIBRARIES)
     if colon:
-        if library not in LIBRARIES:
-            raise UnknownNameError("library of encoders", library, LIBRARIES)
         from ciao_stream.attach import libraries
 
-        return (libraries.from_timm if library == "timm" else libraries.from_torchvision)(network, seed)
-    from ciao_stream.encoder import build
+        encoder = (libraries.from_timm if library == "timm" else libraries.from_torchvision)(network, seed)
+    else:
+        from ciao_stream.encoder import build
 
-    return build(name, load_plugin(__name__, name, "encoder"), seed)
+        encoder = build(name, load_plugin(__name__, name, "encoder"), seed)
+    encoder.weights = f"random, seed {seed}"
+    return encoder

@@ -1,0 +1,1 @@
+"""Training of encoders: one package, one method."""

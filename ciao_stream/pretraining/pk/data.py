@@ -1,0 +1,194 @@
+"""The faces that PK is trained on: from names of tasks to pixels and conditions."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.console import Console
+
+from benchmarks.face_crop import FaceCrop, crop_faces, searches
+from benchmarks.tasks import load_task
+from ciao_stream.encoded import EncodedFaces, encode
+from ciao_stream.encoder import Encoder
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.faces import FaceDataset, Image, ImageSource, TaskData
+from ciao_stream.features import FeatureCache
+from ciao_stream.preparation import progress_bars
+from ciao_stream.pretraining.pk.trainer import Batch
+from ciao_stream.seeds import numpy_generator
+from ciao_stream.tasks import TaskSpec
+
+VALIDATION_FACES = 490
+"""At most so many faces per task are looked at for measurements and pictures."""
+
+CONDITION = ("arousal", "valence")
+"""What the two numbers of a condition are."""
+
+
+class SomeImages:
+    """Some images of a source, as a source: so that only those are prepared and cached.
+
+    Args:
+        images: The source.
+        chosen: int64 (M,), which.
+    """
+
+    def __init__(self, images: ImageSource, chosen: npt.NDArray[np.int64]) -> None:
+        self.images = images
+        self.chosen = chosen
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the source and the choice."""
+        return hashlib.sha256(self.images.fingerprint.encode() + self.chosen.tobytes()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def name(self, index: int) -> str:
+        """Say where an image stands."""
+        return self.images.name(int(self.chosen[index]))
+
+    def read(self, index: int) -> Image:
+        """Decode an image.
+
+        Raises:
+            DataError: It is unreadable.
+        """
+        return self.images.read(int(self.chosen[index]))
+
+
+def some(faces: FaceDataset, limit: int | None, seed: int) -> FaceDataset:
+    """Return at most ``limit`` samples, drawn at random, whose source holds nothing but their images."""
+    if limit is None or limit >= len(faces):
+        return faces
+    rng = numpy_generator(seed, "some", faces.spec.name, faces.split)
+    drawn = faces.take(np.sort(rng.choice(len(faces), limit, replace=False)))
+    chosen, rows = np.unique(drawn.rows, return_inverse=True)
+    return replace(drawn, images=SomeImages(drawn.images, chosen), rows=rows.astype(np.int64))
+
+
+def load_some(
+    names: Sequence[str], root: Path | None, limit: int | None, seed: int, console: Console
+) -> list[TaskData]:
+    """Load training and validation faces of tasks, photographs cut to the face. Test faces are not looked at.
+
+    Args:
+        names: Of the tasks.
+        root: Where data sets lie; None for synthetic worlds.
+        limit: Training faces per task at most; None for all.
+        seed: Draws the faces, and of a cross-validation chooses the fold.
+        console: Where progress is shown.
+
+    Raises:
+        CiaoError: A task stands twice, cannot be had, or has too few faces.
+    """
+    if not names:
+        raise CiaoError("no task given")
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise CiaoError(f"task {min(twice)!r} stands twice")
+    found = []
+    with progress_bars(console) as progress:
+        for name in names:
+            data = load_task(name, root).of_run(seed)
+            train, validation = some(data.train, limit, seed), some(data.validation, VALIDATION_FACES, seed)
+            if min(len(train), len(validation)) < 2:
+                raise CiaoError(f"task {name!r}: at least two faces to train on and two to validate with are needed")
+            data = replace(data, train=train, validation=validation, test=validation, folds=())
+            if total := searches(data, FaceCrop()):
+                bar = progress.add_task(f"find faces in {name}", total=total)
+                data = crop_faces(data, FaceCrop(), functools.partial(progress.advance, bar))
+            found.append(data)
+    return found
+
+
+def is_conditioned(specs: Sequence[TaskSpec]) -> bool:
+    """Whether arousal and valence of every face are known; where they are not, none are made up."""
+    return all(spec.kind == "dimensional" and {*CONDITION} <= {*spec.labels} for spec in specs)
+
+
+def source_of(tasks: Sequence[TaskData]) -> str:
+    """Return ``real``, ``synthetic``, or ``real and synthetic``."""
+    return " and ".join(sorted({data.train.source for data in tasks}))
+
+
+def describe(data: TaskData) -> dict[str, Any]:
+    """Return what of a task was seen, as JSON values."""
+    return {
+        "name": data.spec.name,
+        "kind": data.spec.kind,
+        "source": data.train.source,
+        "split": "train",
+        "faces": len(data.train),
+        "counts": data.train.counts(),
+        "label_rule": data.train.label_rule,
+        "dropped": dict(data.train.dropped),
+        "protocol": data.protocol,
+        "fold": data.fold,
+        "measured_on": {"split": "validation", "faces": len(data.validation)},
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """One split of all tasks together: pixels by memory map, and conditions.
+
+    Args:
+        parts: The split of each task, at level ``pixels``.
+        conditions: float32 (N, 2) in the order of :data:`CONDITION`; zeros where nothing is known.
+    """
+
+    parts: tuple[EncodedFaces, ...]
+    conditions: npt.NDArray[np.float32]
+
+    @classmethod
+    def encode(cls, splits: Sequence[FaceDataset], encoder: Encoder, cache: FeatureCache, console: Console) -> Faces:
+        """Prepare the pixels of a split of each task, or find them in the cache.
+
+        Raises:
+            DataError: An image is unreadable.
+            CiaoError: The cache has no room.
+        """
+        parts = []
+        with progress_bars(console) as progress:
+            for split in splits:
+                work = cache.work(split.images, encoder, "pixels")
+                bar = progress.add_task(f"prepare {split.spec.name}, {split.split}", total=work) if work else None
+                told = (lambda _: None) if bar is None else functools.partial(progress.advance, bar)
+                parts.append(encode(split, encoder, cache, "pixels", told))
+        conditions = np.zeros((sum(map(len, parts)), len(CONDITION)), np.float32)
+        if is_conditioned([split.spec for split in splits]):
+            conditions = np.concatenate(
+                [split.targets[:, [split.spec.labels.index(name) for name in CONDITION]] for split in splits]
+            )
+        return cls(tuple(parts), conditions)
+
+    def __len__(self) -> int:
+        return len(self.conditions)
+
+    def batch(self, indices: npt.NDArray[np.int64], device: torch.device) -> Batch:
+        """Read samples, counted through all tasks."""
+        starts = np.cumsum([0, *map(len, self.parts)])
+        homes = np.searchsorted(starts, indices, side="right") - 1
+        first = self.parts[0].features
+        pixels = np.empty((len(indices), *first.shape[1:]), first.dtype)
+        for home in np.unique(homes):
+            part = self.parts[home]
+            pixels[homes == home] = part.features[part.faces.rows[indices[homes == home] - starts[home]]]
+        return Batch(
+            torch.from_numpy(pixels).to(device),
+            torch.from_numpy(self.conditions[indices].astype(np.float32)).to(device),
+        )
+
+    def parted(self, size: int, device: torch.device) -> list[Batch]:
+        """Read everything in order, in batches of at most about ``size`` and at least two faces."""
+        n = min(-(-len(self) // size), len(self) // 2)
+        return [self.batch(indices, device) for indices in np.array_split(np.arange(len(self)), n)]
