@@ -45,7 +45,7 @@ def check_dataset(load: Callable[[], TaskData], name: str | None = None) -> Task
         data = load()
     if name is not None:
         _require(data.spec.name == name, f"its name is {data.spec.name!r}")
-    folds = data.folds or (data,)
+    folds = data.every_fold
     if data.folds:
         _require(data.fold == data.folds[0].fold, "what is returned is not the first of its folds")
         names = [fold.fold for fold in data.folds]
@@ -126,7 +126,7 @@ def _check_published(data: TaskData) -> None:
 
 def _check_same(one: TaskData, other: TaskData, problem: str) -> None:
     """Two loads give the same samples, folds included."""
-    pairs = zip(one.folds or (one,), other.folds or (other,), strict=True)
+    pairs = zip(one.every_fold, other.every_fold, strict=True)
     for first, second in pairs:
         for a, b in zip(first.splits(), second.splits(), strict=True):
             same: list[Any] = [a.images.fingerprint == b.images.fingerprint, a.dropped == b.dropped]

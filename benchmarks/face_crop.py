@@ -13,7 +13,7 @@ from benchmarks.reading.index_cache import Index, cached_index
 from benchmarks.sources.cropped import Cropped
 from ciao_stream.detection import Boxes, Detector, load_detector
 from ciao_stream.exceptions import DataError, UnknownNameError
-from ciao_stream.faces import FaceDataset, Image, ImageSource, TaskData
+from ciao_stream.faces import FaceDataset, Image, ImageSource, TaskData, image_sources
 
 When = Literal["auto", "always", "never"]
 NoFace = Literal["whole", "drop", "error"]
@@ -104,8 +104,7 @@ class _Found:
 
 def _sources(data: TaskData) -> list[ImageSource]:
     """Return the distinct image sources of a task and its folds."""
-    splits = [split for fold in (data.folds or (data,)) for split in fold.splits()]
-    return list({id(split.images): split.images for split in splits}.values())
+    return image_sources(split for fold in data.every_fold for split in fold.splits())
 
 
 def _search(images: ImageSource, detector: Detector, crop: FaceCrop, progress: Progress) -> _Found:

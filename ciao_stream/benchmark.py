@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.names import OWN, task_names
-from ciao_stream.command import count, default_cache, default_out, names, run_command, shell_line, torch_device
+from ciao_stream.command import (
+    count,
+    data_root,
+    default_cache,
+    default_out,
+    names,
+    run_command,
+    shell_line,
+    torch_device,
+)
 from ciao_stream.encoders import LIBRARIES, encoder_names
 from ciao_stream.settings import PRESETS
 from strategies import strategy_names
@@ -91,10 +99,9 @@ def _plan(options: argparse.Namespace, out: Path) -> Plan:
     from benchmarks.face_crop import FaceCrop
     from ciao_stream.plan import Plan
 
-    root = options.data_root or os.environ.get("CIAO_DATA_ROOT")
     return Plan(
         tasks=names(options.tasks),
-        data_root=Path(root) if root else None,
+        data_root=data_root(options.data_root),
         encoder=options.encoder,
         strategies=names(options.strategies),
         preset=options.preset,

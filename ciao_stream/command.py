@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ciao_stream.cache_folder import user_cache
 from ciao_stream.exceptions import CiaoError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+TABLE_WIDTH = 130
+"""Columns of a table where the output is no terminal."""
 
 DONE, CHECK_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes; a check that found something wrong was itself done well."""
@@ -77,6 +85,20 @@ def torch_device(name: str) -> str:
     if name == "cuda" and not torch.cuda.is_available():
         raise CiaoError("device 'cuda': torch finds no GPU here; use --device cpu")
     return name
+
+
+def data_root(given: str | None) -> Path | None:
+    """Return where the data sets lie: as given, else ``$CIAO_DATA_ROOT``; None for synthetic worlds."""
+    root = given or os.environ.get("CIAO_DATA_ROOT")
+    return Path(root) if root else None
+
+
+def output_console(highlight: bool = True) -> Console:
+    """Return the console for results, wide enough for a table where the output is no terminal."""
+    from rich.console import Console
+
+    shown = Console(highlight=highlight)
+    return shown if shown.is_terminal else Console(width=TABLE_WIDTH, highlight=highlight)
 
 
 def shell_line(module: str, argv: Sequence[str]) -> str:

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ciao_stream import weights_command
-from ciao_stream.command import CHECK_FAILED, DONE, default_out, names, run_command
+from ciao_stream.command import CHECK_FAILED, DONE, default_out, names, output_console, run_command
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
 MODULE = "ciao_stream.data"
-TABLE_WIDTH = 130
-"""Columns of the table where the output is no terminal."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -53,8 +51,6 @@ def _check(options: argparse.Namespace, argv: list[str]) -> int:
     def body() -> int:
         import json
 
-        from rich.console import Console
-
         from benchmarks.check import view
         from benchmarks.check.run import check
         from ciao_stream.atomic import write_text
@@ -66,9 +62,7 @@ def _check(options: argparse.Namespace, argv: list[str]) -> int:
         with _watching() as watch:
             document = check(options.root, asked, [MODULE, *argv], watch)
         write_text(out / "check.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
-        shown = Console(highlight=False)
-        if not shown.is_terminal:
-            shown = Console(width=TABLE_WIDTH, highlight=False)
+        shown = output_console(highlight=False)
         shown.print(view.to_rich(document))
         for line in (*view.facts(document), "", *view.findings(document), "", view.summary(document)):
             shown.print(line, markup=False, soft_wrap=True)

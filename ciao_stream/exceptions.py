@@ -34,6 +34,15 @@ class UnknownNameError(CiaoError):
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         known = list(known)
-        close = difflib.get_close_matches(str(name).lower(), known, n=2, cutoff=0.6)
-        hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
-        super().__init__(f"unknown {what} {name!r}: {hint}(known: {', '.join(known) or 'none'})")
+        hint = did_you_mean(str(name).lower(), known)
+        super().__init__(f"unknown {what} {name!r}: {hint and hint + ' '}(known: {', '.join(known) or 'none'})")
+
+
+def did_you_mean(name: str, known: Iterable[str], n: int = 2) -> str:
+    """Return a question that names at most ``n`` known names like this one; nothing where none is like it.
+
+    >>> did_you_mean("fir", ["fer", "jaffe"])
+    "did you mean 'fer'?"
+    """
+    close = difflib.get_close_matches(name, list(known), n=n)
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else ""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,10 +10,10 @@ from rich.console import Console
 
 from benchmarks.synthetic import universal_ceiling
 from ciao_stream.allocator import keep_memory
-from ciao_stream.atomic import write_text
+from ciao_stream.claim import claim, given_up_on_bad_data
+from ciao_stream.command import output_console
 from ciao_stream.encoder import Encoder, Level
 from ciao_stream.encoders import load_encoder
-from ciao_stream.exceptions import CiaoError, DataError
 from ciao_stream.faces import TaskData
 from ciao_stream.features import FeatureCache
 from ciao_stream.masks import choose_mask, load_mask
@@ -36,8 +34,6 @@ from strategies import load_strategy
 from strategies._sequence import Job, Outcome
 
 FORMAT = "ciao_stream/run/1"
-TABLE_WIDTH = 130
-"""Columns of the table where the output is no terminal."""
 
 
 def run(plan: Plan, command: list[str]) -> Document:
@@ -51,15 +47,11 @@ def run(plan: Plan, command: list[str]) -> Document:
     encoder = load_encoder(plan.encoder).to(plan.device)
     console = Console(stderr=True)
     tasks = load_tasks(plan, console)
-    _claim(plan, encoder, tasks)
+    claim(plan.out, _identity(plan, encoder, tasks), plan.resume)
     cache = FeatureCache(plan.cache, plan.cache_budget)
-    try:
+    with given_up_on_bad_data(plan.out, plan.resume):
         tasks = crop_tasks(tasks, plan.crop, console)
         seconds = encode_tasks(tasks, encoder, cache, _levels(plan), console)
-    except DataError:
-        if not plan.resume:
-            _run_file(plan).unlink()  # so that the same command can start anew when the data is mended
-        raise
     outcomes = _run_cells(plan, encoder, tasks, cache, console)
     document = build_document(
         command=command,
@@ -84,9 +76,7 @@ def run(plan: Plan, command: list[str]) -> Document:
     )
     write_results(document, plan.out)
     write_figures(document, plan.out)
-    shown = Console()
-    if not shown.is_terminal:
-        shown = Console(width=TABLE_WIDTH)
+    shown = output_console()
     shown.print(to_rich(build_table(document)))
     shown.print(f"results, table and figures: {plan.out}", soft_wrap=True)
     return document
@@ -112,13 +102,9 @@ def _ground_truth(tasks: list[TaskData]) -> dict[str, Any]:
     return {"universal_ceiling": {"tasks": names, "accuracy": universal_ceiling(names)}}
 
 
-def _run_file(plan: Plan) -> Path:
-    return plan.out / "run.json"
-
-
-def _claim(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> None:
-    """Write down what decides the numbers of this run, or check that the run to go on with is the same."""
-    identity = {
+def _identity(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> dict[str, Any]:
+    """Return what decides the numbers of this run."""
+    return {
         "format": FORMAT,
         "tasks": plan.tasks,
         "data": {task.spec.name: data_sha256(task) for task in tasks},
@@ -128,29 +114,6 @@ def _claim(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> None:
         "threads": torch.get_num_threads(),  # another number sums in another order
         "settings": {task.spec.name: plan.settings(task.spec.name).to_json() for task in tasks},
     }
-    path = _run_file(plan)
-    try:
-        text = path.read_text()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if plan.resume:
-            hint = "there is no run.json; leave out --resume to start"
-            raise CiaoError(f"nothing to resume in {plan.out}: {hint}") from error
-        write_text(path, json.dumps(identity, indent=1))
-        return
-    except (OSError, ValueError) as error:
-        raise CiaoError(f"cannot read {path}: {error}; choose another --out") from error
-    if not plan.resume:
-        raise CiaoError(f"{plan.out} holds a run already: add --resume to go on with it, or choose another --out")
-    try:
-        before: dict[str, Any] = dict(json.loads(text))
-    except (TypeError, ValueError) as error:
-        raise CiaoError(f"{path} is damaged: choose another --out") from error
-    changed = [key for key, value in identity.items() if before.get(key) != value]
-    if changed:
-        raise CiaoError(
-            f"the run in {plan.out} was started with other {', '.join(changed)}: "
-            "give the same options, or choose another --out"
-        )
 
 
 def _levels(plan: Plan) -> list[Level]:

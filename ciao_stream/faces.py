@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -192,9 +192,14 @@ class TaskData:
         """Return the splits in the order of :data:`SPLITS`."""
         return self.train, self.validation, self.test
 
+    @property
+    def every_fold(self) -> tuple[TaskData, ...]:
+        """The folds, or the task itself as the only one."""
+        return self.folds or (self,)
+
     def of_run(self, seed: int) -> TaskData:
         """Return what run ``seed`` learns: itself, or fold ``seed`` modulo the number of folds."""
-        return self.folds[seed % len(self.folds)] if self.folds else self
+        return self.every_fold[seed % len(self.every_fold)]
 
     def shared_subjects(self) -> list[str] | None:
         """Return who is in train or validation and in test as well, sorted; None where nobody can tell."""
@@ -202,6 +207,11 @@ class TaskData:
             return None
         seen = {*self.train.subjects, *self.validation.subjects}  # type: ignore[misc]
         return sorted(str(subject) for subject in seen & {*self.test.subjects})  # type: ignore[misc]
+
+
+def image_sources(splits: Iterable[FaceDataset]) -> list[ImageSource]:
+    """Return the distinct image sources of some splits, in their order."""
+    return list({id(split.images): split.images for split in splits}.values())
 
 
 def _out_of_range(spec: TaskSpec, targets: npt.NDArray[np.generic]) -> str | None:

@@ -20,7 +20,7 @@ from benchmarks.tasks import load_task
 from ciao_stream.encoded import EncodedFaces
 from ciao_stream.encoder import Encoder, Level
 from ciao_stream.exceptions import CiaoError, UnknownNameError
-from ciao_stream.faces import FaceDataset, ImageSource, Split, TaskData
+from ciao_stream.faces import FaceDataset, ImageSource, Split, TaskData, image_sources
 from ciao_stream.features import FeatureCache
 from ciao_stream.plan import Plan
 from ciao_stream.tasks import TaskSpec
@@ -73,7 +73,7 @@ def encode_tasks(
     with progress_bars(console) as progress:
         for task in tasks:
             start = time.perf_counter()
-            sources = _sources(task)
+            sources = image_sources(split for fold in task.every_fold for split in (fold.train, fold.test))
             missing = sum(max(cache.work(images, encoder, level) for level in levels) for images in sources)
             if missing:
                 bar = progress.add_task(f"encode {task.spec.name}", total=missing)
@@ -82,12 +82,6 @@ def encode_tasks(
                         cache.get(images, encoder, level, functools.partial(progress.advance, bar))
             seconds[task.spec.name] = time.perf_counter() - start if missing else 0.0
     return seconds
-
-
-def _sources(task: TaskData) -> list[ImageSource]:
-    """Return the distinct sources of a task's train and test splits."""
-    splits = [split for fold in (task.folds or (task,)) for split in (fold.train, fold.test)]
-    return list({id(split.images): split.images for split in splits}.values())
 
 
 FacesOf = Callable[[TaskSpec, Split, Level], EncodedFaces]
@@ -117,7 +111,7 @@ def encoded_faces(tasks: list[TaskData], encoder: Encoder, cache: FeatureCache) 
 
 def data_sha256(task: TaskData) -> list[str]:
     """Return a digest of the images, rows and targets of each split, fold after fold."""
-    return [_split_sha256(split) for fold in (task.folds or (task,)) for split in fold.splits()]
+    return [_split_sha256(split) for fold in task.every_fold for split in fold.splits()]
 
 
 def _split_sha256(split: FaceDataset) -> str:

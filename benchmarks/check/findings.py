@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.check.overlaps import Overlap, Sharing
 from benchmarks.check.places import Checked, Place
 from benchmarks.check.scan import Looks
-from ciao_stream.faces import FaceDataset, TaskData
+from ciao_stream.faces import FaceDataset
 
 SHOWN = 10
 """Things of one kind that are named in findings; the report in JSON has more."""
@@ -61,7 +61,7 @@ def published_findings(task: Checked) -> Iterator[Finding]:
 
 def identity_findings(task: Checked) -> Iterator[Finding]:
     """Say who is in both train and test of a fold."""
-    folds: tuple[TaskData, ...] = task.data.folds or (task.data,)
+    folds = task.data.every_fold
     shared = [fold.shared_subjects() for fold in folds]
     if any(people is None for people in shared):
         yield Finding(

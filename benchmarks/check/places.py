@@ -96,7 +96,7 @@ def number(tasks: dict[str, TaskData]) -> tuple[list[Checked], Pictures]:
                 Place(name, fold.fold, split, pictures.add(split), _number_labels(split, labels))
                 for split in fold.splits()
             )
-            for fold in data.folds or (data,)
+            for fold in data.every_fold
         )
         checked.append(Checked(name, data, folds))
     return checked, pictures

@@ -173,7 +173,7 @@ def _describe(task: Checked, looks: Looks, overlaps: Sequence[Overlap]) -> dict[
     data = task.data
     known = looks[task.ids()]
     known = known[known["readable"]]
-    folds = data.folds or (data,)
+    folds = data.every_fold
     subjects = [fold.shared_subjects() for fold in folds]
     return {
         "name": task.name,

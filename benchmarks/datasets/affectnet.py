@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.datasets import _affectnet
 from benchmarks.datasets._affectnet import EXPRESSIONS, AnnotatedFaces, Labelled, read_release
-from ciao_stream.exceptions import UnknownNameError
+from benchmarks.reading.rules import chosen_rule
 from ciao_stream.faces import TaskData
 from ciao_stream.tasks import EMOTIONS, TaskSpec
 
@@ -43,9 +43,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
         DataError: The files are missing or damaged.
         UnknownNameError: There is no such rule.
     """
-    rule = RULES[0] if rule is None else rule
-    if rule not in RULES:
-        raise UnknownNameError("label rule", rule, RULES)
+    rule = chosen_rule(rule, RULES)
     spec = TaskSpec("affectnet", "categorical", EMOTIONS[: int(rule)])
     release = read_release(spec.name, root)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.datasets import _affectnet
 from benchmarks.datasets._affectnet import NOT_APPLICABLE, AnnotatedFaces, Labelled, read_release
-from ciao_stream.exceptions import UnknownNameError
+from benchmarks.reading.rules import chosen_rule
 from ciao_stream.faces import TaskData
 from ciao_stream.tasks import TaskSpec
 
@@ -40,8 +40,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
         DataError: The files are missing or damaged.
         UnknownNameError: There is no such rule.
     """
-    if rule is not None and rule not in RULES:
-        raise UnknownNameError("label rule", rule, RULES)
+    chosen_rule(rule, RULES)
     return read_release(SPEC.name, root).task(SPEC, RULES[0], _label, {})
 
 

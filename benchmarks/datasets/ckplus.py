@@ -27,9 +27,10 @@ from benchmarks.datasets._ckplus_clips import CLASSES, read_clips
 from benchmarks.protocols.folds import Fold, cross_validation, leave_subjects_out, stratified
 from benchmarks.reading.labels import canonical
 from benchmarks.reading.layout import find, missing
+from benchmarks.reading.rules import chosen_rule
 from benchmarks.sources.class_folders import file_keys, read_class_folders
 from benchmarks.sources.image_files import ImageFiles
-from ciao_stream.exceptions import DataError, UnknownNameError
+from ciao_stream.exceptions import DataError
 from ciao_stream.faces import FaceDataset, TaskData
 from ciao_stream.tasks import EMOTIONS, TaskSpec
 
@@ -71,14 +72,13 @@ def load(root: Path, rule: str | None = None) -> TaskData:
         DataError: Files are missing, damaged or misplaced, or the rule cannot be followed with CK+48.
         UnknownNameError: There is no such rule.
     """
-    if rule is not None and rule not in RULES:
-        raise UnknownNameError("label rule", rule, RULES)
+    chosen = chosen_rule(rule, RULES)
     images = _find(root, "cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade-images")
     if images is not None:
         labels = _find(root, "Emotion", "Emotion_labels/Emotion", "Emotion_labels")
         if labels is None:
             raise missing("ckplus", "no labels (Emotion)", root, LAYOUT, _places(root))
-        return _from_clips(images, labels, rule or RULES[0])
+        return _from_clips(images, labels, chosen)
     folder = _find(root, "CK+48", "CK48")
     if folder is None:
         raise missing("ckplus", "no clips (cohn-kanade-images) and no CK+48", root, LAYOUT, _places(root))

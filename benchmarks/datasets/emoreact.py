@@ -17,8 +17,9 @@ import numpy as np
 
 from benchmarks.reading.csv_lines import Line, cell_text, read_lines, split_cells
 from benchmarks.reading.layout import find, listing, missing
+from benchmarks.reading.rules import chosen_rule
 from benchmarks.sources.video_frames import SUFFIXES, VideoFrames
-from ciao_stream.exceptions import DataError, UnknownNameError
+from ciao_stream.exceptions import DataError
 from ciao_stream.faces import SPLITS, FaceDataset, Split, TaskData
 from ciao_stream.tasks import TaskSpec
 
@@ -67,9 +68,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
         DataError: The files are missing or damaged, or names, labels and clips do not belong together.
         UnknownNameError: There is no such rule.
     """
-    rule = RULES[0] if rule is None else rule
-    if rule not in RULES:
-        raise UnknownNameError("label rule", rule, RULES)
+    rule = chosen_rule(rule, RULES)
     data = find(root, *(f"{folder}/Data" for folder in FOLDERS))
     if data is None:
         raise missing("emoreact", "no folder Data with clips", root, LAYOUT, [find(root, name) for name in FOLDERS])

@@ -15,9 +15,9 @@ from benchmarks.datasets._fer2013 import FACES, FOLDERS, fer_missing
 from benchmarks.protocols.splits import hold_out
 from benchmarks.reading.labels import class_map
 from benchmarks.reading.layout import find
+from benchmarks.reading.rules import chosen_rule
 from benchmarks.sources.class_folders import read_class_folders
 from benchmarks.sources.pixel_csv import CLASSES, scan
-from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.faces import SPLITS, FaceDataset, Split, TaskData
 from ciao_stream.tasks import EMOTIONS, TaskSpec
 
@@ -53,8 +53,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
         DataError: The files are missing or damaged.
         UnknownNameError: There is no such rule.
     """
-    if rule is not None and rule not in RULES:
-        raise UnknownNameError("label rule", rule, RULES)
+    chosen_rule(rule, RULES)
     if csv := find(root, *FACES):
         return _from_csv(csv)
     for folder in FOLDERS:

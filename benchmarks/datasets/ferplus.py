@@ -15,8 +15,8 @@ from benchmarks.datasets._fer2013 import FACES, VOTES, fer_missing
 from benchmarks.datasets._vote_csv import VoteTable, check_aligned, read_votes
 from benchmarks.reading import votes
 from benchmarks.reading.layout import find
+from benchmarks.reading.rules import chosen_rule
 from benchmarks.sources.pixel_csv import PixelTable, scan
-from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.faces import FaceDataset, Split, TaskData
 from ciao_stream.tasks import EMOTIONS, TaskSpec
 
@@ -61,9 +61,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
         DataError: A file is missing or damaged, or the two files do not belong together.
         UnknownNameError: There is no such rule.
     """
-    rule = RULES[0] if rule is None else rule
-    if rule not in RULES:
-        raise UnknownNameError("label rule", rule, RULES)
+    rule = chosen_rule(rule, RULES)
     votes_csv, faces_csv = find(root, *VOTES), find(root, *FACES)
     if votes_csv is None:
         raise fer_missing("ferplus", "no votes (fer2013new.csv)", root, LAYOUT)

@@ -36,9 +36,10 @@ from benchmarks.protocols.folds import (
 from benchmarks.protocols.splits import hold_out
 from benchmarks.reading.labels import class_map
 from benchmarks.reading.layout import find, missing
+from benchmarks.reading.rules import chosen_rule
 from benchmarks.sources.class_folders import images_below
 from benchmarks.sources.image_files import ImageFiles
-from ciao_stream.exceptions import DataError, UnknownNameError
+from ciao_stream.exceptions import DataError
 from ciao_stream.faces import FaceDataset, TaskData
 from ciao_stream.tasks import EMOTIONS, TaskSpec
 
@@ -98,9 +99,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
         DataError: The files are missing, a name is none of JAFFE's, or too few are there for the protocol.
         UnknownNameError: There is no such rule.
     """
-    rule = RULES[0] if rule is None else rule
-    if rule not in RULES:
-        raise UnknownNameError("label rule", rule, RULES)
+    rule = chosen_rule(rule, RULES)
     folder = find(root, *FOLDERS)
     if folder is None:
         raise missing("jaffe", "no folder jaffe", root, LAYOUT)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.reading.layout import find, missing
+from benchmarks.reading.rules import chosen_rule
 from benchmarks.sources.class_folders import read_class_folders
-from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.faces import FaceDataset, Split, TaskData
 from ciao_stream.tasks import EMOTIONS, TaskSpec
 
@@ -57,8 +57,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
         DataError: The files are missing or damaged.
         UnknownNameError: There is no such rule.
     """
-    if rule is not None and rule not in RULES:
-        raise UnknownNameError("label rule", rule, RULES)
+    chosen_rule(rule, RULES)
     homes = [f"{folder}{level}" for folder in _FOLDERS for level in ("/MMAFEDB", "")]
     train = find(root, *(f"{home}/train" for home in homes))
     folders = {split: find(train.parent, *names) for split, names in _SPLITS.items()} if train else {}

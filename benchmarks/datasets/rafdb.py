@@ -19,6 +19,7 @@ from benchmarks.protocols.splits import hold_out
 from benchmarks.reading.csv_lines import read_lines
 from benchmarks.reading.labels import class_map
 from benchmarks.reading.layout import find, listing, missing
+from benchmarks.reading.rules import chosen_rule
 from benchmarks.sources.class_folders import file_keys, read_class_folders
 from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError, UnknownNameError
@@ -66,9 +67,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
         DataError: The files are missing or damaged.
         UnknownNameError: There is no such rule.
     """
-    rule = RULES[0] if rule is None else rule
-    if rule not in RULES:
-        raise UnknownNameError("label rule", rule, RULES)
+    rule = chosen_rule(rule, RULES)
     if labels := find(root, *(f"{folder}EmoLabel/{name}" for folder in _FOLDERS for name in _LISTS)):
         return _from_list(labels, rule)
     what = "no EmoLabel/list_patition_label.txt"

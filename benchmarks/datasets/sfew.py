@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks.protocols.splits import hold_out
 from benchmarks.reading.layout import find, missing
+from benchmarks.reading.rules import chosen_rule
 from benchmarks.sources.class_folders import file_keys, read_class_folders
-from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.faces import FaceDataset, TaskData
 from ciao_stream.tasks import EMOTIONS, TaskSpec
 
@@ -61,8 +61,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
         DataError: The files are missing or damaged.
         UnknownNameError: There is no such rule.
     """
-    if rule is not None and rule not in RULES:
-        raise UnknownNameError("label rule", rule, RULES)
+    chosen_rule(rule, RULES)
     for train_names, val_names in (_ALIGNED, _PLAIN):
         train, val = find(root, *_places(train_names)), find(root, *_places(val_names))
         if train and val:

@@ -25,7 +25,6 @@ images or whole groups, the same share of each class. Images without boxes are t
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,7 +39,7 @@ from benchmarks.own.table import Row, read_table, shown
 from benchmarks.own.targets import FORMS, FORMS_TEXT, read_targets, target_form
 from benchmarks.sources.cropped import Cropped
 from benchmarks.sources.image_files import ImageFiles
-from ciao_stream.exceptions import DataError, MissingDataError
+from ciao_stream.exceptions import DataError, MissingDataError, did_you_mean
 from ciao_stream.faces import SPLITS, FaceDataset, ImageSource, TaskData
 
 LAYOUT = "a csv file with a column file, and targets as " + FORMS_TEXT
@@ -108,8 +107,8 @@ def _hint(column: str) -> str:
     """Return an unknown column's name, with the known ones that are like it."""
     name = column.partition(":")[2]
     known = [*COLUMNS, *(f"{form}{name}" if form.endswith(":") else form for form in FORMS)]
-    close = difflib.get_close_matches(column.lower(), known, n=1)
-    return f"column {shown(column)}" + (f" (did you mean {close[0]!r}?)" if close else "")
+    hint = did_you_mean(column.lower(), known, n=1)
+    return f"column {shown(column)}" + (f" ({hint})" if hint else "")
 
 
 def _check_learnt(rows: Sequence[Row], train: FaceDataset, judged: FaceDataset) -> None:

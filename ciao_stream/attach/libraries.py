@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from torch import nn
 
 from ciao_stream.attach.split import attach
 from ciao_stream.encoder import Encoder, Preprocessing
-from ciao_stream.exceptions import CiaoError
+from ciao_stream.exceptions import CiaoError, did_you_mean
 from ciao_stream.seeds import seeded_torch
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -66,8 +65,7 @@ def from_timm(name: str, seed: int) -> Encoder:
 def _known(library: str, name: str, names: Iterable[str]) -> None:
     names = list(names)
     if name not in names:
-        close = difflib.get_close_matches(name.lower(), names, n=3)
-        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"it has {len(names)} others"
+        hint = did_you_mean(name.lower(), names, n=3) or f"it has {len(names)} others"
         raise CiaoError(f"unknown network {name!r} of {library}: {hint}")
 
 

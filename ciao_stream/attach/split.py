@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import itertools
 import math
 import operator
@@ -19,7 +18,7 @@ from ciao_stream.attach.layout import Layout, grid_layout
 from ciao_stream.attach.tracing import BATCH, Trace
 from ciao_stream.attach.unit import AttachedLast
 from ciao_stream.encoder import HALF_MAX, Encoder, Preprocessing
-from ciao_stream.exceptions import CiaoError
+from ciao_stream.exceptions import CiaoError, did_you_mean
 
 TOLERANCE = 1e-4
 """By how much of its largest value the split network may differ from the original one: float32 summed in any order."""
@@ -195,10 +194,9 @@ def _attends(trace: Trace, node: fx.Node) -> bool:
 def _named(trace: Trace, grid: fx.Node, at: str, name: str) -> fx.Node:
     layers = {str(node.target): node for kind in (nn.Conv2d, nn.Linear) for node in _layers(trace, grid, kind)}
     if at not in layers:
-        close = difflib.get_close_matches(at, layers, n=2)
-        hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+        hint = did_you_mean(at, layers)
         raise CiaoError(
-            f"cannot split {name} at {at!r}: {hint}(there are {len(layers)} layers to split at, "
+            f"cannot split {name} at {at!r}: {hint and hint + ' '}(there are {len(layers)} layers to split at, "
             f"the last ones are {', '.join(list(layers)[-3:]) or 'none'})"
         )
     return layers[at]

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ciao_stream.command import count, default_cache, default_out, names, run_command, shell_line, torch_device
+from ciao_stream.command import (
+    count,
+    data_root,
+    default_cache,
+    default_out,
+    names,
+    run_command,
+    shell_line,
+    torch_device,
+)
 from ciao_stream.exceptions import CiaoError
 
 if TYPE_CHECKING:
@@ -80,10 +88,9 @@ def _plan(options: argparse.Namespace, out: Path) -> Plan:
     from ciao_stream.pretraining.pk.run import Plan
     from ciao_stream.pretraining.pk.trainer import Recipe
 
-    root = options.data_root or os.environ.get("CIAO_DATA_ROOT")
     return Plan(
         tasks=names(options.tasks),
-        data_root=Path(root) if root else None,
+        data_root=data_root(options.data_root),
         epochs=options.epochs,
         recipe=Recipe(
             batch=options.batch,

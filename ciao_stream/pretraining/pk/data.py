@@ -14,14 +14,14 @@ import numpy.typing as npt
 import torch
 from rich.console import Console
 
-from benchmarks.face_crop import FaceCrop, crop_faces, searches
+from benchmarks.face_crop import FaceCrop
 from benchmarks.tasks import load_task
 from ciao_stream.encoded import EncodedFaces, encode
 from ciao_stream.encoder import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import FaceDataset, Image, ImageSource, TaskData
 from ciao_stream.features import FeatureCache
-from ciao_stream.preparation import progress_bars
+from ciao_stream.preparation import crop_tasks, progress_bars
 from ciao_stream.pretraining.pk.trainer import Batch
 from ciao_stream.seeds import numpy_generator
 from ciao_stream.tasks import TaskSpec
@@ -96,18 +96,13 @@ def load_some(
     if twice := {name for name in names if names.count(name) > 1}:
         raise CiaoError(f"task {min(twice)!r} stands twice")
     found = []
-    with progress_bars(console) as progress:
-        for name in names:
-            data = load_task(name, root).of_run(seed)
-            train, validation = some(data.train, limit, seed), some(data.validation, VALIDATION_FACES, seed)
-            if min(len(train), len(validation)) < 2:
-                raise CiaoError(f"task {name!r}: at least two faces to train on and two to validate with are needed")
-            data = replace(data, train=train, validation=validation, test=validation, folds=())
-            if total := searches(data, FaceCrop()):
-                bar = progress.add_task(f"find faces in {name}", total=total)
-                data = crop_faces(data, FaceCrop(), functools.partial(progress.advance, bar))
-            found.append(data)
-    return found
+    for name in names:
+        data = load_task(name, root).of_run(seed)
+        train, validation = some(data.train, limit, seed), some(data.validation, VALIDATION_FACES, seed)
+        if min(len(train), len(validation)) < 2:
+            raise CiaoError(f"task {name!r}: at least two faces to train on and two to validate with are needed")
+        found.append(replace(data, train=train, validation=validation, test=validation, folds=()))
+    return crop_tasks(found, FaceCrop(), console)
 
 
 def is_conditioned(specs: Sequence[TaskSpec]) -> bool:

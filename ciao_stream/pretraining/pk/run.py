@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,9 +15,10 @@ import torch
 from rich.console import Console
 
 from ciao_stream.allocator import keep_memory
-from ciao_stream.atomic import open_for_replace, write_text
+from ciao_stream.atomic import open_for_replace
+from ciao_stream.claim import claim, given_up_on_bad_data
 from ciao_stream.encoders import load_encoder
-from ciao_stream.exceptions import CiaoError, DataError
+from ciao_stream.exceptions import CiaoError
 from ciao_stream.features import DEFAULT_BUDGET, FeatureCache
 from ciao_stream.precision import fast_dtype
 from ciao_stream.preparation import data_sha256, progress_bars
@@ -86,15 +86,12 @@ class _Training:
         if plan.recipe.emotion and not self.conditioned:
             raise CiaoError(f"--emotion: arousal and valence are not known of every face of {', '.join(plan.tasks)}")
         self.source = source_of(self.tasks)
-        _claim(plan, {data.spec.name: data_sha256(data) for data in self.tasks}, encoder.fingerprint(), identity)
+        data = {task.spec.name: data_sha256(task) for task in self.tasks}
+        claim(plan.out, _identity(plan, data, encoder.fingerprint(), identity), plan.resume)
         cache = FeatureCache(plan.cache, DEFAULT_BUDGET)
-        try:
-            self.faces = Faces.encode([data.train for data in self.tasks], encoder, cache, console)
-            self.validation = Faces.encode([data.validation for data in self.tasks], encoder, cache, console)
-        except DataError:
-            if not plan.resume:
-                (plan.out / "run.json").unlink()  # so that the same command can start anew when the data is mended
-            raise
+        with given_up_on_bad_data(plan.out, plan.resume):
+            self.faces = Faces.encode([task.train for task in self.tasks], encoder, cache, console)
+            self.validation = Faces.encode([task.validation for task in self.tasks], encoder, cache, console)
         self.learner = PkLearner(encoder, plan.recipe, plan.seed, identity)
         self.curves = Curves()
         self.epoch = self.batch = self.step = 0
@@ -281,12 +278,9 @@ def _batches(n: int, size: int, rng: np.random.Generator) -> list[np.typing.NDAr
     return [part for start in range(0, n, size) if len(part := order[start : start + size]) > 1]
 
 
-def _claim(plan: Plan, data: dict[str, Any], encoder: str, identity: Any) -> None:
-    """Write down what decides the numbers of this run, or check that the run to go on with is the same.
-
-    The number of epochs is not part of it: a run may be extended.
-    """
-    ours = {
+def _identity(plan: Plan, data: dict[str, Any], encoder: str, identity: Any) -> dict[str, Any]:
+    """Return what decides the numbers of this run. The number of epochs does not: a run may be extended."""
+    return {
         "format": FORMAT,
         "tasks": plan.tasks,
         "data": data,
@@ -298,24 +292,3 @@ def _claim(plan: Plan, data: dict[str, Any], encoder: str, identity: Any) -> Non
         "device": plan.device,
         "threads": torch.get_num_threads(),
     }
-    path = plan.out / "run.json"
-    try:
-        text = path.read_text()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if plan.resume:
-            raise CiaoError(f"nothing to resume in {plan.out}: there is no run.json; leave out --resume") from error
-        write_text(path, json.dumps(ours, indent=1) + "\n")
-        return
-    except (OSError, ValueError) as error:
-        raise CiaoError(f"cannot read {path}: {error}; choose another --out") from error
-    if not plan.resume:
-        raise CiaoError(f"{plan.out} holds a run already: add --resume to go on with it, or choose another --out")
-    try:
-        before = dict(json.loads(text))
-    except (TypeError, ValueError) as error:
-        raise CiaoError(f"{path} is damaged: choose another --out") from error
-    if changed := [key for key, value in ours.items() if before.get(key) != value]:
-        raise CiaoError(
-            f"the run in {plan.out} was started with other {', '.join(changed)}: "
-            "give the same options, or choose another --out"
-        )
