@@ -17,7 +17,7 @@ def plugin_names(package: str) -> list[str]:
     """Return the plugin names of an importable package, sorted; a ``_`` in a file name reads as ``-``.
 
     >>> plugin_names("ciao_stream.encoders")
-    ['facechannel', 'pk', 'resnet18', 'vggface']
+    ['ciao-face', 'facechannel', 'pk', 'resnet18', 'vggface']
     """
     path = importlib.import_module(package).__path__
     return sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(path) if not m.name.startswith("_"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
+from ciao_stream.pretraining.crs_cont import command as crs_cont
 from ciao_stream.pretraining.pk import command as pk
+from ciao_stream.pretraining.supervised import command as supervised
 
 MODULE = "ciao_stream.pretrain"
 
@@ -16,7 +18,8 @@ def parser() -> argparse.ArgumentParser:
         prog=f"python -m {MODULE}", description="Train an encoder, to be frozen afterwards and shared by all worlds."
     )
     methods = p.add_subparsers(required=True, metavar="METHOD")
-    pk.add_parser(methods).set_defaults(main=pk.main)
+    for method in (crs_cont, pk, supervised):
+        method.add_parser(methods).set_defaults(main=method.main)
     return p
 
 

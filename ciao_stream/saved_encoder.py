@@ -12,7 +12,7 @@ from safetensors.torch import load, save
 
 from ciao_stream.atomic import write_bytes, write_text
 from ciao_stream.encoder import Encoder
-from ciao_stream.encoders import load_encoder
+from ciao_stream.encoders import untrained_encoder
 from ciao_stream.exceptions import CiaoError
 
 FORMAT = "ciao_stream/encoder/1"
@@ -55,7 +55,7 @@ def load_saved(folder: Path) -> Encoder:
         raise CiaoError(f"encoder in {folder} is damaged: {error}") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise CiaoError(f"{folder / 'encoder.json'} is no description of an encoder: expected format {FORMAT}")
-    encoder = load_encoder(str(about.get("name")))
+    encoder = untrained_encoder(str(about.get("name")))
     try:
         encoder.load_state_dict(state)
     except RuntimeError as error:

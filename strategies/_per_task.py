@@ -74,7 +74,8 @@ class PerTaskStrategy(SupervisedTemplate):
         self.epoch = 0
         for spec in specs:
             world_seed = derive_seed(seed, spec.name)
-            self.worlds.add(spec, self.scheme, masked=masked, settings=settings[spec.name], seed=world_seed)
+            settled = self.settled(settings[spec.name])
+            self.worlds.add(spec, self.scheme, masked=masked, settings=settled, seed=world_seed)
         super().__init__(
             model=nn.ModuleList(self.worlds).to(encoder.device),
             optimizer=torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1),
@@ -83,6 +84,11 @@ class PerTaskStrategy(SupervisedTemplate):
             plugins=[self.task_metrics, *plugins],
             evaluator=silent_evaluator,
         )
+
+    @classmethod
+    def settled(cls, settings: Settings) -> Settings:
+        """Return the settings of a task's world, of which the strategy may fix some."""
+        return settings
 
     @classmethod
     def level(cls, masked: bool) -> Level:

@@ -9,17 +9,24 @@ from torch import nn
 from torch.nn import functional as F
 
 from ciao_stream.encoder import HALF_MAX, Preprocessing
-from ciao_stream.encoders import encoder_names, load_encoder, pk, resnet18
+from ciao_stream.encoders import encoder_names, load_encoder, pk, resnet18, untrained_encoder
 from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.saved_encoder import save_encoder
 
 SHAPES = {
+    "ciao-face": ((128, 6, 6), (256, 6, 6)),
     "facechannel": ((256, 8, 8), (256, 8, 8)),
     "pk": ((256, 12, 12), (512, 6, 6)),
     "resnet18": ((1024, 4, 4), (512, 4, 4)),
     "vggface": ((512, 6, 6), (512, 6, 6)),
 }
-PARAMETERS = {"facechannel": 2_179_648, "pk": 4_306_560, "resnet18": 11_176_512, "vggface": 14_714_688}
+PARAMETERS = {
+    "ciao-face": 1_423_072,
+    "facechannel": 2_179_648,
+    "pk": 4_306_560,
+    "resnet18": 11_176_512,
+    "vggface": 14_714_688,
+}
 
 
 def random_norms(module):
@@ -32,7 +39,7 @@ def random_norms(module):
             nn.init.uniform_(layer.bias, -0.5, 0.5)
 
 
-def test_there_are_four_encoders():
+def test_there_are_five_encoders():
     assert encoder_names() == sorted(SHAPES)
 
 
@@ -228,6 +235,21 @@ def test_pk_sees_bgr_from_minus_one_to_one_and_facechannel_gray():
     ends = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1)
     assert prepare.normalise(ends).flatten().tolist() == [-1.0] * 3 + [1.0] * 3
     assert tiny.real("facechannel").preprocessing.channels == "gray"
+
+
+def test_ciao_face_does_not_see_brightness_nor_contrast():
+    encoder = tiny.real("ciao-face")
+    face = torch.randint(0, 120, (4, 1, 48, 48), dtype=torch.uint8)
+    same, brighter = encoder(face), encoder(2 * face + 10)
+    assert torch.allclose(same, brighter, rtol=1e-3, atol=1e-3)
+
+
+def test_an_encoder_can_be_had_without_its_trained_weights():
+    encoder = load_encoder("random:pk", seed=3)
+    assert (encoder.name, encoder.weights) == ("pk", "random, seed 3")
+    assert encoder.fingerprint() == untrained_encoder("pk", seed=3).fingerprint()
+    with pytest.raises(UnknownNameError, match="unknown encoder 'kp'"):
+        load_encoder("random:kp")
 
 
 def test_a_folder_with_an_encoder_is_an_encoder(tmp_path):

@@ -13,17 +13,22 @@ import torch
 from matplotlib.image import imread
 from torch.nn import functional as F
 
+from ciao_stream import encoders
 from ciao_stream import saved_encoder as saved
 from ciao_stream.encoders import load_encoder
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.pretraining.pk import command, data, losses, networks, run
-from ciao_stream.pretraining.pk.data import Faces, SomeImages, is_conditioned, some
+from ciao_stream.faces import TaskData
+from ciao_stream.pretraining import faces as sampled
+from ciao_stream.pretraining import training
+from ciao_stream.pretraining.faces import SomeImages, some
+from ciao_stream.pretraining.pk import command, losses, method, networks
+from ciao_stream.pretraining.pk.method import Pk, is_conditioned
 from ciao_stream.pretraining.pk.pictures import AROUSAL, GAP, VALENCE, arousal_valence_sheet, tiled, to_rgb
 from ciao_stream.pretraining.pk.trainer import Batch, PkLearner, Recipe, as_image, draw_prior
 from ciao_stream.saved_encoder import load_saved, save_encoder
 from ciao_stream.tasks import TaskSpec
 
-SMALL = Recipe(batch=8, width=0.02)
+SMALL = Recipe(width=0.02)
 
 
 def encoder(seed=0, size=32):
@@ -259,27 +264,18 @@ def test_faces_of_an_odd_size_are_refused():
 # Data
 
 
-def test_arousal_and_valence_are_found_by_name_and_never_made_up(tmp_path):
-    from rich.console import Console
-
-    from ciao_stream.features import FeatureCache
-
+def test_arousal_and_valence_are_found_by_name_and_never_made_up():
     swapped = TaskSpec("affectnet-va", "dimensional", ("valence", "arousal"))
     images = tiny.Pictures(tiny.pictures(6, size=32).images)
     targets = tiny.targets("dimensional", 6)
     faces = tiny.FaceDataset(swapped, "train", images, np.arange(6), targets, "synthetic")
-    cache, console = FeatureCache(tmp_path), Console(quiet=True)
-    own = Faces.encode([faces], encoder(), cache, console)
-    assert np.array_equal(own.conditions, targets[:, ::-1])
+    pk = Pk(encoder(), SMALL)
+    pk.admit([TaskData(faces, faces, faces)])
+    assert np.array_equal(pk.labels(faces), targets[:, ::-1])
     classes = tiny.faces("categorical", images)
-    both = Faces.encode([faces, classes], encoder(), cache, console)
-    assert not both.conditions.any()
-    assert len(both) == 12
-    pixels, conditions = both.batch(np.array([7, 1, 11]), torch.device("cpu"))
-    own_pixels = own.batch(np.array([1, 1, 5]), torch.device("cpu")).pixels
-    assert torch.equal(pixels, own_pixels), "the tasks share their images here"
-    assert conditions.shape == (3, 2)
-    assert [len(part.pixels) for part in both.parted(5, torch.device("cpu"))] == [4, 4, 4]
+    pk.admit([TaskData(faces, faces, faces), TaskData(classes, classes, classes)])
+    assert not pk.labels(faces).any()
+    assert pk.labels(classes).shape == (6, 2)
     assert not is_conditioned([swapped, classes.spec])
     assert not is_conditioned([TaskSpec("x", "dimensional", ("arousal", "dominance"))])
 
@@ -391,11 +387,11 @@ def small(patch):
         shrunk.name = "pk"
         return shrunk
 
-    patch.setattr(run, "load_encoder", load)
-    patch.setattr(saved, "load_encoder", load)
-    patch.setattr(data, "VALIDATION_FACES", 6)
+    patch.setattr(encoders, "load_encoder", load)
+    patch.setattr(saved, "untrained_encoder", load)
+    patch.setattr(sampled, "VALIDATION_FACES", 6)
     for name in ("write_reconstructions", "write_arousal_valence"):
-        patch.setattr(run, name, lambda path, learner, batch, title: drawn.append((path.name, title)))  # noqa: ARG005
+        patch.setattr(method, name, lambda path, learner, batch, title: drawn.append((path.name, title)))  # noqa: ARG005
     patch.setitem(sys.modules, "torch.utils.tensorboard", None)
     return drawn
 
@@ -444,7 +440,7 @@ def cache(whole, monkeypatch):
 
 
 def test_a_run_leaves_an_encoder_curves_and_pictures_marked_synthetic(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "VALIDATION_FACES", 6)
+    monkeypatch.setattr(sampled, "VALIDATION_FACES", 6)
     out = tmp_path / "run"
     assert call(*arguments(out, tmp_path / "cache")) == 0
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and "tfevents" not in path.name}
@@ -457,7 +453,11 @@ def test_a_run_leaves_an_encoder_curves_and_pictures_marked_synthetic(tmp_path, 
     if importlib.util.find_spec("tensorboard"):
         (events,) = (out / "tensorboard").iterdir()
         content = events.read_bytes()
-        for written in (b"reconstruction/train", b"image_accuracy/validation", b"arousal and valence (synthetic)/0"):
+        for written in (
+            b"reconstruction/train",
+            b"image_accuracy/validation",
+            b"arousal and valence of face 0 (synthetic)",
+        ):
             assert written in content
     about = json.loads((out / "encoder.json").read_text())
     saw = about["trained_on"]
@@ -482,7 +482,7 @@ def test_a_run_leaves_an_encoder_curves_and_pictures_marked_synthetic(tmp_path, 
 
 def test_titles_of_pictures_say_synthetic(whole, monkeypatch):
     drawn, titles = small(monkeypatch), []
-    monkeypatch.setattr(run.Curves, "write", lambda *args: titles.append(args[2]))
+    monkeypatch.setattr(training.Curves, "write", lambda *args: titles.append(args[2]))
     assert call(*arguments(whole / "run", whole / "cache", "--resume")) == 0
     assert [name for name, _ in drawn] == ["reconstructions.png", "arousal_valence.png"]
     assert all(
@@ -506,7 +506,7 @@ def test_a_run_that_was_stopped_ends_bit_for_bit_as_one_that_was_not(nth, whole,
             raise Stopped
         return step(*args)
 
-    monkeypatch.setattr(run, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0.0)
     monkeypatch.setattr(PkLearner, "step", stopping)
     argv = arguments(tmp_path / "run", cache)
     with pytest.raises(Stopped):
@@ -518,8 +518,8 @@ def test_a_run_that_was_stopped_ends_bit_for_bit_as_one_that_was_not(nth, whole,
         assert (tmp_path / "run" / name).read_bytes() == (whole / "run" / name).read_bytes()
     ours, theirs = (torch.load(f / "run" / "checkpoint.pt", weights_only=True) for f in (tmp_path, whole))
     for network in ("autoencoder", "discriminators"):
-        for name, tensor in ours["learner"][network].items():
-            assert torch.equal(tensor, theirs["learner"][network][name]), name
+        for name, tensor in ours["method"][network].items():
+            assert torch.equal(tensor, theirs["method"][network][name]), name
 
 
 def test_a_finished_run_may_be_extended(whole, cache, tmp_path):
@@ -612,7 +612,7 @@ def test_nothing_executable_is_loaded_from_a_checkpoint(whole, cache, tmp_path, 
     out = tmp_path / "run"
     out.mkdir()
     (out / "run.json").write_bytes((whole / "run" / "run.json").read_bytes())
-    torch.save({"learner": networks.Generator(16, 3, 0.02)}, out / "checkpoint.pt")
+    torch.save({"method": networks.Generator(16, 3, 0.02)}, out / "checkpoint.pt")
     assert "is damaged" in refused(capsys, *arguments(out, cache, "--resume"))
 
 

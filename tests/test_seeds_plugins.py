@@ -107,7 +107,7 @@ def test_what_is_no_plugin_is_refused(package, name):
 
 LIGHT = """
 import sys, ciao_stream.encoders, ciao_stream.settings, ciao_stream.command, strategies, benchmarks.names
-assert len(ciao_stream.encoders.encoder_names()) == 4
+assert len(ciao_stream.encoders.encoder_names()) == 5
 assert "dl+ciao" in strategies.strategy_names() and "fer" in benchmarks.names.task_names()
 assert "World" in dir(ciao_stream)
 heavy = {"torch", "torchvision", "avalanche", "numpy", "cv2", "ray"}

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 LIBRARIES = ("timm", "torchvision")
 """Libraries whose networks :func:`load_encoder` takes as ``LIBRARY:NAME``."""
 
+RANDOM = "random:"
+"""What stands before the name of an encoder whose trained weights are not wanted."""
+
+SHIPPED = Path(__file__).with_name("_weights")
+"""Folder of trained weights that come with the package, one folder per encoder."""
+
 
 def encoder_names() -> list[str]:
     """Return the names of our own encoders, which :func:`load_encoder` takes. Imports no torch."""
@@ -21,22 +27,28 @@ def encoder_names() -> list[str]:
 
 
 def load_encoder(name: str, *, seed: int = 0) -> Encoder:
-    """Build a frozen encoder.
+    """Build a frozen encoder: with trained weights where there are any, else with random ones.
 
     Args:
-        name: One of :func:`encoder_names`; a folder in which ``pretrain`` left an encoder; or ``torchvision:NAME`` or
-            ``timm:NAME`` for any network of these libraries that can be split (timm is installed apart). Nothing is
-            downloaded.
+        name: One of :func:`encoder_names`; a folder in which ``pretrain`` left an encoder; ``torchvision:NAME`` or
+            ``timm:NAME`` for any network of these libraries that can be split (timm is installed apart); or
+            ``random:NAME`` for one of ours without its trained weights. Nothing is downloaded.
         seed: Seeds random weights. The same name and seed give the same fingerprint.
 
     Raises:
         UnknownNameError: There is no such encoder or library.
         CiaoError: The library is missing, has no such network, or the network cannot be split.
     """
-    if (Path(name) / "encoder.json").is_file():
-        from ciao_stream.saved_encoder import load_saved
+    for folder in (Path(name), SHIPPED / name):
+        if (folder / "encoder.json").is_file():
+            from ciao_stream.saved_encoder import load_saved
 
-        return load_saved(Path(name))
+            return load_saved(folder)
+    return untrained_encoder(name.removeprefix(RANDOM), seed=seed)
+
+
+def untrained_encoder(name: str, *, seed: int = 0) -> Encoder:
+    """Build a frozen encoder with seeded random weights; as :func:`load_encoder`, but for folders."""
     library, colon, network = name.partition(":")
     if colon and library not in LIBRARIES:
         raise UnknownNameError("library of encoders", library, LIBRARIES)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import FaceDataset
+from ciao_stream.tasks import TaskSpec
 
 COARSE: tuple[str, ...] = ("positive", "negative", "neutral", "surprise")
 """The coarse labels; the authors' code names the second and the fourth, the other two follow by elimination."""
@@ -26,6 +27,19 @@ COARSE_OF: dict[str, str] = {
 NEGATIVE = COARSE.index("negative")
 
 
+def coarse_columns(spec: TaskSpec) -> npt.NDArray[np.int64]:
+    """Return, for each label of a task, the index of its coarse label.
+
+    Raises:
+        CiaoError: The task has no classes, or a class that is no emotion.
+    """
+    if not spec.has_classes:
+        raise CiaoError(f"task {spec.name!r} is {spec.kind}: coarse labels come from classes or votes")
+    if unknown := [label for label in spec.labels if label not in COARSE_OF]:
+        raise CiaoError(f"task {spec.name!r}: no coarse label for {', '.join(unknown)}; known: {', '.join(COARSE_OF)}")
+    return np.array([COARSE.index(COARSE_OF[label]) for label in spec.labels])
+
+
 def coarse_shares(faces: FaceDataset) -> npt.NDArray[np.float32]:
     """Return how far each face bears each coarse label.
 
@@ -38,13 +52,8 @@ def coarse_shares(faces: FaceDataset) -> npt.NDArray[np.float32]:
         float32 (N, 4), rows sum to 1, in the order of :data:`COARSE`.
 
     Raises:
-        CiaoError: The task has no classes, or a class that is no emotion.
+        CiaoError: As :func:`coarse_columns`.
     """
-    spec = faces.spec
-    if not spec.has_classes:
-        raise CiaoError(f"task {spec.name!r} is {spec.kind}: coarse labels come from classes or votes")
-    if unknown := [label for label in spec.labels if label not in COARSE_OF]:
-        raise CiaoError(f"task {spec.name!r}: no coarse label for {', '.join(unknown)}; known: {', '.join(COARSE_OF)}")
-    columns = np.array([COARSE.index(COARSE_OF[label]) for label in spec.labels])
-    fine = np.eye(spec.n_out)[faces.targets] if spec.kind == "categorical" else faces.targets
+    columns = coarse_columns(faces.spec)
+    fine = np.eye(faces.spec.n_out)[faces.targets] if faces.spec.kind == "categorical" else faces.targets
     return np.stack([fine[:, columns == k].sum(axis=1) for k in range(len(COARSE))], axis=1).astype(np.float32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +11,10 @@ from torch import Tensor, nn
 
 from ciao_stream.encoder import Encoder
 from ciao_stream.precision import autocast
-from ciao_stream.pretraining.crs_cont.augment import Augmentation, augment
+from ciao_stream.pretraining.augment import Augmentation, augment
 from ciao_stream.pretraining.crs_cont.coarse import COARSE
 from ciao_stream.pretraining.crs_cont.losses import Parts, Weights, loss_parts
+from ciao_stream.pretraining.descent import Descender, Descent
 from ciao_stream.seeds import seeded_torch
 
 PROJECTION = 128
@@ -26,22 +26,12 @@ class Recipe:
     """How a general encoder is trained.
 
     Args:
-        epochs: Passes over the faces.
-        batch: Faces per step, two views each.
-        lr: Largest learning rate; it rises over the first ``warmup`` share of the steps, then falls as a cosine to 0.
-        momentum: Of SGD, Nesterov's.
-        weight_decay: Of weights of convolutions and linear layers; norms and biases have none.
-        warmup: Share of the steps, in [0, 1).
+        descent: How the weights move.
         weights: Of the parts of the loss.
         augmentation: What a view may change.
     """
 
-    epochs: int = 100
-    batch: int = 128
-    lr: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    warmup: float = 0.05
+    descent: Descent = field(default_factory=Descent)
     weights: Weights = field(default_factory=Weights)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -83,39 +73,46 @@ class ContrastLearner:
             self.net = ContrastNet(encoder.thawed(), recipe.weights.views > 0)
         self.net.to(encoder.device).to(memory_format=torch.channels_last)
         self.recipe = recipe
-        self.steps = steps
-        self.step_count = 0
-        decayed = [p for p in self.net.parameters() if p.ndim > 1]
-        others = [p for p in self.net.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.SGD(
-            [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            nesterov=True,
-        )
+        self.descender = Descender(self.net, recipe.descent, steps)
 
-    def step(self, pixels: Tensor, shares: Tensor, generator: torch.Generator) -> Parts:
+    def step(self, pixels: Tensor, shares: Tensor, generator: torch.Generator) -> dict[str, float]:
         """Learn from one batch.
 
         Args:
             pixels: uint8 (B, channels, size, size).
             shares: float32 (B, 4), coarse.
             generator: Where the views are drawn from.
+
+        Returns:
+            The parts of the loss before their weights, and ``accuracy``, of coarse labels.
         """
         self.net.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.lr * self._share()
+        parts, accuracy = self._look(pixels, shares, generator)
+        self.descender.step(parts.total(self.recipe.weights))
+        return self._measures(parts, accuracy)
+
+    @torch.no_grad()
+    def measure(self, pixels: Tensor, shares: Tensor, generator: torch.Generator) -> dict[str, float]:
+        """Return what :meth:`step` would; nothing learns."""
+        self.net.eval()
+        return self._measures(*self._look(pixels, shares, generator))
+
+    def _look(self, pixels: Tensor, shares: Tensor, generator: torch.Generator) -> tuple[Parts, Tensor]:
+        """Return the parts of the loss of two views of each face, and the accuracy of coarse labels."""
         how = self.recipe.augmentation
         views = torch.cat([augment(pixels, how, generator) for _ in range(2)])
         with autocast(pixels.device):
             projections, private, logits = self.net(views.contiguous(memory_format=torch.channels_last))
         private = None if private is None else private.float()
         parts = loss_parts(projections.float(), private, logits.float(), shares, self.recipe.weights)
-        self.optimizer.zero_grad()
-        parts.total(self.recipe.weights).backward()
-        self.optimizer.step()
-        self.step_count += 1
-        return parts
+        right = logits.argmax(dim=1) == shares.argmax(dim=1).repeat(2)
+        return parts, right.float().mean()
+
+    def _measures(self, parts: Parts, accuracy: Tensor) -> dict[str, float]:
+        measures = {name: part.item() for name, part in parts._asdict().items()}
+        if self.net.private is None:
+            del measures["views"]
+        return {**measures, "accuracy": accuracy.item()}
 
     def encoder(self) -> Encoder:
         """Return a frozen copy of the encoder as it is now."""
@@ -124,20 +121,12 @@ class ContrastLearner:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that training moves."""
-        return {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "step_count": self.step_count}
+        return {"net": self.net.state_dict(), "descender": self.descender.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
         self.net.load_state_dict(state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step_count = state["step_count"]
-
-    def _share(self) -> float:
-        """Return the learning rate of the coming step as a share of the largest."""
-        done = self.step_count / self.steps
-        if done < self.recipe.warmup:
-            return (self.step_count + 1) / (self.steps * self.recipe.warmup)
-        return (1 + math.cos(math.pi * (done - self.recipe.warmup) / (1 - self.recipe.warmup))) / 2
+        self.descender.load_state_dict(state["descender"])
 
 
 def _projection(width: int) -> nn.Module:

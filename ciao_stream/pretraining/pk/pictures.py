@@ -6,17 +6,14 @@ import io
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ciao_stream.atomic import write_bytes
+from ciao_stream.pretraining.board import Picture
 from ciao_stream.pretraining.pk.trainer import Batch, PkLearner, as_image
-
-Picture = npt.NDArray[np.uint8]
-"""uint8 (height, width, 3), RGB."""
 
 AROUSAL = (1.0, 0.5, 0.0, -0.5, -1.0)
 """Of the rows of a grid, from above."""

@@ -29,7 +29,6 @@ class Recipe:
     """How PK is trained; what is said is the paper's.
 
     Args:
-        batch: Faces per step, at least 2.
         lr: Learning rate of every optimiser, Adam.
         beta1: First decay rate of Adam.
         width: Share of the generator's channels; 1 for all.
@@ -37,7 +36,6 @@ class Recipe:
         weights: Of the parts of the loss.
     """
 
-    batch: int = 49
     lr: float = 2e-4
     beta1: float = 0.5
     width: float = 1.0

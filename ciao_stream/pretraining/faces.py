@@ -1,4 +1,4 @@
-"""The faces that PK is trained on: from names of tasks to pixels and conditions."""
+"""The faces that an encoder is trained on: from names of tasks to pixels and what is read of their labels."""
 
 from __future__ import annotations
 
@@ -22,15 +22,11 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import FaceDataset, Image, ImageSource, TaskData
 from ciao_stream.features import FeatureCache
 from ciao_stream.preparation import crop_tasks, progress_bars
-from ciao_stream.pretraining.pk.trainer import Batch
+from ciao_stream.pretraining.method import Batch
 from ciao_stream.seeds import numpy_generator
-from ciao_stream.tasks import TaskSpec
 
 VALIDATION_FACES = 490
 """At most so many faces per task are looked at for measurements and pictures."""
-
-CONDITION = ("arousal", "valence")
-"""What the two numbers of a condition are."""
 
 
 class SomeImages:
@@ -105,11 +101,6 @@ def load_some(
     return crop_tasks(found, FaceCrop(), console)
 
 
-def is_conditioned(specs: Sequence[TaskSpec]) -> bool:
-    """Whether arousal and valence of every face are known; where they are not, none are made up."""
-    return all(spec.kind == "dimensional" and {*CONDITION} <= {*spec.labels} for spec in specs)
-
-
 def source_of(tasks: Sequence[TaskData]) -> str:
     """Return ``real``, ``synthetic``, or ``real and synthetic``."""
     return " and ".join(sorted({data.train.source for data in tasks}))
@@ -134,18 +125,25 @@ def describe(data: TaskData) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Faces:
-    """One split of all tasks together: pixels by memory map, and conditions.
+    """One split of all tasks together: pixels by memory map, and what is read of the labels.
 
     Args:
         parts: The split of each task, at level ``pixels``.
-        conditions: float32 (N, 2) in the order of :data:`CONDITION`; zeros where nothing is known.
+        labels: float32 (N, K).
     """
 
     parts: tuple[EncodedFaces, ...]
-    conditions: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.float32]
 
     @classmethod
-    def encode(cls, splits: Sequence[FaceDataset], encoder: Encoder, cache: FeatureCache, console: Console) -> Faces:
+    def encode(
+        cls,
+        splits: Sequence[FaceDataset],
+        labels: npt.NDArray[np.float32],
+        encoder: Encoder,
+        cache: FeatureCache,
+        console: Console,
+    ) -> Faces:
         """Prepare the pixels of a split of each task, or find them in the cache.
 
         Raises:
@@ -159,15 +157,10 @@ class Faces:
                 bar = progress.add_task(f"prepare {split.spec.name}, {split.split}", total=work) if work else None
                 told = (lambda _: None) if bar is None else functools.partial(progress.advance, bar)
                 parts.append(encode(split, encoder, cache, "pixels", told))
-        conditions = np.zeros((sum(map(len, parts)), len(CONDITION)), np.float32)
-        if is_conditioned([split.spec for split in splits]):
-            conditions = np.concatenate(
-                [split.targets[:, [split.spec.labels.index(name) for name in CONDITION]] for split in splits]
-            )
-        return cls(tuple(parts), conditions)
+        return cls(tuple(parts), labels)
 
     def __len__(self) -> int:
-        return len(self.conditions)
+        return len(self.labels)
 
     def batch(self, indices: npt.NDArray[np.int64], device: torch.device) -> Batch:
         """Read samples, counted through all tasks."""
@@ -178,10 +171,7 @@ class Faces:
         for home in np.unique(homes):
             part = self.parts[home]
             pixels[homes == home] = part.features[part.faces.rows[indices[homes == home] - starts[home]]]
-        return Batch(
-            torch.from_numpy(pixels).to(device),
-            torch.from_numpy(self.conditions[indices].astype(np.float32)).to(device),
-        )
+        return Batch(torch.from_numpy(pixels).to(device), torch.from_numpy(self.labels[indices]).to(device))
 
     def parted(self, size: int, device: torch.device) -> list[Batch]:
         """Read everything in order, in batches of at most about ``size`` and at least two faces."""

@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ciao_stream.pretraining.pk.pictures import Picture
+import numpy as np
+import numpy.typing as npt
+
+Picture = npt.NDArray[np.uint8]
+"""uint8 (height, width, 3), RGB."""
 
 
 class Board:

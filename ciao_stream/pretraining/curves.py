@@ -1,4 +1,4 @@
-"""What the losses were while PK was trained: rows, a csv file and a picture."""
+"""What the losses were while an encoder was trained: rows, a csv file and a picture."""
 
 from __future__ import annotations
 
@@ -15,34 +15,20 @@ from ciao_stream.atomic import write_bytes, write_text
 EVERY = 10
 """Steps whose mean is one row of the training split; fewer at the end of an epoch."""
 
-MEASURES: Mapping[str, str] = {
-    "reconstruction": "L1 distance of face and reconstruction",
-    "identity": "distance of features",
-    "prior": "code passes for a draw of the prior",
-    "image": "generated face passes for real",
-    "emotion": "squared error of the condition read from the code",
-    "image_discriminator": "image discriminator",
-    "prior_discriminator": "prior discriminator",
-    "emotion_discriminator": "emotion discriminator",
-    "image_accuracy": "image discriminator",
-    "prior_accuracy": "prior discriminator",
-}
-"""The columns, and what a picture calls them."""
-
-PANELS: Mapping[str, tuple[str, ...]] = {
-    "reconstruction, in [0, 2]": ("reconstruction",),
-    "cross-entropy": ("prior", "image", "image_discriminator", "prior_discriminator"),
-    "accuracy (chance 0.5)": ("image_accuracy", "prior_accuracy"),
-}
-"""What is drawn, by the axis it is drawn over."""
-
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 
 
 class Curves:
-    """Rows of means, in the order of the steps: of the training split every so many steps, of validation per epoch."""
+    """Rows of means, in the order of the steps: of the training split every so many steps, of validation per epoch.
 
-    def __init__(self) -> None:
+    Args:
+        measures: The columns, and what a picture calls them.
+        panels: Which of them are drawn, by the axis they are drawn over.
+    """
+
+    def __init__(self, measures: Mapping[str, str], panels: Mapping[str, tuple[str, ...]]) -> None:
+        self.measures = measures
+        self.panels = panels
         self.rows: list[dict[str, Any]] = []
         self._pending: list[dict[str, float]] = []
 
@@ -65,6 +51,11 @@ class Curves:
         rows = [row for row in self.rows if row["split"] == split and measure in row]
         return [row["step"] for row in rows], [row[measure] for row in rows]
 
+    def validation(self, at: int) -> dict[str, float]:
+        """Return what was measured on validation faces, the first time (0) or the last (-1)."""
+        row = [row for row in self.rows if row["split"] == "validation"][at]
+        return {name: row[name] for name in self.measures if name in row}
+
     def state_dict(self) -> dict[str, Any]:
         """Return everything seen so far."""
         return {"rows": self.rows, "pending": self._pending}
@@ -75,7 +66,7 @@ class Curves:
 
     def write(self, folder: Path, title: str, source: str) -> None:
         """Write ``losses.csv`` and ``losses.png``, each whole or not at all."""
-        present = [name for name in MEASURES if any(name in row for row in self.rows)]
+        present = [name for name in self.measures if any(name in row for row in self.rows)]
         text = io.StringIO()
         writer = csv.DictWriter(text, ["source", "split", "epoch", "step", *present], lineterminator="\n")
         writer.writeheader()
@@ -88,9 +79,9 @@ class Curves:
     def _figure(self, title: str) -> Figure:
         figure = Figure(figsize=(12, 3.6), layout="constrained")
         figure.suptitle(title, fontsize=10)
-        for axes, (label, measures) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
+        for axes, (label, measures) in zip(figure.subplots(1, len(self.panels)), self.panels.items(), strict=True):
             for colour, measure in zip(COLOURS, measures, strict=False):
-                axes.plot(*self.of("train", measure), color=colour, lw=1.2, label=MEASURES[measure])
+                axes.plot(*self.of("train", measure), color=colour, lw=1.2, label=self.measures[measure])
                 axes.plot(*self.of("validation", measure), color=colour, ls="none", marker="o", ms=4)
             axes.set_xlabel("step (dots: validation)")
             axes.set_ylabel(label)

@@ -1,0 +1,137 @@
+"""Baselines in closed form: an estimator of scikit-learn on features that do not learn, one for each task."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.dummy import DummyClassifier
+from torch import Tensor
+from torch.nn import functional as F
+
+from ciao_stream.encoded import EncodedFaces
+from ciao_stream.encoder import Level
+from ciao_stream.metrics import evaluate
+from ciao_stream.tasks import Kind, TaskSpec
+from strategies._sequence import Job, Outcome, TaskOutcome
+
+FEATURES = 1024
+"""At most so many numbers describe a face, unless there are more channels."""
+
+BATCH = 1024
+"""Faces that are described at a time."""
+
+FLOOR = 1e-9
+"""Probabilities are kept inside [FLOOR, 1 - FLOOR] before their logarithm is taken."""
+
+Floats = npt.NDArray[np.float64]
+
+
+def pooled_maps(x: Tensor) -> Tensor:
+    """Average maps (B, C, h, w) over the finest square grid that gives at most :data:`FEATURES` numbers, (B, n)."""
+    channels, height, width = x.shape[1:]
+    side = max(1, min(height, width, int((FEATURES / channels) ** 0.5)))
+    return F.adaptive_avg_pool2d(x, side).flatten(1)
+
+
+@dataclass(frozen=True)
+class FrozenFeatures:
+    """Fits one estimator per task; nothing is drawn at random, so that every seed gives the same.
+
+    Args:
+        estimators: Makes an unfitted estimator for a kind of task; classes stand for votes. A task whose kind is
+            missing is not run.
+        describe: Turns a batch at level ``reads`` into features, float32 (B, n).
+        reads: What of a face is described.
+    """
+
+    estimators: Mapping[Kind, Callable[[], Any]]
+    describe: Callable[[Tensor], Tensor] = pooled_maps
+    reads: Level = "u"
+    deterministic = True
+
+    def level(self, masked: bool) -> Level:  # noqa: ARG002
+        """What it reads."""
+        return self.reads
+
+    def run(self, job: Job, masked: bool) -> Outcome:
+        """Fit the tasks one after another; before that, all outputs are 0."""
+        saved = job.folder / "progress.json"
+        if saved.exists():
+            return Outcome.load(saved)
+        reasons = {spec.name: reason for spec in job.specs if (reason := self._barred(spec, masked))}
+        specs = [spec for spec in job.specs if spec.name not in reasons]
+        matrix = np.full((len(job.specs) + 1, len(job.specs)), np.nan)
+        outcome = Outcome(matrix, not_run=reasons)
+        for spec in specs:
+            column = job.specs.index(spec)
+            test = job.faces(spec, "test", self.reads)
+            start = time.perf_counter()
+            estimator = self._fit(spec, job.faces(spec, "train", self.reads))
+            seconds = time.perf_counter() - start
+            before, after = np.zeros((len(test), spec.n_out)), _outputs(spec, estimator, self.features(test))
+            first, metrics = (_judged(test, outputs) for outputs in (before, after))
+            matrix[: column + 1, column] = first[spec.primary]
+            matrix[column + 1 :, column] = metrics[spec.primary]
+            n, fitted = test.faces.n_judged(), _fitted(estimator)
+            size, digest = sum(array.size for array in fitted), hashlib.sha256(b"".join(map(bytes, fitted)))
+            outcome.tasks.append(TaskOutcome(spec.name, metrics, n, size, seconds, digest.hexdigest()))
+            for _ in range(job.settings[spec.name].epochs):
+                job.on_epoch(spec.name)
+        outcome.save(saved)
+        return outcome
+
+    def features(self, encoded: EncodedFaces) -> npt.NDArray[np.float32]:
+        """Return the features of a split, (N, n)."""
+        return np.concatenate([self.describe(x).numpy() for x, _ in encoded.batches(BATCH)])
+
+    def _barred(self, spec: TaskSpec, masked: bool) -> str:
+        """Return why a task cannot be run; empty where it can."""
+        if masked:
+            return "a baseline in closed form has no mask"
+        return "" if _kind(spec) in self.estimators else f"{spec.kind} targets do not fit this baseline"
+
+    def _fit(self, spec: TaskSpec, train: EncodedFaces) -> Any:
+        targets = train.faces.classes() if spec.has_classes else train.faces.targets
+        make = self.estimators[_kind(spec)]
+        if spec.has_classes and len(np.unique(targets)) == 1:
+            make = DummyClassifier
+        with warnings.catch_warnings():
+            for constant in ("Label .* is present in all training examples", "self.within_class_std_dev_ has"):
+                warnings.filterwarnings("ignore", constant, UserWarning)
+            return make().fit(self.features(train), targets)
+
+
+def _kind(spec: TaskSpec) -> Kind:
+    return "categorical" if spec.has_classes else spec.kind
+
+
+def _outputs(spec: TaskSpec, estimator: Any, x: npt.NDArray[np.float32]) -> Floats:
+    """Return outputs (N, n_out) as a head would give them; a class that was never seen is never likely."""
+    if spec.kind == "dimensional":
+        return np.clip(estimator.predict(x), -1, 1)
+    if spec.kind == "multilabel":
+        p = np.clip(estimator.predict_proba(x), FLOOR, 1 - FLOOR)
+        return np.log(p / (1 - p))
+    p = np.zeros((len(x), spec.n_out))
+    p[:, estimator.classes_] = estimator.predict_proba(x)
+    return np.log(np.maximum(p, FLOOR))
+
+
+def _judged(test: EncodedFaces, outputs: Floats) -> dict[str, float]:
+    return evaluate(test.faces.spec, torch.from_numpy(outputs), test.faces.targets, test.faces.groups)
+
+
+def _fitted(estimator: Any) -> list[Floats]:
+    """Return the arrays that were fitted, standardisation left out."""
+    parts = [step for _, step in getattr(estimator, "steps", [])] or [*getattr(estimator, "estimators_", [])]
+    names = ("coef_", "intercept_", "centroids_", "class_prior_", "constant_")
+    own = [np.asarray(getattr(estimator, name), np.float64) for name in names if hasattr(estimator, name)]
+    return [array for part in parts for array in _fitted(part)] or own
