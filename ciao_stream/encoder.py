@@ -193,6 +193,7 @@ class Encoder(nn.Module):
         self.weights = "the module's own"
         self.frozen = True
         self.requires_grad_(False)
+        self.to(memory_format=torch.channels_last)
         self.eval()
 
     def train(self, mode: bool = True) -> Encoder:

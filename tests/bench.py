@@ -20,6 +20,7 @@ from benchmarks.tasks import load_task
 from ciao_stream import precision
 from ciao_stream.allocator import keep_memory
 from ciao_stream.encoded import EncodedFaces, encode
+from ciao_stream.encoder import Encoder
 from ciao_stream.encoders import load_encoder
 from ciao_stream.features import FeatureCache
 from ciao_stream.settings import Settings
@@ -91,9 +92,21 @@ def main() -> None:
                 lambda: _in_float32(lambda: encoder.stored_z(pixels)),
             ),
         ]
+        own = _encoding(load_encoder("random:ciao-face"))
+        rows += [
+            (f"encode {BATCH} faces by ciao-face", f"by {name}", own, _encoding(load_encoder(name)))
+            for name in ("facechannel", "resnet18")
+        ]
         for what, against, ours, other in rows:
             table.add_row(what, against, f"{_ratio(ours, other):.1f}")
     Console().print(table)
+
+
+def _encoding(encoder: Encoder) -> Callable[[], object]:
+    """Return what encodes a batch of the encoder's own size, to the map."""
+    size, channels = encoder.preprocessing.size, 1 if encoder.preprocessing.channels == "gray" else 3
+    pixels = torch.randint(0, 256, (BATCH, channels, size, size), dtype=torch.uint8)
+    return lambda: encoder.stored_u(encoder.stored_z(pixels))
 
 
 def _ratio(ours: Callable[[], object], other: Callable[[], object]) -> float:
