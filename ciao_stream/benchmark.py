@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MODULE = "ciao_stream.benchmark"
 DEFAULT_STRATEGIES = "dl,dl+ciao,naive,joint"
+DEFAULT_SEEDS = 3
+SUITES = ("paper",)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,20 +45,31 @@ def parser() -> argparse.ArgumentParser:
         help=f"NAME or NAME:RULE, of {', '.join([*task_names(), *OWN.values()])}",
     )
     p.add_argument("--data-root", metavar="DIR", help="folder that holds the data sets")
-    encoders = ", ".join([*encoder_names(), *(f"{library}:NAME" for library in LIBRARIES), "or a folder of pretrain's"])
+    others = (*(f"{library}:NAME" for library in (*LIBRARIES, "weights")), "or a folder of pretrain's")
+    encoders = ", ".join([*encoder_names(), *others])
     p.add_argument("--encoder", default="facechannel", metavar="E", help=f"{encoders} (%(default)s)")
     p.add_argument(
-        "--strategies",
-        default=DEFAULT_STRATEGIES,
-        metavar="S,S",
-        help=f"of {', '.join(strategy_names())} (%(default)s)",
+        "--suite",
+        choices=SUITES,
+        help="paper: full, lc and dl without and with CIAO, and baselines, over each encoder of --encoder E,E; with "
+        "the paper's Tables I and II and Figure 4",
+    )
+    p.add_argument(
+        "--strategies", metavar="S,S", help=f"of {', '.join(strategy_names())} ({DEFAULT_STRATEGIES}; the suite's)"
     )
     p.add_argument("--preset", default="default", metavar="P", help=f"{' or '.join(PRESETS)} (%(default)s)")
-    p.add_argument("--seeds", type=count, default=3, metavar="N", help="runs 0 to N-1 of every strategy (%(default)s)")
+    p.add_argument("--seeds", type=count, metavar="N", help="runs 0 to N-1 of every strategy (3; suite paper: 30)")
     p.add_argument("--epochs", type=count, metavar="N", help="passes over each task (the preset's)")
     p.add_argument("--out", type=Path, metavar="DIR", help="results (runs/benchmark-TIME)")
     p.add_argument("--resume", action="store_true", help="go on with the run in --out")
     p.add_argument("--device", default="auto", metavar="D", help="auto, cpu or cuda (%(default)s)")
+    p.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="run the cells side by side, one core each: on this machine, or on the Ray cluster at ADDRESS",
+    )
     p.add_argument("--cache", type=Path, metavar="DIR", help="encoded features ($CIAO_CACHE or ~/.cache/ciao_stream)")
     p.add_argument(
         "--cache-budget", type=count, default=64, metavar="GiB", help="most that the cache takes (%(default)s)"
@@ -82,20 +95,27 @@ def main(argv: list[str] | None = None) -> int:
     out: Path = options.out or default_out("benchmark")
 
     def hint() -> str | None:
-        if not (out / "run.json").exists():
+        if not any(out.glob("run.json")) and not any(out.glob("*/run.json")):
             return None
         fresh = [] if options.out else ["--out", str(out)]
         return shell_line(MODULE, [*argv, *fresh, *([] if options.resume else ["--resume"])])
 
     def body() -> None:
-        from ciao_stream.experiment import run
+        if options.suite == "paper":
+            from ciao_stream.suites.paper import run as paper
 
-        run(_plan(options, out), [MODULE, *argv])
+            plan = _plan(options, out, paper.STRATEGIES, paper.SEEDS)
+            paper.run(plan, names(options.encoder), [MODULE, *argv])
+        else:
+            from ciao_stream.experiment import run
+
+            run(_plan(options, out, names(DEFAULT_STRATEGIES), DEFAULT_SEEDS), [MODULE, *argv])
 
     return run_command(body, hint)
 
 
-def _plan(options: argparse.Namespace, out: Path) -> Plan:
+def _plan(options: argparse.Namespace, out: Path, strategies: list[str], seeds: int) -> Plan:
+    """Return the plan; strategies and seeds stand in for options that were not given."""
     from benchmarks.face_crop import FaceCrop
     from ciao_stream.plan import Plan
 
@@ -103,9 +123,9 @@ def _plan(options: argparse.Namespace, out: Path) -> Plan:
         tasks=names(options.tasks),
         data_root=data_root(options.data_root),
         encoder=options.encoder,
-        strategies=names(options.strategies),
+        strategies=strategies if options.strategies is None else names(options.strategies),
         preset=options.preset,
-        seeds=options.seeds,
+        seeds=options.seeds or seeds,
         epochs=options.epochs,
         out=out,
         resume=options.resume,
@@ -115,6 +135,7 @@ def _plan(options: argparse.Namespace, out: Path) -> Plan:
         synthetic_size=options.synthetic_size,
         crop=FaceCrop(options.face_crop, options.detector, options.no_face, options.several_faces),
         balance=names(options.balance),
+        ray=options.ray,
     )
 
 

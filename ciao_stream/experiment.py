@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from benchmarks.synthetic import universal_ceiling
 from ciao_stream.allocator import keep_memory
+from ciao_stream.cells import Outcomes, run_cells, threads
 from ciao_stream.claim import claim, given_up_on_bad_data
 from ciao_stream.command import output_console
 from ciao_stream.encoder import Encoder, Level
@@ -19,7 +19,7 @@ from ciao_stream.features import FeatureCache
 from ciao_stream.masks import choose_mask, load_mask
 from ciao_stream.plan import Plan
 from ciao_stream.precision import fast_dtype
-from ciao_stream.preparation import crop_tasks, data_sha256, encode_tasks, encoded_faces, load_tasks, progress_bars
+from ciao_stream.preparation import crop_tasks, data_sha256, encode_tasks, load_tasks
 from ciao_stream.report.figures import write_figures
 from ciao_stream.report.results import (
     Document,
@@ -31,7 +31,7 @@ from ciao_stream.report.results import (
 )
 from ciao_stream.report.table import build_table, to_rich
 from strategies import load_strategy
-from strategies._sequence import Job, Outcome
+from strategies._sequence import levels_read
 
 FORMAT = "ciao_stream/run/1"
 
@@ -52,7 +52,7 @@ def run(plan: Plan, command: list[str]) -> Document:
     with given_up_on_bad_data(plan.out, plan.resume):
         tasks = crop_tasks(tasks, plan.crop, console)
         seconds = encode_tasks(tasks, encoder, cache, _levels(plan), console)
-    outcomes = _run_cells(plan, encoder, tasks, cache, console)
+    outcomes = run_cells(plan, encoder, tasks, console)
     document = build_document(
         command=command,
         environment=describe_environment(plan.device, str(fast_dtype(plan.device)).removeprefix("torch.")),
@@ -82,10 +82,6 @@ def run(plan: Plan, command: list[str]) -> Document:
     return document
 
 
-Outcomes = dict[tuple[str, int], Outcome]
-"""What each cell, a strategy with a seed, gave."""
-
-
 def _mask(plan: Plan, encoder: Encoder) -> dict[str, Any]:
     """Which mask masked strategies have, and how large it is."""
     if not any(load_strategy(name)[1] for name in plan.strategies):
@@ -111,35 +107,15 @@ def _identity(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> dict[str, 
         "crop": asdict(plan.crop),
         "encoder": encoder.fingerprint(),
         "device": plan.device,
-        "threads": torch.get_num_threads(),  # another number sums in another order
+        "threads": threads(plan),
         "settings": {task.spec.name: plan.settings(task.spec.name).to_json() for task in tasks},
     }
 
 
 def _levels(plan: Plan) -> list[Level]:
     """The levels that the plan's strategies read."""
-    return sorted({module.STRATEGY.level(masked) for module, masked in map(load_strategy, plan.strategies)})
-
-
-def _run_cells(plan: Plan, encoder: Encoder, tasks: list[TaskData], cache: FeatureCache, console: Console) -> Outcomes:
-    settings = {task.spec.name: plan.settings(task.spec.name) for task in tasks}
-    faces_of_run = encoded_faces(tasks, encoder, cache)
-    outcomes: Outcomes = {}
-    with progress_bars(console) as progress:
-        per_cell = sum(s.epochs for s in settings.values())
-        bar = progress.add_task("train", total=per_cell * len(plan.strategies) * plan.seeds)
-        for name in plan.strategies:
-            for seed in range(plan.seeds):
-                module, masked = load_strategy(name)
-
-                def on_epoch(task: str, name: str = name, seed: int = seed) -> None:
-                    progress.update(bar, advance=1, description=f"train {name}, {task}, seed {seed}")
-
-                folder = plan.out / "cells" / name / f"seed{seed}"
-                job = Job(tuple(t.spec for t in tasks), faces_of_run(seed), encoder, settings, seed, folder, on_epoch)
-                outcomes[name, seed] = module.STRATEGY.run(job, masked)
-                progress.update(bar, completed=per_cell * len(outcomes))
-    return outcomes
+    chosen = [(module.STRATEGY, masked) for module, masked in map(load_strategy, plan.strategies)]
+    return sorted({level for strategy, masked in chosen for level in levels_read(strategy, masked)})
 
 
 def _rows(outcomes: Outcomes, tasks: list[TaskData], seconds: dict[str, float]) -> list[RunRow]:

@@ -32,6 +32,8 @@ class Plan:
     synthetic_size: int | None
     crop: FaceCrop
     balance: list[str]
+    ray: str | None
+    """Address of a Ray cluster to run cells on, empty for one of this machine's cores; None: one cell after another."""
 
     def settings(self, task: str) -> Settings:
         """Return how the task of this name is trained."""

@@ -67,12 +67,15 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _list(folder: Path) -> None:
+    from ciao_stream.weights.encoder import refusal
     from ciao_stream.weights.manifest import ENTRIES
 
     for one in ENTRIES:
         print(f"{one.name:<17} {_size(one):>8}  {_state(one, folder):<12} {one.network}")
         print(f"    licence     {one.licence}")
         print(f"    trained on  {one.trained_on}")
+        why = refusal(one)
+        print(f"    --encoder   {f'none: {why}' if why else f'weights:{one.name}'}")
     print(f"kept in {folder}; fetch with: {shell_line(MODULE, ['weights', 'NAME'])}")
 
 

@@ -102,7 +102,10 @@ class Outcome:
 
 
 class Runner(Protocol):
-    """What a strategy's module offers under the name ``STRATEGY``."""
+    """What a strategy's module offers under the name ``STRATEGY``.
+
+    One that reads further levels beside :meth:`level` names them in an attribute ``also_reads``, a tuple.
+    """
 
     def level(self, masked: bool) -> Level:
         """What the strategy reads, so that it can be encoded beforehand."""
@@ -111,3 +114,8 @@ class Runner(Protocol):
     def run(self, job: Job, masked: bool) -> Outcome:
         """Run one sequence."""
         ...
+
+
+def levels_read(strategy: Runner, masked: bool) -> set[Level]:
+    """Return all levels that a strategy reads."""
+    return {strategy.level(masked), *getattr(strategy, "also_reads", ())}

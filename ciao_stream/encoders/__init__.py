@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ciao_stream.exceptions import UnknownNameError
+from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.plugins import load_plugin, plugin_names
 
 if TYPE_CHECKING:
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("timm", "torchvision")
 """Libraries whose networks :func:`load_encoder` takes as ``LIBRARY:NAME``."""
+
+FETCHED = "weights:"
+"""What stands before the name of weights of others that the user has fetched."""
 
 RANDOM = "random:"
 """What stands before the name of an encoder whose trained weights are not wanted."""
@@ -31,27 +34,37 @@ def load_encoder(name: str, *, seed: int = 0) -> Encoder:
 
     Args:
         name: One of :func:`encoder_names`; a folder in which ``pretrain`` left an encoder; ``torchvision:NAME`` or
-            ``timm:NAME`` for any network of these libraries that can be split (timm is installed apart); or
+            ``timm:NAME`` for any network of these libraries that can be split (timm is installed apart);
+            ``weights:NAME`` for weights of others, fetched before with ``python -m ciao_stream.data weights NAME``; or
             ``random:NAME`` for one of ours without its trained weights. Nothing is downloaded.
         seed: Seeds random weights. The same name and seed give the same fingerprint.
 
     Raises:
-        UnknownNameError: There is no such encoder or library.
-        CiaoError: The library is missing, has no such network, or the network cannot be split.
+        UnknownNameError: There is no such encoder, library or weights.
+        CiaoError: The library is missing, has no such network, or the network cannot be split; or the weights are
+            not here, or not those of their network.
     """
     for folder in (Path(name), SHIPPED / name):
         if (folder / "encoder.json").is_file():
             from ciao_stream.saved_encoder import load_saved
 
             return load_saved(folder)
+    if name.startswith(FETCHED):
+        from ciao_stream.weights.encoder import fetched_encoder
+
+        return fetched_encoder(name.removeprefix(FETCHED))
     return untrained_encoder(name.removeprefix(RANDOM), seed=seed)
 
 
 def untrained_encoder(name: str, *, seed: int = 0) -> Encoder:
     """Build a frozen encoder with seeded random weights; as :func:`load_encoder`, but for folders."""
+    if name.startswith(FETCHED):
+        raise CiaoError(
+            f"{name!r} has trained weights, and random ones are asked for: give one of {', '.join(encoder_names())}"
+        )
     library, colon, network = name.partition(":")
     if colon and library not in LIBRARIES:
-        raise UnknownNameError("library of encoders", library, LIBRARIES)
+        raise UnknownNameError("library of encoders", library, (*LIBRARIES, "weights"))
     if colon:
         from ciao_stream.attach import libraries
 

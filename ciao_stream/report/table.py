@@ -20,10 +20,17 @@ SEQUENCE = {"acc": "ACC", "bwt": "BWT", "forgetting": "forgetting"}
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in one place of the table, and whether it is the best of its column."""
+    """What stands in one place of the table.
+
+    Args:
+        text: As it is read.
+        best: Whether it is the best of its column.
+        published: Whether others reported it and it was not measured here.
+    """
 
     text: str
     best: bool = False
+    published: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,8 +103,7 @@ def to_markdown(table: Table) -> str:
     lines.append(f"| {' | '.join('<br>'.join(map(_escape, heading)) for heading in table.headings)} |")
     lines.append(f"|{'|'.join([':---'] + ['---:'] * (len(table.headings) - 1))}|")
     for row in table.rows:
-        texts = [f"**{_escape(cell.text)}**" if cell.best else _escape(cell.text) for cell in row]
-        lines.append(f"| {' | '.join(texts)} |")
+        lines.append(f"| {' | '.join(map(_marked, row))} |")
     if table.footnotes:
         lines += ["", *(f"- {_escape(note)}" for note in table.footnotes)]
     return "\n".join(lines) + "\n"
@@ -126,7 +132,8 @@ def to_rich(table: Table) -> rich.table.Table:
             Text("\n".join(heading)), justify="right" if position else "left", overflow="fold", no_wrap=position == 0
         )
     for row in table.rows:
-        shown.add_row(*(Text(cell.text, style="bold" if cell.best else "") for cell in row))
+        styles = ["bold" if cell.best else "bright_black" if cell.published else "" for cell in row]
+        shown.add_row(*(Text(cell.text, style=style) for cell, style in zip(row, styles, strict=True)))
     return shown
 
 
@@ -220,6 +227,12 @@ def _footnotes(
     if "n/a" in texts:
         notes.append("n/a: not defined, as transfer is for joint training or a single task")
     return tuple(notes)
+
+
+def _marked(cell: Cell) -> str:
+    """Return a cell as Markdown, which has no grey: what is published stands in italics."""
+    text = _escape(cell.text)
+    return f"**{text}**" if cell.best else f"*{text}*" if cell.published else text
 
 
 def _escape(text: str) -> str:

@@ -1,0 +1,1 @@
+"""Suites: questions that take more than one benchmark to answer."""
