@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ciao_stream.faces import Image
-from ciao_stream.precision import autocast
+from ciao_stream.precision import autocast, channels_last
 from ciao_stream.seeds import seeded_torch
 
 HALF_MAX = 65280.0
@@ -193,7 +193,7 @@ class Encoder(nn.Module):
         self.weights = "the module's own"
         self.frozen = True
         self.requires_grad_(False)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
         self.eval()
 
     def train(self, mode: bool = True) -> Encoder:

@@ -1,4 +1,4 @@
-"""The arithmetic of convolutions: bfloat16 where the device computes it natively, else float32."""
+"""How convolutions are computed: in bfloat16 where the device does so natively, with channels last."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 
 import torch
+from torch import nn
 
 
 @functools.cache
@@ -22,3 +23,13 @@ def autocast(device: torch.device) -> torch.autocast:
     """Return a context in which convolutions and linear layers run in :func:`fast_dtype`."""
     fast = fast_dtype(device.type) is torch.bfloat16
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast)
+
+
+def channels_last(module: nn.Module) -> None:
+    """Lay the weights of convolutions out with channels last, in place, and leave all else as it is.
+
+    ``module.to(memory_format=...)`` refuses networks that hold a tensor of five dimensions.
+    """
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

@@ -54,7 +54,7 @@ from ciao_stream.exceptions import WorldError
 from ciao_stream.faces import Split
 from ciao_stream.losses import decision_loss
 from ciao_stream.metrics import evaluate
-from ciao_stream.precision import autocast
+from ciao_stream.precision import autocast, channels_last
 from ciao_stream.seeds import numpy_generator, seeded_torch
 from ciao_stream.tasks import TaskSpec
 from strategies._sequence import Job, Outcome, TaskOutcome
@@ -176,7 +176,8 @@ class CafeNet(nn.Module):
         channels = frozen_feature(torch.zeros(1, *encoder.shapes()[1]), spec.n_out).shape[1]
         self.mask = mask_network(1 if self.preprocessing.channels == "gray" else 3, channels)
         self.linear = nn.Linear(channels, spec.n_out)
-        self.to(memory_format=torch.channels_last).to(encoder.device)
+        self.to(encoder.device)
+        channels_last(self)
 
     def masked(self, images: Tensor, maps: Tensor) -> Tensor:
         """Return the masked features ``v``, float32 (B, C).

@@ -10,6 +10,7 @@ from ciao_stream.attach.libraries import awake
 from ciao_stream.encoder import Preprocessing
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.masks import choose_mask, load_mask
+from ciao_stream.precision import channels_last
 from ciao_stream.seeds import seeded_torch
 
 # Library and name: size of the image, shape of the last convolution, places of the map, mask for 4 M parameters.
@@ -139,7 +140,7 @@ def whole_map(name, network, x):
 def check(name, size, weight, places, kind):
     network, preprocessing = build(name, size), Preprocessing(size, "rgb", (0.45,) * 3, (0.22,) * 3)
     encoder = attach(network, preprocessing, name)
-    network.to(memory_format=torch.channels_last)  # as the encoder is: in another layout sums round differently
+    channels_last(network)  # as the encoder is: in another layout sums round differently
     with seeded_torch(0, "faces"):
         pixels = torch.randint(0, 256, (3, 3, size, size), dtype=torch.uint8)
     with torch.no_grad():

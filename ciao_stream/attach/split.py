@@ -205,7 +205,7 @@ def _named(trace: Trace, grid: fx.Node, at: str, name: str) -> fx.Node:
 def _refuse_hidden(trace: Trace, conv: fx.Node, grid: fx.Node, name: str) -> None:
     """Refuse to split before a convolution that a module hides because it could not be traced."""
     between = trace.before(grid) & trace.after(conv)
-    for node in between:
+    for node in (step for step in trace.nodes if step in between):
         layer = trace.module_of(node)
         if layer is not None and node.target in trace.opaque:
             if not any(isinstance(part, nn.Conv2d) for part in layer.modules()):
@@ -219,7 +219,8 @@ def _refuse_hidden(trace: Trace, conv: fx.Node, grid: fx.Node, name: str) -> Non
 def _refuse_small(trace: Trace, grid: fx.Node, name: str) -> None:
     """Refuse a map after which convolutions shrink it to 1x1: it is an early one, and the last has no places."""
     side = (grid_layout(trace.shape(grid) or (), tokens=True) or Layout("nchw", 1)).side
-    for node in trace.after(grid) - {grid}:
+    later = trace.after(grid) - {grid}
+    for node in (step for step in trace.nodes if step in later):
         layer = trace.module_of(node)
         if not isinstance(layer, nn.Conv2d):
             continue

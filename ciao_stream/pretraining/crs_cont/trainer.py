@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ciao_stream.encoder import Encoder
-from ciao_stream.precision import autocast
+from ciao_stream.precision import autocast, channels_last
 from ciao_stream.pretraining.augment import Augmentation, augment
 from ciao_stream.pretraining.crs_cont.coarse import COARSE
 from ciao_stream.pretraining.crs_cont.losses import Parts, Weights, loss_parts
@@ -71,7 +71,8 @@ class ContrastLearner:
     def __init__(self, encoder: Encoder, recipe: Recipe, steps: int, seed: int) -> None:
         with seeded_torch(seed, "crs-cont"):
             self.net = ContrastNet(encoder.thawed(), recipe.weights.views > 0)
-        self.net.to(encoder.device).to(memory_format=torch.channels_last)
+        self.net.to(encoder.device)
+        channels_last(self.net)
         self.recipe = recipe
         self.descender = Descender(self.net, recipe.descent, steps)
 

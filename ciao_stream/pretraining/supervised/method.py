@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from ciao_stream.encoder import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import FaceDataset, TaskData
-from ciao_stream.precision import autocast
+from ciao_stream.precision import autocast, channels_last
 from ciao_stream.pretraining.augment import Augmentation, augment
 from ciao_stream.pretraining.descent import Descender, Descent
 from ciao_stream.pretraining.method import Batch, Measures, Method
@@ -81,7 +81,7 @@ class Supervised(Method):
         with seeded_torch(seed, self.name):
             head = nn.Linear(self.encoder.shapes()[1][0], len(self.classes))
         self.net = nn.ModuleDict({"encoder": self.encoder.thawed(), "head": head}).to(self.encoder.device)
-        self.net.to(memory_format=torch.channels_last)
+        channels_last(self.net)
         self.descender = Descender(self.net, self.recipe.descent, steps)
 
     def step(self, batch: Batch, generator: torch.Generator) -> Measures:
