@@ -206,6 +206,10 @@ class Encoder(nn.Module):
         twin.frozen = False
         return twin.requires_grad_(True)
 
+    def frozen_copy(self) -> Encoder:
+        """Return a frozen copy, of a trainable encoder too."""
+        return Encoder(self.name, self.preprocessing, copy.deepcopy(self.trunk), copy.deepcopy(self.last))
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Map uint8 pixels (B, channels, size, size) to the map without a mask, float32 (B, C, h, w)."""
         return self.last(self.encode(pixels))

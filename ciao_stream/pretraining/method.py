@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,22 @@ class Batch(NamedTuple):
     labels: Tensor
 
 
+class Learner(Protocol):
+    """What is trained, and can be kept and taken up again."""
+
+    def encoder(self) -> Encoder:
+        """Return a frozen copy of the encoder as it is now."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that training moves, as tensors and plain values."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned."""
+        ...
+
+
 class Method(ABC):
     """A way of training an encoder, from the first look at the tasks to the last step.
 
@@ -46,6 +62,9 @@ class Method(ABC):
 
     encoder: Encoder
     """What the training starts from, on its device."""
+
+    learner: Learner
+    """Made by :meth:`begin`."""
 
     extendable: ClassVar[bool]
     """Whether a finished training may go on for more epochs."""
@@ -83,17 +102,17 @@ class Method(ABC):
     def measure(self, batch: Batch, generator: torch.Generator) -> Measures:
         """Return measures of validation faces; nothing learns."""
 
-    @abstractmethod
     def trained(self) -> Encoder:
         """Return a frozen copy of the encoder as it is now."""
+        return self.learner.encoder()
 
-    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Return everything that training moves, as tensors and plain values."""
+        return self.learner.state_dict()
 
-    @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
+        self.learner.load_state_dict(state)
 
     @abstractmethod
     def progress(self, measures: Measures) -> str:

@@ -40,6 +40,8 @@ class CrsCont(Method):
         "accuracy (chance 0.25)": ("accuracy",),
     }
 
+    learner: ContrastLearner
+
     def __init__(self, encoder: Encoder, recipe: Recipe) -> None:
         self.encoder = encoder
         self.recipe = recipe
@@ -72,18 +74,6 @@ class CrsCont(Method):
     def measure(self, batch: Batch, generator: torch.Generator) -> Measures:
         """Return the parts of the loss, and how often the coarse label is the likeliest."""
         return self.learner.measure(batch.pixels, batch.labels, generator)
-
-    def trained(self) -> Encoder:
-        """Return the encoder, without projections and logits."""
-        return self.learner.encoder()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return network and optimiser."""
-        return self.learner.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore them."""
-        self.learner.load_state_dict(state)
 
     def progress(self, measures: Measures) -> str:
         """Say how the contrast and the coarse labels go."""

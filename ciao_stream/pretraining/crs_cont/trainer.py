@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,8 +116,7 @@ class ContrastLearner:
 
     def encoder(self) -> Encoder:
         """Return a frozen copy of the encoder as it is now."""
-        now = self.net.encoder
-        return Encoder(now.name, now.preprocessing, copy.deepcopy(now.trunk), copy.deepcopy(now.last))
+        return self.net.encoder.frozen_copy()
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that training moves."""

@@ -67,6 +67,8 @@ class Pk(Method):
         "accuracy (chance 0.5)": ("image_accuracy", "prior_accuracy"),
     }
 
+    learner: PkLearner
+
     def __init__(self, encoder: Encoder, recipe: Recipe, identity: Encoder | None = None) -> None:
         self.encoder = encoder
         self.recipe = recipe
@@ -109,18 +111,6 @@ class Pk(Method):
     def measure(self, batch: Faces, generator: torch.Generator) -> Measures:
         """Return the L1 distance of the reconstructions and the discriminators' accuracies."""
         return self.learner.measure(Batch(*batch), self._prior(batch, generator))
-
-    def trained(self) -> Encoder:
-        """Return the encoder, without the projection to the code."""
-        return self.learner.encoder()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return networks and optimisers."""
-        return self.learner.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore them."""
-        self.learner.load_state_dict(state)
 
     def progress(self, measures: Measures) -> str:
         """Say how near the reconstruction is, and how often the discriminators are right."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -153,8 +152,7 @@ class PkLearner:
 
     def encoder(self) -> Encoder:
         """Return a frozen copy of the encoder as it is now."""
-        own = copy.deepcopy(self.autoencoder.encoder)
-        return Encoder(own.name, own.preprocessing, own.trunk, own.last)
+        return self.autoencoder.encoder.frozen_copy()
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that training moves."""

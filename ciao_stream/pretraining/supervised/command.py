@@ -28,7 +28,8 @@ def main(options: argparse.Namespace) -> int:
 
     def method(device: str) -> Supervised:
         from ciao_stream.pretraining.descent import Descent
-        from ciao_stream.pretraining.supervised.method import Recipe, Supervised
+        from ciao_stream.pretraining.supervised.method import Supervised
+        from ciao_stream.pretraining.supervised.trainer import Recipe
 
         recipe = Recipe(Descent(lr=options.lr, weight_decay=options.weight_decay))
         return Supervised(shared.first_encoder(options, device), recipe)

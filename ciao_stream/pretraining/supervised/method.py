@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ciao_stream.encoder import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import FaceDataset, TaskData
-from ciao_stream.precision import autocast, channels_last
-from ciao_stream.pretraining.augment import Augmentation, augment
-from ciao_stream.pretraining.descent import Descender, Descent
 from ciao_stream.pretraining.method import Batch, Measures, Method
-from ciao_stream.seeds import seeded_torch
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How an encoder is trained with classes.
-
-    Args:
-        descent: How the weights move.
-        augmentation: How far a face is changed before it is learned from.
-    """
-
-    descent: Descent = field(default_factory=Descent)
-    augmentation: Augmentation = field(default_factory=Augmentation)
+from ciao_stream.pretraining.supervised.trainer import ClassLearner, Recipe
 
 
 class Supervised(Method):
@@ -48,6 +29,8 @@ class Supervised(Method):
     extendable = False
     measures: ClassVar[Mapping[str, str]] = {"decision": "cross-entropy", "accuracy": "class is the likeliest"}
     panels: ClassVar[Mapping[str, tuple[str, ...]]] = {"cross-entropy": ("decision",), "accuracy": ("accuracy",)}
+
+    learner: ClassLearner
 
     def __init__(self, encoder: Encoder, recipe: Recipe) -> None:
         self.encoder = encoder
@@ -78,38 +61,15 @@ class Supervised(Method):
 
     def begin(self, steps: int, seed: int) -> None:
         """Make the linear layer."""
-        with seeded_torch(seed, self.name):
-            head = nn.Linear(self.encoder.shapes()[1][0], len(self.classes))
-        self.net = nn.ModuleDict({"encoder": self.encoder.thawed(), "head": head}).to(self.encoder.device)
-        channels_last(self.net)
-        self.descender = Descender(self.net, self.recipe.descent, steps)
+        self.learner = ClassLearner(self.encoder, self.recipe, len(self.classes), steps, seed)
 
     def step(self, batch: Batch, generator: torch.Generator) -> Measures:
         """Learn from one view of each face."""
-        self.net.train()
-        loss, measures = self._look(augment(batch.pixels, self.recipe.augmentation, generator), batch.labels)
-        self.descender.step(loss)
-        return measures
+        return self.learner.step(batch.pixels, batch.labels, generator)
 
-    @torch.no_grad()
     def measure(self, batch: Batch, generator: torch.Generator) -> Measures:  # noqa: ARG002
         """Return loss and accuracy of the faces as they are."""
-        self.net.eval()
-        return self._look(batch.pixels, batch.labels)[1]
-
-    def trained(self) -> Encoder:
-        """Return the encoder, without the linear layer."""
-        now: Any = self.net["encoder"]
-        return Encoder(now.name, now.preprocessing, copy.deepcopy(now.trunk), copy.deepcopy(now.last))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return network and optimiser."""
-        return {"net": self.net.state_dict(), "descender": self.descender.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore them."""
-        self.net.load_state_dict(state["net"])
-        self.descender.load_state_dict(state["descender"])
+        return self.learner.measure(batch.pixels, batch.labels)
 
     def progress(self, measures: Measures) -> str:
         """Say how often the class is right."""
@@ -118,11 +78,3 @@ class Supervised(Method):
     def summary(self, first: Measures, last: Measures) -> str:
         """Say how that changed."""
         return f"classes right {first['accuracy']:.1%} -> {last['accuracy']:.1%}"
-
-    def _look(self, pixels: Tensor, shares: Tensor) -> tuple[Tensor, Measures]:
-        with autocast(pixels.device):
-            pooled = self.net["encoder"](pixels.contiguous(memory_format=torch.channels_last)).mean(dim=(2, 3))
-            logits = self.net["head"](pooled)
-        loss = F.cross_entropy(logits.float(), shares)
-        right = logits.argmax(dim=1) == shares.argmax(dim=1)
-        return loss, {"decision": loss.item(), "accuracy": right.float().mean().item()}
