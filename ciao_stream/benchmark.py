@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data-root", metavar="DIR", help="folder that holds the data sets")
     others = (*(f"{library}:NAME" for library in (*LIBRARIES, "weights")), "or a folder of pretrain's")
     encoders = ", ".join([*encoder_names(), *others])
-    p.add_argument("--encoder", default="facechannel", metavar="E", help=f"{encoders} (%(default)s)")
+    p.add_argument("--encoder", default="ciao-face", metavar="E", help=f"{encoders} (%(default)s)")
     p.add_argument(
         "--suite",
         choices=SUITES,

@@ -51,7 +51,7 @@ def test_a_run_leaves_every_file_of_the_report(ran):
     out, printed = ran
     files = {path.name for path in out.iterdir()}
     assert files == {"run.json", "cells", "results.json", "results.csv", "table.md", "bars.png", "r_matrix.png"}
-    assert read_results(out / "results.json")["encoder"]["name"] == "facechannel"
+    assert read_results(out / "results.json")["encoder"]["name"] == "ciao-face"
     assert imread(out / "bars.png").std() > 0
     assert f"results, table and figures: {out}" in printed
     assert "encode affectnet " in printed
@@ -135,7 +135,7 @@ def test_the_paper_preset_takes_the_published_values(tmp_path, capsys):
     argv = arguments(tmp_path / "run", "ferplus", "dl+ciao", "--preset", "paper", size=8)
     assert benchmark.main(argv) == 0
     settings = document(tmp_path / "run")["settings"]["tasks"]["ferplus"]
-    assert settings == {**published_settings("facechannel", "ferplus").to_json(), "epochs": 1}
+    assert settings == {**published_settings("ciao-face", "ferplus").to_json(), "epochs": 1}
     capsys.readouterr()
 
 
@@ -203,7 +203,16 @@ def test_help_names_all_that_can_be_chosen(capsys):
     text = re.sub(r"(?<=\w-)\n *", "", capsys.readouterr().out)  # argparse breaks lines at hyphens
     words = {word.strip("(),") for word in text.split()}
     assert left.value.code == 0
-    assert {*task_names(), *strategy_names(), *PRESETS, "facechannel", "pk", "resnet18", "vggface"} <= words
+    assert {
+        *task_names(),
+        *strategy_names(),
+        *PRESETS,
+        "ciao-face",
+        "facechannel",
+        "pk",
+        "resnet18",
+        "vggface",
+    } <= words
     assert "synthetic worlds, and marked so everywhere" in " ".join(text.split())
 
 
