@@ -229,20 +229,20 @@ def test_an_output_folder_below_a_file(place, refused, tmp_path):
 
 
 def small_files(argv):
-    """Run where no file may be larger than 3 MB: features fit, the weights of a masked world do not."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
+    """Run where no file may be larger than 2 MB: features fit, the weights of a masked world do not."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
     return benchmark.main(argv)
 
 
 def small_disk(argv, out, listing):
-    """Run on a disk of 6 MB, where the first of two worlds fits; then give it room and go on."""
+    """Run on a disk of 3.5 MB, where the first of two worlds fits; then give it room and go on."""
     uid, gid = os.getuid(), os.getgid()
     if ctypes.CDLL(None, use_errno=True).unshare(0x10000000 | 0x00020000):  # a user and a mount namespace
         return NOT_PERMITTED
     for name, line in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
         Path(f"/proc/self/{name}").write_text(line)
     Path(out).mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", out], check=False).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3500k", "tmpfs", out], check=False).returncode:
         return NOT_PERMITTED
     code = benchmark.main(argv)
     names = sorted(str(path.relative_to(out)) for path in Path(out).rglob("*") if path.is_file())
