@@ -153,6 +153,18 @@ class FaceDataset:
             raise DataError(f"task {self.spec.name!r} is {self.spec.kind}: it has no classes")
         return self.targets if self.spec.kind == "categorical" else self.targets.argmax(axis=1)  # type: ignore[return-value]
 
+    def shares(self) -> npt.NDArray[np.float32]:
+        """Return the share of votes that each class of each sample has, float32 (N, n_out).
+
+        A class counts as all of the votes.
+
+        Raises:
+            DataError: The task has no classes.
+        """
+        if self.spec.kind == "votes":
+            return self.targets.astype(np.float32, copy=False)
+        return np.eye(self.spec.n_out, dtype=np.float32)[self.classes()]
+
 
 @dataclass(frozen=True, eq=False)
 class TaskData:

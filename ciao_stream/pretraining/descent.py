@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ciao_stream.encoder import Encoder
+from ciao_stream.precision import channels_last
+
 
 @dataclass(frozen=True)
 class Descent:
@@ -27,21 +30,23 @@ class Descent:
     warmup: float = 0.05
 
 
-class Descender:
-    """Moves the parameters of a module down the gradient of a loss.
+class DescentLearner:
+    """Moves the parameters of a network down the gradient of a loss; what the loss is, a derived class says.
 
     Args:
-        module: What is trained.
-        how: How.
+        net: What is trained, with the encoder as its attribute ``encoder``; it is laid out with channels last.
+        how: How the weights move.
         steps: Number of steps in all.
     """
 
-    def __init__(self, module: nn.Module, how: Descent, steps: int) -> None:
+    def __init__(self, net: nn.Module, how: Descent, steps: int) -> None:
+        self.net: Any = net
         self.how = how
         self.steps = steps
         self.step_count = 0
-        decayed = [p for p in module.parameters() if p.ndim > 1]
-        others = [p for p in module.parameters() if p.ndim <= 1]
+        channels_last(net)
+        decayed = [p for p in net.parameters() if p.ndim > 1]
+        others = [p for p in net.parameters() if p.ndim <= 1]
         self.optimizer = torch.optim.SGD(
             [{"params": decayed, "weight_decay": how.weight_decay}, {"params": others, "weight_decay": 0.0}],
             lr=how.lr,
@@ -49,7 +54,7 @@ class Descender:
             nesterov=True,
         )
 
-    def step(self, loss: Tensor) -> None:
+    def descend(self, loss: Tensor) -> None:
         """Make one step."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.how.lr * self._share()
@@ -58,12 +63,18 @@ class Descender:
         self.optimizer.step()
         self.step_count += 1
 
+    def encoder(self) -> Encoder:
+        """Return a frozen copy of the network's encoder as it is now."""
+        encoder: Encoder = self.net.encoder
+        return encoder.frozen_copy()
+
     def state_dict(self) -> dict[str, Any]:
-        """Return momenta and how many steps were made."""
-        return {"optimizer": self.optimizer.state_dict(), "step_count": self.step_count}
+        """Return everything that training moves."""
+        return {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "step_count": self.step_count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
+        self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step_count = state["step_count"]
 

@@ -102,18 +102,6 @@ class Method(ABC):
     def measure(self, batch: Batch, generator: torch.Generator) -> Measures:
         """Return measures of validation faces; nothing learns."""
 
-    def trained(self) -> Encoder:
-        """Return a frozen copy of the encoder as it is now."""
-        return self.learner.encoder()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything that training moves, as tensors and plain values."""
-        return self.learner.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned."""
-        self.learner.load_state_dict(state)
-
     @abstractmethod
     def progress(self, measures: Measures) -> str:
         """Say in a few words how a step went."""

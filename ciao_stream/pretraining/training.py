@@ -85,7 +85,8 @@ class _Training:
         with given_up_on_bad_data(plan.out, plan.resume):
             self.faces = self._encode("train", cache)
             self.validation = self._encode("validation", cache)
-        method.begin(len(self._order(0)) * plan.epochs, plan.seed)
+        self.steps = len(self._order(0)) * plan.epochs
+        method.begin(self.steps, plan.seed)
         self.curves = Curves(method.measures, method.panels)
         self.epoch = self.batch = self.step = 0
         self.seconds = 0.0
@@ -102,7 +103,7 @@ class _Training:
         name = f"train {self.method.name}"
         board = Board(self.plan.out / "tensorboard", self.step)
         with progress_bars(self.console) as progress:
-            bar = progress.add_task(name, total=len(self._order(0)) * self.plan.epochs, completed=self.step)
+            bar = progress.add_task(name, total=self.steps, completed=self.step)
             if self.step == 0:
                 self._measure(board)
 
@@ -134,7 +135,7 @@ class _Training:
             "precision": str(fast_dtype(plan.device)).removeprefix("torch."),
             "validation": last,
         }
-        save_encoder(plan.out, method.trained(), trained_on)
+        save_encoder(plan.out, method.learner.encoder(), trained_on)
         shown = Console()
         shown.print(
             f"{self.source} validation faces: {method.summary(first, last)}; "
@@ -206,7 +207,7 @@ class _Training:
             "step": self.step,
             "seconds": self.seconds,
             "curves": self.curves.state_dict(),
-            "method": self.method.state_dict(),
+            "method": self.method.learner.state_dict(),
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -223,7 +224,7 @@ class _Training:
             return
         try:
             state = torch.load(self.checkpoint, weights_only=True, map_location=self.method.encoder.device)
-            self.method.load_state_dict(state["method"])
+            self.method.learner.load_state_dict(state["method"])
             self.curves.load_state_dict(state["curves"])
             self.epoch, self.batch, self.step = state["epoch"], state["batch"], state["step"]
             self.seconds = state["seconds"]

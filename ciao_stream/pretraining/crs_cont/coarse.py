@@ -55,5 +55,5 @@ def coarse_shares(faces: FaceDataset) -> npt.NDArray[np.float32]:
         CiaoError: As :func:`coarse_columns`.
     """
     columns = coarse_columns(faces.spec)
-    fine = np.eye(faces.spec.n_out)[faces.targets] if faces.spec.kind == "categorical" else faces.targets
+    fine = faces.shares()
     return np.stack([fine[:, columns == k].sum(axis=1) for k in range(len(COARSE))], axis=1).astype(np.float32)

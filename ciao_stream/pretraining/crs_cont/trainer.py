@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ciao_stream.encoder import Encoder
-from ciao_stream.precision import autocast, channels_last
+from ciao_stream.precision import autocast
 from ciao_stream.pretraining.augment import Augmentation, augment
 from ciao_stream.pretraining.crs_cont.coarse import COARSE
 from ciao_stream.pretraining.crs_cont.losses import Parts, Weights, loss_parts
-from ciao_stream.pretraining.descent import Descender, Descent
+from ciao_stream.pretraining.descent import Descent, DescentLearner
 from ciao_stream.seeds import seeded_torch
 
 PROJECTION = 128
@@ -57,7 +56,7 @@ class ContrastNet(nn.Module):
         return self.projection(pooled), None if self.private is None else self.private(pooled), self.coarse(pooled)
 
 
-class ContrastLearner:
+class ContrastLearner(DescentLearner):
     """Trains a general encoder.
 
     Args:
@@ -69,11 +68,9 @@ class ContrastLearner:
 
     def __init__(self, encoder: Encoder, recipe: Recipe, steps: int, seed: int) -> None:
         with seeded_torch(seed, "crs-cont"):
-            self.net = ContrastNet(encoder.thawed(), recipe.weights.views > 0)
-        self.net.to(encoder.device)
-        channels_last(self.net)
+            net = ContrastNet(encoder.thawed(), recipe.weights.views > 0)
+        super().__init__(net.to(encoder.device), recipe.descent, steps)
         self.recipe = recipe
-        self.descender = Descender(self.net, recipe.descent, steps)
 
     def step(self, pixels: Tensor, shares: Tensor, generator: torch.Generator) -> dict[str, float]:
         """Learn from one batch.
@@ -88,7 +85,7 @@ class ContrastLearner:
         """
         self.net.train()
         parts, accuracy = self._look(pixels, shares, generator)
-        self.descender.step(parts.total(self.recipe.weights))
+        self.descend(parts.total(self.recipe.weights))
         return self._measures(parts, accuracy)
 
     @torch.no_grad()
@@ -113,19 +110,6 @@ class ContrastLearner:
         if self.net.private is None:
             del measures["views"]
         return {**measures, "accuracy": accuracy.item()}
-
-    def encoder(self) -> Encoder:
-        """Return a frozen copy of the encoder as it is now."""
-        return self.net.encoder.frozen_copy()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything that training moves."""
-        return {"net": self.net.state_dict(), "descender": self.descender.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned."""
-        self.net.load_state_dict(state["net"])
-        self.descender.load_state_dict(state["descender"])
 
 
 def _projection(width: int) -> nn.Module:

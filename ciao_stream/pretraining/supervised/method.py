@@ -55,8 +55,7 @@ class Supervised(Method):
     def labels(self, faces: FaceDataset) -> npt.NDArray[np.float32]:
         """Return the share of each class, (N, number of classes)."""
         shares = np.zeros((len(faces), len(self.classes)), np.float32)
-        fine = np.eye(faces.spec.n_out)[faces.targets] if faces.spec.kind == "categorical" else faces.targets
-        shares[:, [self.classes.index(label) for label in faces.spec.labels]] = fine
+        shares[:, [self.classes.index(label) for label in faces.spec.labels]] = faces.shares()
         return shares
 
     def begin(self, steps: int, seed: int) -> None:

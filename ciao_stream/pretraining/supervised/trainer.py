@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ciao_stream.encoder import Encoder
-from ciao_stream.precision import autocast, channels_last
+from ciao_stream.precision import autocast
 from ciao_stream.pretraining.augment import Augmentation, augment
-from ciao_stream.pretraining.descent import Descender, Descent
+from ciao_stream.pretraining.descent import Descent, DescentLearner
 from ciao_stream.seeds import seeded_torch
 
 
@@ -47,7 +46,7 @@ class ClassNet(nn.Module):
         return self.linear(self.encoder(pixels).mean(dim=(2, 3)))
 
 
-class ClassLearner:
+class ClassLearner(DescentLearner):
     """Trains an encoder with classes.
 
     Args:
@@ -60,10 +59,9 @@ class ClassLearner:
 
     def __init__(self, encoder: Encoder, recipe: Recipe, classes: int, steps: int, seed: int) -> None:
         with seeded_torch(seed, "supervised"):
-            self.net = ClassNet(encoder.thawed(), classes).to(encoder.device)
-        channels_last(self.net)
+            net = ClassNet(encoder.thawed(), classes)
+        super().__init__(net.to(encoder.device), recipe.descent, steps)
         self.recipe = recipe
-        self.descender = Descender(self.net, recipe.descent, steps)
 
     def step(self, pixels: Tensor, shares: Tensor, generator: torch.Generator) -> dict[str, float]:
         """Learn from one view of each face.
@@ -78,7 +76,7 @@ class ClassLearner:
         """
         self.net.train()
         loss, measures = self._look(augment(pixels, self.recipe.augmentation, generator), shares)
-        self.descender.step(loss)
+        self.descend(loss)
         return measures
 
     @torch.no_grad()
@@ -86,19 +84,6 @@ class ClassLearner:
         """Return the same of the faces as they are; nothing learns."""
         self.net.eval()
         return self._look(pixels, shares)[1]
-
-    def encoder(self) -> Encoder:
-        """Return a frozen copy of the encoder as it is now."""
-        return self.net.encoder.frozen_copy()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything that training moves."""
-        return {"net": self.net.state_dict(), "descender": self.descender.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned."""
-        self.net.load_state_dict(state["net"])
-        self.descender.load_state_dict(state["descender"])
 
     def _look(self, pixels: Tensor, shares: Tensor) -> tuple[Tensor, dict[str, float]]:
         with autocast(pixels.device):

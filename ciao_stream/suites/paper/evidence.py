@@ -105,11 +105,10 @@ def results(document: Document) -> dict[tuple[str, str, str], Result]:
 
 def comparisons(documents: Sequence[Document]) -> list[Comparison]:
     """Compare each scheme without and with CIAO, in the order of the tasks, then of the encoders."""
-    found = []
+    found, of_encoders = [], [(document["encoder"]["name"], results(document)) for document in documents]
     for task in documents[0]["tasks"]:
         for metric in metrics_of(task):
-            for document in documents:
-                own, encoder = results(document), document["encoder"]["name"]
+            for encoder, own in of_encoders:
                 for scheme in SCHEMES:
                     pair = [own.get((name, task["name"], metric)) for name in (scheme, scheme + MASKED)]
                     if pair[0] and pair[1]:

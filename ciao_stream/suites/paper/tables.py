@@ -55,7 +55,7 @@ def table_i(
 
 def table_ii(tasks: Sequence[Mapping[str, Any]], documents: Sequence[Document]) -> Table:
     """Lay out Table II: the published rivals, the paper's best, and the best of what was measured."""
-    rows = []
+    rows, of_encoders = [], {one["encoder"]["name"]: results(one) for one in documents}
     for task in tasks:
         for metric in metrics_of(task):
             rivals = TABLE_II.get((task["name"], metric), {})
@@ -64,7 +64,7 @@ def table_ii(tasks: Sequence[Mapping[str, Any]], documents: Sequence[Document]) 
                 for name, value in rivals.items()
             ]
             for scheme in ("full", "dl"):
-                best = _best(documents, scheme + MASKED, task["name"], metric)
+                best = _best(of_encoders, scheme + MASKED, task["name"], metric)
                 if best:
                     name, result = best
                     mark = " (synthetic)" if task["source"] == "synthetic" else ""
@@ -102,9 +102,11 @@ def _baseline(encoder: str, name: str, result: Result, metric: str) -> tuple[Cel
     )  # fmt: skip
 
 
-def _best(documents: Sequence[Document], strategy: str, task: str, metric: str) -> tuple[str, Result] | None:
+def _best(
+    of_encoders: Mapping[str, Mapping[tuple[str, str, str], Result]], strategy: str, task: str, metric: str
+) -> tuple[str, Result] | None:
     """Return the encoder, and its result, with which a strategy did best."""
-    found = {one["encoder"]["name"]: results(one).get((strategy, task, metric)) for one in documents}
+    found = {name: own.get((strategy, task, metric)) for name, own in of_encoders.items()}
     known = {name: result for name, result in found.items() if result is not None and not math.isnan(result.mean)}
     return max(known.items(), key=lambda item: item[1].mean) if known else None
 
