@@ -1,0 +1,204 @@
+"""Where Redis is, who may be spoken to in the clear, and the two kinds of client.
+
+A client that reads on behalf of the learner never sends a command twice: the reply that was lost carried entries, and
+the second reply would carry those after them. All other commands here may be sent again until an answer comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+import redis
+from redis.backoff import EqualJitterBackoff, NoBackoff
+from redis.exceptions import NoPermissionError, OutOfMemoryError
+from redis.retry import Retry
+
+from ciao_stream.exceptions import CiaoError, UnknownNameError
+
+PASSWORD_VARIABLE = "CIAO_REDIS_PASSWORD"
+"""Environment variable that holds the password where the URL has none."""
+
+TIMEOUT_S = 5.0
+"""Seconds after which a reply counts as lost; a command may block for half of them at most."""
+
+RETRIES = 5
+"""How often a command that may be sent again is sent again, 0.05 s to 2 s apart."""
+
+HEALTH_CHECK_S = 15
+"""Seconds of silence after which a connection is tried before it is used."""
+
+_FORMS = "redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://... (TLS) or unix:///PATH/TO/SOCKET"
+_TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+
+
+class UnreachableError(CiaoError):
+    """Redis does not answer now; the same may succeed later."""
+
+
+class RedisFullError(CiaoError):
+    """Redis takes no more data until some is let go of; reading, acknowledging and trimming go on."""
+
+
+@dataclass(frozen=True)
+class RedisAddress:
+    """A Redis server; shown without its password.
+
+    Args:
+        scheme: ``redis``, ``rediss`` or ``unix``.
+        host: Host name or address; empty for ``unix``.
+        port: 0 for ``unix``.
+        path: The socket, for ``unix``.
+        db: Number of the database.
+        username: ACL user; None for the default one.
+        password: None where none is needed.
+        tls: Files for ``rediss``: ``ssl_ca_certs``, ``ssl_certfile``, ``ssl_keyfile``.
+    """
+
+    scheme: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    db: int = 0
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, url: str, *, insecure: bool = False, environment: Mapping[str, str] | None = None) -> RedisAddress:
+        """Read a URL.
+
+        Args:
+            url: ``redis://``, ``rediss://`` or ``unix://``. After ``?``: ``db``, and for ``rediss`` the files
+                ``ssl_ca_certs``, ``ssl_certfile`` and ``ssl_keyfile``; certificate and host name are always checked.
+            insecure: Whether ``redis://`` may go to another host, where all can read the faces and the password.
+            environment: Where :data:`PASSWORD_VARIABLE` is looked up; None: the process's.
+
+        Raises:
+            CiaoError: It is no such URL, or would go to another host unencrypted. No part of a password is shown.
+        """
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port or 6379
+            options = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+            over_socket = parts.scheme == "unix"
+            db = int(options.pop("db", "") or ("" if over_socket else parts.path.strip("/")) or 0)
+        except ValueError:
+            raise _unreadable() from None
+        if parts.scheme not in ("redis", "rediss", "unix") or parts.fragment or db < 0:
+            raise _unreadable()
+        if not (parts.path.startswith("/") and not host if over_socket else host):
+            raise _unreadable()
+        known = _TLS_OPTIONS if parts.scheme == "rediss" else ()
+        for name in options:
+            if name not in known:
+                raise UnknownNameError(f"option of {parts.scheme}://", name, ["db", *known])
+        if parts.scheme == "redis" and not insecure and not _is_loopback(host):
+            raise CiaoError(
+                f"redis://{host} would send faces and passwords unencrypted to another host: "
+                "use rediss://, an encrypted tunnel to localhost, or --insecure"
+            )
+        environment = os.environ if environment is None else environment
+        return cls(
+            scheme=parts.scheme,
+            host=host,
+            port=0 if over_socket else port,
+            path=unquote(parts.path) if over_socket else "",
+            db=db,
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else environment.get(PASSWORD_VARIABLE) or None,
+            tls=options,
+        )
+
+    def __str__(self) -> str:
+        """Return the URL, the password hidden."""
+        who = f"{self.username or ''}:***@" if self.password else f"{self.username}@" if self.username else ""
+        if self.scheme == "unix":
+            return f"unix://{who}{quote(self.path)}" + (f"?db={self.db}" if self.db else "")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{who}{host}:{self.port}/{self.db}"
+
+    def reader(self, timeout_s: float = TIMEOUT_S) -> redis.Redis:
+        """Return a client for commands that must not be sent twice: it never repeats any."""
+        return self._client(Retry(NoBackoff(), 0), timeout_s, "ciao-reader", {})
+
+    def client(self, timeout_s: float = TIMEOUT_S) -> redis.Redis:
+        """Return a client for commands that may be sent twice: it repeats one whose reply is lost."""
+        again = {"retry_on_error": [redis.ConnectionError, redis.TimeoutError]}
+        return self._client(Retry(EqualJitterBackoff(cap=2.0, base=0.05), RETRIES), timeout_s, "ciao", again)
+
+    def _client(self, retry: Retry, timeout_s: float, name: str, more: dict[str, Any]) -> redis.Redis:
+        where: dict[str, Any] = {"host": self.host, "port": self.port}
+        if self.scheme == "unix":
+            where = {"unix_socket_path": self.path}
+        if self.scheme == "rediss":
+            where |= {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True, **self.tls}
+        return redis.Redis(
+            **where,
+            db=self.db,
+            username=self.username,
+            password=self.password,
+            protocol=2,  # the same replies from every release of redis-py, and proxies without HELLO
+            retry=retry,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            health_check_interval=HEALTH_CHECK_S,
+            client_name=name,
+            **more,
+        )
+
+
+@contextlib.contextmanager
+def told(address: RedisAddress) -> Iterator[None]:
+    """Say in our words what Redis, or the way to it, refuses in the block.
+
+    Raises:
+        UnreachableError: No connection, no reply in time, or the server is still reading its file.
+        RedisFullError: Its memory or its disk is full.
+        CiaoError: The password is wrong, or the user may not do this.
+    """
+    try:
+        yield
+    except redis.AuthenticationError as error:
+        raise CiaoError(
+            f"{address} refuses the user or the password ({error}): give them in the URL, or in {PASSWORD_VARIABLE}"
+        ) from error
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise UnreachableError(
+            f"{address} does not answer ({error}): is the server up, and is this its address?"
+        ) from error
+    except redis.ResponseError as error:
+        text = str(error)
+        if isinstance(error, NoPermissionError):
+            raise CiaoError(f"{address}: {text}; give the user the rules of its role") from error
+        if isinstance(error, OutOfMemoryError) or "OOM " in text:  # the latter from scripts of old servers
+            raise RedisFullError(
+                f"{address}: its memory is full (maxmemory): let the learner catch up, or raise the limit"
+            ) from error
+        if text.startswith("MISCONF"):
+            raise RedisFullError(f"{address} cannot write to its disk: free some space there") from error
+        raise
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _unreadable() -> CiaoError:
+    """Return an error that quotes nothing: any part might be of a password with characters not escaped."""
+    return CiaoError(
+        f"cannot read the Redis URL: expected {_FORMS}; write special characters of a password as %XX, "
+        f"or put it into {PASSWORD_VARIABLE}"
+    )
