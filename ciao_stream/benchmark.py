@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.names import OWN, task_names
 from ciao_stream.command import (
+    changes,
     count,
     data_root,
     default_cache,
@@ -23,12 +25,19 @@ from ciao_stream.settings import PRESETS
 from strategies import strategy_names
 
 if TYPE_CHECKING:
+    from ciao_stream.faces import Split
     from ciao_stream.plan import Plan
 
 MODULE = "ciao_stream.benchmark"
 DEFAULT_STRATEGIES = "dl,dl+ciao,naive,joint"
 DEFAULT_SEEDS = 3
-SUITES = ("paper",)
+SUITES = {
+    "paper": "full, lc and dl without and with CIAO, and baselines, over each encoder of --encoder E,E; with the "
+    "paper's Tables I and II and Figure 4",
+    "generalise": "train on each task, test on all, on the seven classes in common",
+    "ablation": "every setting changed by itself, on the validation split",
+}
+"""Sets of runs that answer a question, one package of :mod:`ciao_stream.suites` each, and what they do."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,15 +60,25 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--suite",
         choices=SUITES,
-        help="paper: full, lc and dl without and with CIAO, and baselines, over each encoder of --encoder E,E; with "
-        "the paper's Tables I and II and Figure 4",
+        help="; ".join(f"{name}: {what}" for name, what in SUITES.items()),
     )
     p.add_argument(
         "--strategies", metavar="S,S", help=f"of {', '.join(strategy_names())} ({DEFAULT_STRATEGIES}; the suite's)"
     )
     p.add_argument("--preset", default="default", metavar="P", help=f"{' or '.join(PRESETS)} (%(default)s)")
-    p.add_argument("--seeds", type=count, metavar="N", help="runs 0 to N-1 of every strategy (3; suite paper: 30)")
+    p.add_argument("--seeds", type=count, metavar="N", help="runs 0 to N-1 of every strategy (3; the suite's)")
     p.add_argument("--epochs", type=count, metavar="N", help="passes over each task (the preset's)")
+    p.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="replace one of the preset's settings"
+    )
+    p.add_argument(
+        "--labels", type=float, default=1.0, metavar="SHARE", help="use this share of the training labels (%(default)s)"
+    )
+    p.add_argument(
+        "--judge-on",
+        choices=("validation", "test"),
+        help="the split of the results: choose on validation, then report test once (test; the suite's)",
+    )
     p.add_argument("--out", type=Path, metavar="DIR", help="results (runs/benchmark-TIME)")
     p.add_argument("--resume", action="store_true", help="go on with the run in --out")
     p.add_argument("--device", default="auto", metavar="D", help="auto, cpu or cuda (%(default)s)")
@@ -101,11 +120,9 @@ def main(argv: list[str] | None = None) -> int:
         return shell_line(MODULE, [*argv, *fresh, *([] if options.resume else ["--resume"])])
 
     def body() -> None:
-        if options.suite == "paper":
-            from ciao_stream.suites.paper import run as paper
-
-            plan = _plan(options, out, paper.STRATEGIES, paper.SEEDS)
-            paper.run(plan, names(options.encoder), [MODULE, *argv])
+        if options.suite:
+            suite = importlib.import_module(f"ciao_stream.suites.{options.suite}.run")
+            suite.run(_plan(options, out, suite.STRATEGIES, suite.SEEDS, suite.JUDGED), [MODULE, *argv])
         else:
             from ciao_stream.experiment import run
 
@@ -114,8 +131,8 @@ def main(argv: list[str] | None = None) -> int:
     return run_command(body, hint)
 
 
-def _plan(options: argparse.Namespace, out: Path, strategies: list[str], seeds: int) -> Plan:
-    """Return the plan; strategies and seeds stand in for options that were not given."""
+def _plan(options: argparse.Namespace, out: Path, strategies: list[str], seeds: int, judged: Split = "test") -> Plan:
+    """Return the plan; strategies, seeds and the judged split stand in for options that were not given."""
     from benchmarks.face_crop import FaceCrop
     from ciao_stream.plan import Plan
 
@@ -136,6 +153,9 @@ def _plan(options: argparse.Namespace, out: Path, strategies: list[str], seeds: 
         crop=FaceCrop(options.face_crop, options.detector, options.no_face, options.several_faces),
         balance=names(options.balance),
         ray=options.ray,
+        labels=options.labels,
+        judged=options.judge_on or judged,
+        changes=changes(options.set),
     )
 
 

@@ -18,7 +18,6 @@ from ciao_stream.encoder import Encoder
 from ciao_stream.encoders import load_encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import TaskData
-from ciao_stream.features import FeatureCache
 from ciao_stream.plan import Plan
 from ciao_stream.preparation import FacesOf, encoded_faces, progress_bars
 from strategies import load_strategy
@@ -66,7 +65,7 @@ def run_cells(plan: Plan, encoder: Encoder, tasks: list[TaskData], console: Cons
 def _here(
     plan: Plan, encoder: Encoder, tasks: list[TaskData], cells: list[Cell], told: Callable[[Cell, str], None]
 ) -> Iterator[tuple[Cell, Outcome]]:
-    faces_of_run = encoded_faces(tasks, encoder, FeatureCache(plan.cache, plan.cache_budget))
+    faces_of_run = encoded_faces(plan, tasks, encoder)
     for cell in cells:
         yield cell, _run(plan, encoder, tasks, cell, faces_of_run(cell.seed), functools.partial(told, cell))
 
@@ -114,7 +113,7 @@ def _on_worker(shared: tuple[Plan, list[TaskData]], cell: Cell) -> Outcome:
     keep_memory()
     torch.set_num_threads(1)
     encoder = _encoder_of_worker(plan.encoder, plan.device)
-    faces_of_run = encoded_faces(tasks, encoder, FeatureCache(plan.cache, plan.cache_budget))
+    faces_of_run = encoded_faces(plan, tasks, encoder)
     return _run(plan, encoder, tasks, cell, faces_of_run(cell.seed), lambda _: None)
 
 
@@ -127,7 +126,15 @@ def _run(
     plan: Plan, encoder: Encoder, tasks: list[TaskData], cell: Cell, faces: FacesOf, told: Callable[[str], None]
 ) -> Outcome:
     module, masked = load_strategy(cell.strategy)
-    job = Job(
+    outcome: Outcome = module.STRATEGY.run(job_of(plan, encoder, tasks, cell, faces, told), masked)
+    return outcome
+
+
+def job_of(
+    plan: Plan, encoder: Encoder, tasks: list[TaskData], cell: Cell, faces: FacesOf, told: Callable[[str], None]
+) -> Job:
+    """Return what a cell is to do: all tasks of the plan, in a folder of its own."""
+    return Job(
         specs=tuple(task.spec for task in tasks),
         faces=faces,
         encoder=encoder,
@@ -136,5 +143,3 @@ def _run(
         folder=plan.out / "cells" / cell.strategy / f"seed{cell.seed}",
         on_epoch=told,
     )
-    outcome: Outcome = module.STRATEGY.run(job, masked)
-    return outcome

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ciao_stream.cache_folder import user_cache
 from ciao_stream.exceptions import CiaoError
@@ -50,6 +51,29 @@ def names(text: str) -> list[str]:
     ['dl', 'dl+ciao']
     """
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def changes(texts: Sequence[str]) -> dict[str, Any]:
+    """Read options of the form ``NAME=VALUE``; a value is JSON, or else the text itself.
+
+    Raises:
+        CiaoError: One has no ``=``, or a name stands twice.
+
+    >>> changes(["lr=0.01", "head.pool=mean", "head.hidden=[64]"])
+    {'lr': 0.01, 'head.pool': 'mean', 'head.hidden': [64]}
+    """
+    read: dict[str, Any] = {}
+    for text in texts:
+        name, is_one, value = text.partition("=")
+        if not is_one:
+            raise CiaoError(f"--set {text}: expected NAME=VALUE, such as lr=0.001 or head.pool=mean")
+        if name in read:
+            raise CiaoError(f"--set {name}: stands twice")
+        try:
+            read[name] = json.loads(value)
+        except ValueError:
+            read[name] = value
+    return read
 
 
 def count(text: str) -> int:

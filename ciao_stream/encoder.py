@@ -85,8 +85,8 @@ class LastUnit(nn.Module, ABC):
     """The last convolution of an encoder and what surrounds it: ``z -> u -> map``, in three steps.
 
     :meth:`enter` computes from ``z`` the convolution's own input, :meth:`activate` applies the convolution with its
-    norm and activation, and :meth:`leave` does what the network still does before its global pooling. A mask reads
-    the convolution's own input and stands between the last two.
+    norm and activation (which alone are :meth:`finish`), and :meth:`leave` does what the network still does before its
+    global pooling. A mask reads the convolution's own input and stands between the last two.
 
     Args:
         conv: The convolution.
@@ -101,8 +101,12 @@ class LastUnit(nn.Module, ABC):
         """Return the convolution's own input, (B, in_channels, H, W), and what is needed of ``z`` later."""
 
     @abstractmethod
+    def finish(self, y: Tensor, carry: Carry) -> Tensor:
+        """Map the bare output of the convolution, (B, C, h, w), to ``u``, of the same shape."""
+
     def activate(self, x: Tensor, carry: Carry) -> Tensor:
         """Map what :meth:`enter` returned to ``u``, (B, C, h, w)."""
+        return self.finish(self.conv(x), carry)
 
     def leave(self, u: Tensor, carry: Carry) -> Tensor:  # noqa: ARG002
         """Map ``u``, raw or masked, to the map before global pooling: ``u`` itself, unless the network goes on."""
@@ -163,11 +167,9 @@ class LastConv(LastUnit):
         own = self.conv.in_channels
         return (z[:, :own], (z[:, own:],)) if self.skip_channels else (z, ())
 
-    def activate(self, x: Tensor, carry: Carry) -> Tensor:
+    def finish(self, y: Tensor, carry: Carry) -> Tensor:
         """Return ``u`` (B, C, h, w), all values >= 0."""
-        u = self.conv(x)  # (B, C, h, w)
-        if self.norm is not None:
-            u = self.norm(u)
+        u = y if self.norm is None else self.norm(y)
         if self.skip_channels:
             u = u + carry[0]
         return u.relu().clamp(max=HALF_MAX)

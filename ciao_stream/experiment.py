@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -15,8 +16,7 @@ from ciao_stream.command import output_console
 from ciao_stream.encoder import Encoder, Level
 from ciao_stream.encoders import load_encoder
 from ciao_stream.faces import TaskData
-from ciao_stream.features import FeatureCache
-from ciao_stream.masks import choose_mask, load_mask
+from ciao_stream.masks import AUTO, choose_mask, load_mask
 from ciao_stream.plan import Plan
 from ciao_stream.precision import fast_dtype
 from ciao_stream.preparation import crop_tasks, data_sha256, encode_tasks, load_tasks
@@ -36,58 +36,92 @@ from strategies._sequence import levels_read
 FORMAT = "ciao_stream/run/1"
 
 
-def run(plan: Plan, command: list[str]) -> Document:
-    """Run a plan, print its table and return its results document.
+def run(plan: Plan, command: list[str], show: bool = True) -> Document:
+    """Run a plan, print its table unless ``show`` is false, and return its results document.
 
     Raises:
         CiaoError: The plan or its data are bad, the output cannot be written, or ``--resume`` meets another run.
     """
-    plan.check()
-    keep_memory()
-    encoder = load_encoder(plan.encoder).to(plan.device)
     console = Console(stderr=True)
-    tasks = load_tasks(plan, console)
-    claim(plan.out, _identity(plan, encoder, tasks), plan.resume)
-    cache = FeatureCache(plan.cache, plan.cache_budget)
-    with given_up_on_bad_data(plan.out, plan.resume):
-        tasks = crop_tasks(tasks, plan.crop, console)
-        seconds = encode_tasks(tasks, encoder, cache, _levels(plan), console)
+    encoder, tasks, seconds = prepare(plan, console)
     outcomes = run_cells(plan, encoder, tasks, console)
     document = build_document(
         command=command,
         environment=describe_environment(plan.device, str(fast_dtype(plan.device)).removeprefix("torch.")),
-        encoder={
-            "name": encoder.name,
-            "fingerprint": encoder.fingerprint(),
-            "parameters": encoder.parameter_count(),
-            "weights": encoder.weights,
-        },
+        encoder=describe_encoder(encoder),
         tasks=[describe_task(task, plan.seeds) for task in tasks],
-        settings={
-            "preset": plan.preset,
-            "epochs": plan.settings(tasks[0].spec.name).epochs,
-            "tasks": {task.spec.name: plan.settings(task.spec.name).to_json() for task in tasks},
-            **_mask(plan, encoder),
-            **_ground_truth(tasks),
-        },
-        rows=_rows(outcomes, tasks, seconds),
+        settings={**describe_settings(plan, encoder, tasks), **_ground_truth(tasks)},
+        rows=_rows(plan, outcomes, tasks, seconds),
         matrices=_matrices(outcomes),
-        not_run=_not_run(outcomes),
+        not_run=not_run(outcomes),
     )
     write_results(document, plan.out)
     write_figures(document, plan.out)
-    shown = output_console()
-    shown.print(to_rich(build_table(document)))
-    shown.print(f"results, table and figures: {plan.out}", soft_wrap=True)
+    if show:
+        shown = output_console()
+        shown.print(to_rich(build_table(document)))
+        shown.print(f"results, table and figures: {plan.out}", soft_wrap=True)
     return document
 
 
-def _mask(plan: Plan, encoder: Encoder) -> dict[str, Any]:
-    """Which mask masked strategies have, and how large it is."""
+def prepare(
+    plan: Plan, console: Console, change: Callable[[list[TaskData]], list[TaskData]] = list, form: str = FORMAT
+) -> tuple[Encoder, list[TaskData], dict[str, float]]:
+    """Load a plan's encoder and tasks, claim its folder, crop and encode.
+
+    Args:
+        plan: The plan.
+        console: Shows the progress.
+        change: Makes of the tasks that were loaded those that are run.
+        form: Name and version of the run; a run of another one is not gone on with.
+
+    Returns:
+        The encoder, the tasks, and the seconds that it took to encode each.
+
+    Raises:
+        CiaoError: As :func:`run`.
+    """
+    plan.check()
+    keep_memory()
+    encoder = load_encoder(plan.encoder).to(plan.device)
+    tasks = change(load_tasks(plan, console))
+    claim(plan.out, _identity(plan, encoder, tasks) | {"format": form}, plan.resume)
+    with given_up_on_bad_data(plan.out, plan.resume):
+        tasks = crop_tasks(tasks, plan.crop, console)
+        seconds = encode_tasks(plan, tasks, encoder, _levels(plan), console)
+    return encoder, tasks, seconds
+
+
+def describe_encoder(encoder: Encoder) -> dict[str, Any]:
+    """Return the entry ``encoder`` of a document."""
+    return {
+        "name": encoder.name,
+        "fingerprint": encoder.fingerprint(),
+        "parameters": encoder.parameter_count(),
+        "weights": encoder.weights,
+    }
+
+
+def describe_settings(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> dict[str, Any]:
+    """Return the entry ``settings`` of a document: how the tasks of a plan were trained."""
+    return {
+        "preset": plan.preset,
+        "epochs": plan.settings(tasks[0].spec.name).epochs,
+        "tasks": {task.spec.name: plan.settings(task.spec.name).to_json() for task in tasks},
+        **({"labels": plan.labels} if plan.labels < 1 else {}),
+        **({"judged": plan.judged} if plan.judged != "test" else {}),
+        **_mask(plan, encoder, tasks[0].spec.name),
+    }
+
+
+def _mask(plan: Plan, encoder: Encoder, task: str) -> dict[str, Any]:
+    """Which mask masked strategies have, and how large it is; it is the same for all tasks."""
     if not any(load_strategy(name)[1] for name in plan.strategies):
         return {}
-    name = choose_mask(encoder.last)
-    return {"mask": {"name": name, "parameters": load_mask(name).size(encoder.last)}}
+    settings = plan.settings(task)
+    name = choose_mask(encoder.last) if settings.mask == AUTO else settings.mask
+    mask = load_mask(name)
+    return {"mask": {"name": name, "parameters": mask.size(encoder.last, **mask.asked(settings))}}
 
 
 def _ground_truth(tasks: list[TaskData]) -> dict[str, Any]:
@@ -108,6 +142,8 @@ def _identity(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> dict[str, 
         "encoder": encoder.fingerprint(),
         "device": plan.device,
         "threads": threads(plan),
+        "labels": plan.labels,
+        "judged": plan.judged,
         "settings": {task.spec.name: plan.settings(task.spec.name).to_json() for task in tasks},
     }
 
@@ -118,11 +154,11 @@ def _levels(plan: Plan) -> list[Level]:
     return sorted({level for strategy, masked in chosen for level in levels_read(strategy, masked)})
 
 
-def _rows(outcomes: Outcomes, tasks: list[TaskData], seconds: dict[str, float]) -> list[RunRow]:
+def _rows(plan: Plan, outcomes: Outcomes, tasks: list[TaskData], seconds: dict[str, float]) -> list[RunRow]:
     primary = {task.spec.name: task.spec.primary for task in tasks}
     return [
         RunRow(
-            strategy, task.task, seed, "test", task.n, task.metrics, primary[task.task],
+            strategy, task.task, seed, plan.judged, task.n, task.metrics, primary[task.task],
             task.trained_parameters, seconds[task.task], task.train_seconds, task.state_sha256,
         )
         for (strategy, seed), outcome in outcomes.items()
@@ -138,6 +174,7 @@ def _matrices(outcomes: Outcomes) -> dict[str, dict[int, Any]]:
     return matrices
 
 
-def _not_run(outcomes: Outcomes) -> list[dict[str, str]]:
+def not_run(outcomes: Outcomes) -> list[dict[str, str]]:
+    """Return strategy, task and reason of everything that was not run."""
     reasons = {(strategy, task): why for (strategy, _), o in outcomes.items() for task, why in o.not_run.items()}
     return [{"strategy": strategy, "task": task, "reason": why} for (strategy, task), why in reasons.items()]

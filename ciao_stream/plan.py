@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.face_crop import FaceCrop
 from benchmarks.names import OWN, split_rule
 from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.faces import Split
 from ciao_stream.settings import PRESETS, Settings
 from strategies import check_strategy_name
 from tuning.published import published_settings
@@ -34,13 +37,19 @@ class Plan:
     balance: list[str]
     ray: str | None
     """Address of a Ray cluster to run cells on, empty for one of this machine's cores; None: one cell after another."""
+    labels: float = 1.0
+    """Share of the training faces whose labels are used, in (0, 1]; each seed draws its own."""
+    judged: Split = "test"
+    """The split that results are measured on: choices are made on ``validation``."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that replace the preset's, by name as in :meth:`Settings.to_json`; ``head.`` before the head's."""
 
     def settings(self, task: str) -> Settings:
         """Return how the task of this name is trained."""
         chosen = published_settings(self.encoder, task) if self.preset == "paper" else PRESETS[self.preset]
         if self.epochs is not None:
             chosen = replace(chosen, epochs=self.epochs)
-        return replace(chosen, balanced=task in self.balance)
+        return replace(chosen.changed(self.changes), balanced=task in self.balance)
 
     def sizes(self) -> dict[str, int] | None:
         """Return how many faces a synthetic world has per split, None for its own numbers."""
@@ -69,3 +78,6 @@ class Plan:
             check_strategy_name(name)
         if self.preset not in PRESETS:
             raise UnknownNameError("preset", self.preset, PRESETS)
+        if not 0 < self.labels <= 1:
+            raise CiaoError(f"--labels: expected a share above 0 and at most 1 but got {self.labels}")
+        PRESETS[self.preset].changed(self.changes)

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.face_crop import FaceCrop, crop_faces, searches
 from benchmarks.names import split_rule
+from benchmarks.protocols.labels import some_labels
 from benchmarks.tasks import load_task
 from ciao_stream.encoded import EncodedFaces
 from ciao_stream.encoder import Encoder, Level
@@ -66,14 +67,15 @@ def crop_tasks(tasks: list[TaskData], crop: FaceCrop, console: Console) -> list[
 
 
 def encode_tasks(
-    tasks: list[TaskData], encoder: Encoder, cache: FeatureCache, levels: list[Level], console: Console
+    plan: Plan, tasks: list[TaskData], encoder: Encoder, levels: list[Level], console: Console
 ) -> dict[str, float]:
-    """Encode what is learned from and tested on; return the seconds it took per task, 0 for what was in the cache."""
-    seconds = {}
+    """Encode what is learned from and judged on; return the seconds it took per task, 0 for what was in the cache."""
+    seconds, cache = {}, FeatureCache(plan.cache, plan.cache_budget)
     with progress_bars(console) as progress:
         for task in tasks:
             start = time.perf_counter()
-            sources = image_sources(split for fold in task.every_fold for split in (fold.train, fold.test))
+            splits = (split for fold in task.every_fold for split in (fold.train, getattr(fold, plan.judged)))
+            sources = image_sources(splits)
             missing = sum(max(cache.work(images, encoder, level) for level in levels) for images in sources)
             if missing:
                 bar = progress.add_task(f"encode {task.spec.name}", total=missing)
@@ -87,8 +89,12 @@ def encode_tasks(
 FacesOf = Callable[[TaskSpec, Split, Level], EncodedFaces]
 
 
-def encoded_faces(tasks: list[TaskData], encoder: Encoder, cache: FeatureCache) -> Callable[[int], FacesOf]:
-    """Return a function that gives for each run (by its seed) a function that gives its encoded splits."""
+def encoded_faces(plan: Plan, tasks: list[TaskData], encoder: Encoder) -> Callable[[int], FacesOf]:
+    """Return a function that gives for each run (by its seed) a function that gives its encoded splits.
+
+    What is asked for as ``test`` is the split that the plan is judged on; ``train`` holds its share of the labels.
+    """
+    cache = FeatureCache(plan.cache, plan.cache_budget)
     mapped: dict[tuple[str, Level], npt.NDArray[Any]] = {}  # one memory map for all runs
 
     def features(images: ImageSource, level: Level) -> npt.NDArray[Any]:
@@ -101,7 +107,9 @@ def encoded_faces(tasks: list[TaskData], encoder: Encoder, cache: FeatureCache) 
         by_name = {task.spec.name: task.of_run(seed) for task in tasks}
 
         def faces(spec: TaskSpec, split: Split, level: Level) -> EncodedFaces:
-            chosen: FaceDataset = getattr(by_name[spec.name], split)
+            chosen: FaceDataset = getattr(by_name[spec.name], plan.judged if split == "test" else split)
+            if split == "train":
+                chosen = some_labels(chosen, plan.labels, seed)
             return EncodedFaces(chosen, features(chosen.images, level))
 
         return faces

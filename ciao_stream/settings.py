@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -43,6 +44,8 @@ class Settings:
         head: The decision layer.
         mask: What a masked world's mask is: one of :func:`ciao_stream.masks.mask_names`, or ``auto``: the full one
             where it is small enough, see :func:`ciao_stream.masks.choose_mask`.
+        rank: Of a ``low-rank`` mask and of the scheme ``lora``, >= 1. None: the mask's own choice; for ``lora`` the
+            largest with which it has no more parameters than the mask that ``mask`` stands for.
         contrast: Form of the contrastive term (Eq. 2-4): see :func:`ciao_stream.losses.contrastive`.
         contrast_on: What is contrasted: the normalised ``output`` of the head, or the pooled masked ``map``.
         temperature: ``t`` of Eq. 2, > 0.
@@ -64,6 +67,7 @@ class Settings:
 
     head: HeadSettings = field(default_factory=HeadSettings)
     mask: str = AUTO
+    rank: int | None = None
     contrast: ContrastForm = "supcon"
     contrast_on: ContrastOn = "output"
     temperature: float = 0.1
@@ -84,6 +88,7 @@ class Settings:
         masks = [AUTO, *mask_names()]
         limits: list[tuple[str, Any, bool, str]] = [
             ("mask", self.mask, self.mask in masks, "one of " + ", ".join(masks)),
+            ("rank", self.rank, self.rank is None or _at_least_1(self.rank), "a whole number >= 1, or none"),
             ("head.hidden", hidden, hidden_fits, "a tuple of units >= 1"),
             ("head.dropout", self.head.dropout, _in_unit(self.head.dropout), "a probability in [0, 1)"),
             ("temperature", self.temperature, _is_number(self.temperature) and self.temperature > 0, "a number > 0"),
@@ -108,6 +113,22 @@ class Settings:
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON values; :meth:`from_json` is its inverse."""
         return dataclasses.asdict(self) | {"head": dataclasses.asdict(self.head) | {"hidden": list(self.head.hidden)}}
+
+    def changed(self, changes: Mapping[str, Any]) -> Settings:
+        """Return these settings with some replaced.
+
+        Args:
+            changes: New values by name, as in :meth:`to_json`; those of the head as ``head.NAME``.
+
+        Raises:
+            UnknownNameError: A setting of that name does not exist.
+            CiaoError: A value is out of range.
+        """
+        data = self.to_json()
+        for name, value in changes.items():
+            owner, _, own = name.rpartition(".")
+            (data["head"] if owner == "head" else data)[own if owner == "head" else name] = value
+        return Settings.from_json(data)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Settings:

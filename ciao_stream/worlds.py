@@ -10,18 +10,20 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from ciao_stream.adapters import adapter_names, load_adapter
 from ciao_stream.atomic import write_bytes, write_text
 from ciao_stream.encoder import Encoder, Level, state_sha256
 from ciao_stream.exceptions import UnknownNameError, WorldError
 from ciao_stream.heads import Head
 from ciao_stream.masks import AUTO, choose_mask, load_mask
+from ciao_stream.masks._inhibitory import InhibitoryMask
 from ciao_stream.precision import autocast
 from ciao_stream.seeds import seeded_torch
 from ciao_stream.settings import Settings
@@ -30,30 +32,39 @@ from ciao_stream.tasks import TaskSpec
 FORMAT = "ciao_stream/world/1"
 DESCRIPTION = {"task", "scheme", "masked", "encoder", "settings", "sha256"}
 
-Scheme = Literal["dl", "lc", "full"]
-"""What a world re-trains beside its mask: the decision layer, also the last convolution, or the whole encoder."""
+Scheme: TypeAlias = str
+"""What a world trains beside its mask: one of :func:`scheme_names`."""
+
+
+def scheme_names() -> list[str]:
+    """Return all schemes.
+
+    ``dl`` re-trains the decision layer, ``lc`` also the last convolution, and ``full`` also the whole encoder. Those
+    that bear the name of an adapter train it and the decision layer: see :mod:`ciao_stream.adapters`.
+    """
+    return ["dl", "lc", "full", *adapter_names()]
 
 
 class World(nn.Module):
-    """One task's mask and head, and its own copy of whatever else of the encoder its scheme re-trains.
+    """One task's mask and head, and its own adapter or copy of whatever else of the encoder its scheme re-trains.
 
     Its parameters are exactly what training may move; the shared encoder is only referred to.
 
     Args:
         spec: The task.
         encoder: The shared frozen encoder.
-        scheme: ``dl``, ``lc`` or ``full``.
+        scheme: One of :func:`scheme_names`.
         masked: Whether the map goes through a mask.
-        settings: Mask, head and training settings. The world's own name the mask that ``auto`` stood for.
-        seed: Seeds the initial weights of the head.
+        settings: Adapter, mask, head and training settings. The world's own name the mask that ``auto`` stood for.
+        seed: Seeds the initial weights of the head and of the adapter.
     """
 
     def __init__(
         self, spec: TaskSpec, encoder: Encoder, scheme: Scheme, masked: bool, settings: Settings, seed: int = 0
     ) -> None:
         super().__init__()
-        if scheme not in get_args(Scheme):
-            raise UnknownNameError("scheme", scheme, get_args(Scheme))
+        if scheme not in scheme_names():
+            raise UnknownNameError("scheme", scheme, scheme_names())
         self.spec = spec
         self.scheme = scheme
         if masked and settings.mask == AUTO:
@@ -62,7 +73,10 @@ class World(nn.Module):
         self._shared = (encoder,)  # in a tuple, so that it is no submodule
         self.encoder = encoder.thawed() if scheme == "full" else None
         self.last = encoder.last.retrainable() if scheme == "lc" else None
-        self.mask = load_mask(settings.mask)(encoder.last) if masked else None
+        with seeded_torch(seed, "adapter", spec.name):
+            adapted = scheme in adapter_names()
+            self.adapter = load_adapter(scheme)(encoder.last, settings) if adapted else None
+        self.mask = _mask(encoder, settings) if masked else None
         with seeded_torch(seed, "head", spec.name):
             self.head = Head(spec, encoder.shapes()[1], settings.head)
 
@@ -71,7 +85,7 @@ class World(nn.Module):
         """What :meth:`forward` reads."""
         if self.encoder is not None:
             return "pixels"
-        return "z" if self.last is not None or self.mask is not None else "u"
+        return "u" if self.last is None and self.adapter is None and self.mask is None else "z"
 
     @property
     def device(self) -> torch.device:
@@ -90,7 +104,7 @@ class World(nn.Module):
         else:
             last = self._shared[0].last
         x, carry = last.enter(z)
-        u = last.activate(x, carry)
+        u = last.activate(x, carry) if self.adapter is None else self.adapter.activate(last, x, carry)
         return last.leave(u if self.mask is None else self.mask(x, u), carry)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -291,6 +305,11 @@ class Worlds:
             WorldError: It is damaged, stands on another encoder, or is here already.
         """
         return self.put(World.load(folder, self.encoder))
+
+
+def _mask(encoder: Encoder, settings: Settings) -> InhibitoryMask:
+    mask = load_mask(settings.mask)
+    return mask(encoder.last, **mask.asked(settings))
 
 
 def _contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -57,7 +57,7 @@ from ciao_stream.metrics import evaluate
 from ciao_stream.precision import autocast, channels_last
 from ciao_stream.seeds import numpy_generator, seeded_torch
 from ciao_stream.tasks import TaskSpec
-from strategies._sequence import Job, Outcome, TaskOutcome
+from strategies._sequence import Asked, Job, Outcome, Predictor, TaskOutcome
 
 FORMAT = "ciao_stream/cafe/1"
 
@@ -302,6 +302,22 @@ class Cafe:
             WorldError: As :meth:`CafeNet.load`.
         """
         return CafeNet.load(folder, encoder, self.mask_network)
+
+    def predictor(self, job: Job, spec: TaskSpec, masked: bool) -> Predictor:  # noqa: ARG002
+        """Return what the task's net answers that a finished run of the job left.
+
+        Raises:
+            WorldError: As :meth:`CafeNet.load`.
+        """
+        net = self.load(job.folder / spec.name, job.encoder)
+        device = net.linear.weight.device
+
+        def answer(asked: Asked) -> Tensor:
+            both = (asked(level).batches(EVAL_BATCH) for level in ("pixels", "u"))
+            batches = ((pixels.to(device), maps.to(device)) for (pixels, _), (maps, _) in zip(*both, strict=True))
+            return torch.cat([net.predict(*batch).cpu() for batch in batches])
+
+        return answer
 
     def _learn(self, job: Job, spec: TaskSpec) -> tuple[dict[str, float], TaskOutcome]:
         """Learn one task; return its metrics before any training, and how it ended."""

@@ -13,6 +13,7 @@ derives from :class:`strategies._per_task.PerTaskStrategy` promises more, and is
 from __future__ import annotations
 
 import copy
+import functools
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from ciao_stream.encoder import Encoder, LastConv, Level, Preprocessing, state_s
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import Split
 from ciao_stream.features import FeatureCache
+from ciao_stream.metrics import evaluate
 from ciao_stream.seeds import seeded_torch
 from ciao_stream.settings import HeadSettings, Settings
 from ciao_stream.tasks import TaskSpec
@@ -223,11 +225,24 @@ def check_refuses_unknown_tasks(strategy: type[PerTaskStrategy], masked: bool, g
     _row(made, benchmark)  # and it still answers for its own
 
 
+def check_predicts_as_it_was_tested(strategy: Runner, masked: bool, ground: Ground) -> None:
+    """What a strategy's ``predictor`` answers, where it offers one, is what its outcome was measured on."""
+    job = ground.job("run")
+    outcome = strategy.run(job, masked)
+    for spec, task in ((s, t) for s in ground.specs for t in outcome.tasks if t.task == s.name):
+        if hasattr(strategy, "predictor"):
+            outputs = strategy.predictor(job, spec, masked)(functools.partial(ground.faces, spec, "test"))
+            test = ground.faces(spec, "test", "pixels").faces
+            found = evaluate(spec, outputs, test.targets, test.groups)
+            _require(repr(found) == repr(task.metrics), f"its predictor of task {spec.name!r} is not what was tested")
+
+
 CHECKS: tuple[Check, ...] = (
     check_leaves_the_encoder_alone,
     check_outcome_is_complete,
     check_same_seed_same_numbers,
     check_finished_is_finished,
+    check_predicts_as_it_was_tested,
 )
 """What every strategy promises."""
 

@@ -20,7 +20,7 @@ from ciao_stream.encoded import EncodedFaces
 from ciao_stream.encoder import Level
 from ciao_stream.metrics import evaluate
 from ciao_stream.tasks import Kind, TaskSpec
-from strategies._sequence import Job, Outcome, TaskOutcome
+from strategies._sequence import Job, Outcome, Predictor, TaskOutcome
 
 FEATURES = 1024
 """At most so many numbers describe a face, unless there are more channels."""
@@ -87,6 +87,11 @@ class FrozenFeatures:
                 job.on_epoch(spec.name)
         outcome.save(saved)
         return outcome
+
+    def predictor(self, job: Job, spec: TaskSpec, masked: bool) -> Predictor:  # noqa: ARG002
+        """Return what a task's estimator answers, fitted anew: nothing is drawn, so that it is the one that was run."""
+        estimator = self._fit(spec, job.faces(spec, "train", self.reads))
+        return lambda asked: torch.from_numpy(_outputs(spec, estimator, self.features(asked(self.reads))))
 
     def features(self, encoded: EncodedFaces) -> npt.NDArray[np.float32]:
         """Return the features of a split, (N, n)."""

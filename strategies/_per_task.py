@@ -26,7 +26,7 @@ from ciao_stream.tasks import TaskSpec
 from ciao_stream.training import WorldLearner
 from ciao_stream.worlds import Scheme, World, Worlds
 from strategies._evaluation import TaskMetrics, silent_evaluator
-from strategies._sequence import Job, Outcome, TaskOutcome
+from strategies._sequence import Asked, Job, Outcome, Predictor, TaskOutcome
 
 with avalanche_home():
     from avalanche.core import SupervisedPlugin
@@ -95,7 +95,7 @@ class PerTaskStrategy(SupervisedTemplate):
         """What the worlds of this strategy read."""
         if cls.scheme == "full":
             return "pixels"
-        return "z" if cls.scheme == "lc" or masked else "u"
+        return "u" if cls.scheme == "dl" and not masked else "z"
 
     @classmethod
     def run(cls, job: Job, masked: bool) -> Outcome:
@@ -115,6 +115,21 @@ class PerTaskStrategy(SupervisedTemplate):
         level = cls.level(masked)
         benchmark = build_benchmark(job.all_faces("train", level), job.all_faces("test", level))
         return _run(strategy, benchmark, job, checkpoint)
+
+    @classmethod
+    def predictor(cls, job: Job, spec: TaskSpec, masked: bool) -> Predictor:
+        """Return what the task's world answers that a finished run of the job left.
+
+        Raises:
+            WorldError: As :meth:`ciao_stream.worlds.World.load`.
+        """
+        world = World.load(job.folder / spec.name, job.encoder).to(job.encoder.device)
+
+        def answer(asked: Asked) -> Tensor:
+            batches = asked(cls.level(masked)).batches(EVAL_BATCH)
+            return torch.cat([world.predict(x.to(world.device)).cpu() for x, _ in batches])
+
+        return answer
 
     @property
     def world(self) -> World:

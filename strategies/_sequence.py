@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from ciao_stream.atomic import write_text
 from ciao_stream.encoded import EncodedFaces
@@ -101,10 +102,19 @@ class Outcome:
             raise CiaoError(f"{path} is damaged: delete its folder to run that strategy and seed anew") from error
 
 
+Asked = Callable[[Level], EncodedFaces]
+"""Gives one split, of whichever task, at the level that is asked for."""
+
+Predictor = Callable[[Asked], Tensor]
+"""Answers for a split: outputs (N, n_out) as a head gives them, on the CPU, in the order of its samples."""
+
+
 class Runner(Protocol):
     """What a strategy's module offers under the name ``STRATEGY``.
 
-    One that reads further levels beside :meth:`level` names them in an attribute ``also_reads``, a tuple.
+    One that reads further levels beside :meth:`level` names them in an attribute ``also_reads``, a tuple. One that
+    learns each task by itself may offer a method ``predictor(job, spec, masked)``, which returns what a finished
+    :meth:`run` of the job left for a task as a :data:`Predictor`: it can then be asked about other tasks' faces.
     """
 
     def level(self, masked: bool) -> Level:

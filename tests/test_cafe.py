@@ -455,9 +455,9 @@ def test_faces_are_encoded_at_both_levels_beforehand(tmp_path, monkeypatch):
     levels = []
     whole = experiment.encode_tasks
 
-    def watched(tasks, encoder, store, wanted, console):
+    def watched(plan, tasks, encoder, wanted, console):
         levels.extend(wanted)
-        return whole(tasks, encoder, store, wanted, console)
+        return whole(plan, tasks, encoder, wanted, console)
 
     monkeypatch.setattr(experiment, "encode_tasks", watched)
     argv = arguments(tmp_path / "run", "affectnet,emoreact", "cafe-small", "--cache", str(tmp_path / "cache"), size=12)

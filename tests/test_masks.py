@@ -15,7 +15,7 @@ from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
 from ciao_stream.masks import BUDGET, CiaoMask, _contract, choose_mask, load_mask, mask_names
 from ciao_stream.masks._inhibitory import dense_weight
 from ciao_stream.masks.ciao import A_MIN
-from ciao_stream.masks.low_rank import rank
+from ciao_stream.masks.low_rank import bottleneck
 from ciao_stream.settings import Settings
 from ciao_stream.worlds import World
 
@@ -296,7 +296,7 @@ def test_our_encoders_have_the_full_mask(name):
 def test_a_low_rank_mask_starts_within_one_percent_of_the_best_approximation_of_its_rank():
     torch.manual_seed(0)
     last = wide(32, 48, 3)
-    mask, r = load_mask("low-rank")(last), rank(last)
+    mask, r = load_mask("low-rank")(last), bottleneck(last)
     assert r == 8
     first, second = mask.inhibition
     start = torch.einsum("orhw,ri->oihw", second.weight, first.weight[:, :, 0, 0])

@@ -22,6 +22,7 @@ heads = st.builds(
 valid = st.builds(
     Settings,
     head=heads,
+    rank=st.none() | st.integers(1),
     contrast=st.sampled_from(["eq3", "supcon", "npairs"]),
     contrast_on=st.sampled_from(["output", "map"]),
     temperature=positive,
@@ -56,6 +57,7 @@ BAD = {
     "head.pool": ["max", None, 2, ["max2"]],
     "head.norm": ["layer"],
     "mask": ["full", None, 3],
+    "rank": [0, -1, 2.0, "8", True],
     "contrast": ["eq4"],
     "contrast_on": ["mask"],
     "temperature": [0, -1.0, float("nan"), float("inf"), "hot", True],

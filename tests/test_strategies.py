@@ -11,7 +11,7 @@ from ciao_stream.encoder import state_sha256
 from ciao_stream.seeds import derive_seed, numpy_generator, seeded_torch
 from ciao_stream.settings import PRESETS
 from ciao_stream.training import WorldLearner
-from ciao_stream.worlds import World
+from ciao_stream.worlds import World, scheme_names
 from strategies import load_strategy, strategy_names
 from strategies._contract import (
     SETTINGS,
@@ -32,9 +32,10 @@ from strategies._shared_head import SharedHead
 from strategies.dl import DecisionLayer
 from strategies.full import FullRetraining
 from strategies.lc import LastConv
+from strategies.lora import LoRA
 from strategies.naive import STRATEGY as NAIVE
 
-NAMES = [name for name in strategy_names() if name.removesuffix("+ciao") in ("dl", "lc", "full") or "+" not in name]
+NAMES = [name for name in strategy_names() if name.removesuffix("+ciao") in scheme_names() or "+" not in name]
 PROMISES = [
     pytest.param(name, check, id=f"{name}-{check.__name__}")
     for name in NAMES
@@ -54,8 +55,8 @@ def test_strategy_keeps_its_promise(name, check, ground):
 
 
 def test_strategies_with_worlds_of_their_own_are_checked_for_more():
-    per_task = {name for name in strategy_names() if len(checks_for(load_strategy(name)[0].STRATEGY)) == 8}
-    assert per_task == {name + mask for name in ("crs-cont", "dl", "lc", "full") for mask in ("", "+ciao")}
+    per_task = {name for name in strategy_names() if len(checks_for(load_strategy(name)[0].STRATEGY)) == 9}
+    assert per_task == {name + mask for name in ("crs-cont", *scheme_names()) for mask in ("", "+ciao")}
 
 
 class Forgetful(DecisionLayer):
@@ -211,7 +212,7 @@ TRAININGS = {
 
 
 @pytest.mark.parametrize("training", TRAININGS)
-@pytest.mark.parametrize("culprit", [DecisionLayer, LastConv, FullRetraining], ids=["dl", "lc", "full"])
+@pytest.mark.parametrize("culprit", [DecisionLayer, LastConv, FullRetraining, LoRA], ids=lambda kind: kind.scheme)
 @pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
 def test_avalanche_and_a_plain_loop_give_the_same_weights(culprit, masked, training, tmp_path, cache):
     """Offline and online learning are the same code: steps of one learner, batch after batch."""

@@ -11,10 +11,9 @@ from ciao_stream.features import FeatureCache
 from ciao_stream.settings import HeadSettings
 from ciao_stream.tasks import TaskSpec
 from ciao_stream.training import WorldLearner
-from ciao_stream.worlds import World, Worlds
+from ciao_stream.worlds import World, Worlds, scheme_names
 
-FORMS = [(scheme, masked) for scheme in ("dl", "lc", "full") for masked in (False, True)]
-LEVELS = {("dl", False): "u", ("dl", True): "z", ("lc", False): "z", ("lc", True): "z"}
+FORMS = [(scheme, masked) for scheme in scheme_names() for masked in (False, True)]
 KINDS = list(tiny.SPECS)
 
 
@@ -40,14 +39,14 @@ def train(world, steps=2):
 def test_a_world_reads_its_level_and_gives_one_row_per_face(kind, scheme, masked):
     encoder = tiny.encoder()
     world = World(tiny.SPECS[kind], encoder, scheme, masked, tiny.small())
-    assert world.level == LEVELS.get((scheme, masked), "pixels")
+    assert world.level == ("pixels" if scheme == "full" else "u" if (scheme, masked) == ("dl", False) else "z")
     x, _ = tiny.batch(encoder, kind, level=world.level)
     outputs = world.predict(x)
     assert (outputs.shape, outputs.dtype) == ((12, tiny.SPECS[kind].n_out), torch.float32)
     assert not outputs.requires_grad
 
 
-@pytest.mark.parametrize("scheme", ["dl", "lc"])
+@pytest.mark.parametrize("scheme", [scheme for scheme in scheme_names() if scheme != "full"])
 @pytest.mark.parametrize("options", [{}, {"norm": True}])
 def test_without_training_the_map_is_u_and_with_a_mask_u_over_half_plus_u(scheme, options):
     encoder = tiny.encoder(**options)
@@ -291,8 +290,8 @@ def test_training_one_world_leaves_the_others_and_the_encoder_bit_identical(name
 
 
 def test_a_world_counts_the_parameters_that_it_trains():
-    head = tiny.small(head=HeadSettings("mean", "none", (), 0.0))
-    counts = [World(tiny.SPECS["votes"], tiny.encoder(), *form, head).parameter_count() for form in FORMS]
+    head = tiny.small(head=HeadSettings("mean", "none", (), 0.0), rank=2)
+    counts = {form: World(tiny.SPECS["votes"], tiny.encoder(), *form, head).parameter_count() for form in FORMS}
     last, trunk, decision, mask = 6 * 4 * 9 + 6, 4 * 9 + 4 + 8, 6 * 3 + 3, 6 * 4 * 9 + 6 + 6
-    plain = [decision, last + decision, trunk + last + decision]
-    assert counts == [n for count in plain for n in (count, count + mask)]
+    beside = {"dl": 0, "lc": last, "full": trunk + last, "bitfit": 6, "ia3": 6, "lora": 2 * (4 * 9 + 6)}
+    assert counts == {(scheme, masked): decision + beside[scheme] + masked * mask for scheme, masked in FORMS}

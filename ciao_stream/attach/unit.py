@@ -54,9 +54,9 @@ class AttachedLast(LastUnit):
             carry.append(F.linear(x[:, : self.inside.prefix], self.conv.weight.flatten(1), self.conv.bias))
         return self.inside.grid(x), tuple(carry)
 
-    def activate(self, x: Tensor, carry: Carry) -> Tensor:
+    def finish(self, y: Tensor, carry: Carry) -> Tensor:
         """Return ``u``, (B, C, h, w); it may be negative where the network's activation may."""
-        (u,) = self.after(self.conv(x), *self._steps(carry))
+        (u,) = self.after(y, *self._steps(carry))
         return u.clamp(-HALF_MAX, HALF_MAX)
 
     def leave(self, u: Tensor, carry: Carry) -> Tensor:
@@ -105,9 +105,9 @@ class RetrainedLast(LastUnit):
         """Return what the shared unit does."""
         return self._shared[0].enter(z)
 
-    def activate(self, x: Tensor, carry: Carry) -> Tensor:
+    def finish(self, y: Tensor, carry: Carry) -> Tensor:
         """Return ``u``, (B, C, h, w)."""
-        (u,) = self.after(self.conv(x), *self._shared[0]._steps(carry))
+        (u,) = self.after(y, *self._shared[0]._steps(carry))
         return u.clamp(-HALF_MAX, HALF_MAX)
 
     def leave(self, u: Tensor, carry: Carry) -> Tensor:

@@ -10,12 +10,16 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ciao_stream.encoder import HALF_MAX, LastUnit
+
+if TYPE_CHECKING:
+    from ciao_stream.settings import Settings
 
 A_START = 0.5
 """The integration term of every channel before training, as the paper's authors set it."""
@@ -36,12 +40,21 @@ class InhibitoryMask(nn.Module, ABC):
 
     Args:
         last: The encoder's last convolution. It is copied, never written.
+        options: Settings by which the mask is shaped, those of :attr:`options`, handed on to :meth:`start`.
     """
 
-    def __init__(self, last: LastUnit) -> None:
+    options: ClassVar[tuple[str, ...]] = ()
+    """Names of the world's settings that this mask, its ``start`` and its ``size`` take; each has a default."""
+
+    def __init__(self, last: LastUnit, **options: Any) -> None:
         super().__init__()
-        self.inhibition = self.start(last)
+        self.inhibition = self.start(last, **options)
         self.raw_a = nn.Parameter(torch.full((last.conv.out_channels,), math.log(math.expm1(A_START - A_MIN))))
+
+    @classmethod
+    def asked(cls, settings: Settings) -> dict[str, Any]:
+        """Return the values that a world's settings have for :attr:`options`."""
+        return {name: getattr(settings, name) for name in cls.options}
 
     @staticmethod
     @abstractmethod

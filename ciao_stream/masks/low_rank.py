@@ -8,11 +8,14 @@ References:
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 from torch.nn.utils import skip_init
 
 from ciao_stream.encoder import LastUnit
+from ciao_stream.exceptions import CiaoError
 from ciao_stream.masks import BUDGET
 from ciao_stream.masks._inhibitory import InhibitoryMask, dense_weight, like
 from ciao_stream.seeds import seeded_torch
@@ -32,10 +35,12 @@ class LowRankMask(InhibitoryMask):
     of its error, by randomised subspace iteration [1] with a fixed seed.
     """
 
+    options = ("rank",)
+
     @staticmethod
-    def start(last: LastUnit) -> nn.Module:
+    def start(last: LastUnit, rank: int | None = None) -> nn.Module:
         """Return the two convolutions."""
-        conv, r = last.folded(), rank(last)
+        conv, r = last.folded(), bottleneck(last, rank)
         dense = dense_weight(conv)  # (out, in, height, width)
         matrix = dense.transpose(0, 1).flatten(1)  # (in, out * height * width)
         with seeded_torch(0, "low-rank"):
@@ -47,16 +52,39 @@ class LowRankMask(InhibitoryMask):
         return nn.Sequential(first, like(conv, taps.transpose(0, 1), groups=1))
 
     @staticmethod
-    def size(last: LastUnit) -> int:
+    def size(last: LastUnit, rank: int | None = None) -> int:
         """Return the parameters of both convolutions, a bias, and one per channel."""
-        return rank(last) * _per_rank(last) + 2 * last.conv.out_channels
+        return bottleneck(last, rank) * _per_rank(last) + 2 * last.conv.out_channels
 
 
-def rank(last: LastUnit) -> int:
-    """Return the channels of the bottleneck: all that the default budget allows, up to one in :data:`SHARE`."""
+def bottleneck(last: LastUnit, rank: int | None = None) -> int:
+    """Return the channels of the bottleneck.
+
+    Args:
+        last: The last convolution.
+        rank: So many; None: all that the default budget allows, up to one in :data:`SHARE`.
+
+    Raises:
+        CiaoError: The convolution has no such rank.
+    """
     conv = last.conv
+    if rank is not None:
+        return within(rank, min(conv.in_channels, conv.out_channels * math.prod(conv.kernel_size)))
     most = min(conv.in_channels, conv.out_channels) // SHARE
     return max(1, min(most, (BUDGET - 2 * conv.out_channels) // _per_rank(last)))
+
+
+def within(rank: int, most: int) -> int:
+    """Return a rank that was asked for.
+
+    Raises:
+        CiaoError: It is larger than the last convolution's own, ``most``.
+    """
+    if rank > most:
+        raise CiaoError(
+            f"settings: rank: expected at most {most} behind this encoder's last convolution but got {rank}"
+        )
+    return rank
 
 
 def _per_rank(last: LastUnit) -> int:

@@ -20,7 +20,7 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import TaskData
 from ciao_stream.report.rows import RunRow
 from ciao_stream.report.summary import summarise
-from ciao_stream.report.table import build_table, to_markdown
+from ciao_stream.report.table import build_table, judged_split, to_markdown
 from ciao_stream.report.validate import FORMAT, check_document
 
 __all__ = [
@@ -104,7 +104,7 @@ def build_document(
         tasks: From :func:`describe_task`, in the order of training.
         settings: Everything that was chosen (``epochs``, ``preset``, learning rates, ...), JSON values.
         rows: All runs.
-        matrices: R float (T + 1, T) of the primary metrics on the test split, by strategy and seed; columns in the
+        matrices: R float (T + 1, T) of the primary metrics on the judged split, by strategy and seed; columns in the
             order of ``tasks``; NaN where not evaluated, as in the whole column of a task that was not run.
         not_run: ``{strategy, task, reason}`` for each cell that stays empty.
 
@@ -130,7 +130,7 @@ def build_document(
         "summary": [],
     }
     check_document(document)
-    document["summary"] = summarise(rows, nested)
+    document["summary"] = summarise(rows, nested, judged_split(document))
     return document
 
 

@@ -16,12 +16,15 @@ NestedMatrix = Sequence[Sequence[float | None]]
 """R as JSON holds it: rows of numbers, None where not evaluated."""
 
 
-def summarise(rows: Iterable[RunRow], matrices: Mapping[str, Mapping[str, NestedMatrix]]) -> list[dict[str, Any]]:
-    """Summarise the test rows per strategy and task, and the R matrices per strategy.
+def summarise(
+    rows: Iterable[RunRow], matrices: Mapping[str, Mapping[str, NestedMatrix]], judged: str = "test"
+) -> list[dict[str, Any]]:
+    """Summarise the rows of one split per strategy and task, and the R matrices per strategy.
 
     Args:
-        rows: Rows of any split; only ``test`` is summarised.
+        rows: Rows of any split; only those of ``judged`` are summarised.
         matrices: R (T + 1, T) by strategy and seed, as in the document.
+        judged: The split that results are measured on.
 
     Returns:
         Entries ``{strategy, task, metric, mean, interval, n_seeds, trained_parameters, train_seconds}`` in the order
@@ -32,7 +35,7 @@ def summarise(rows: Iterable[RunRow], matrices: Mapping[str, Mapping[str, Nested
     """
     cells: dict[tuple[str, str], list[RunRow]] = {}
     for row in rows:
-        if row.split == "test":
+        if row.split == judged:
             cells.setdefault((row.strategy, row.task), []).append(row)
     tasks = [
         _entry(

@@ -84,6 +84,12 @@ def strategies_of(document: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(cell["strategy"] for cell in [*document["runs"], *document["not_run"]]))
 
 
+def judged_split(document: Mapping[str, Any]) -> str:
+    """Return the split that the results were measured on: ``test``, or ``validation`` where choices are made."""
+    split: str = document["settings"].get("judged", "test")
+    return split
+
+
 def synthetic_mark(document: Mapping[str, Any]) -> str:
     """Return ``synthetic data``, ``partly synthetic: NAMES`` or nothing: what a title must say about the data."""
     names = [task["name"] for task in document["tasks"] if task["source"] == "synthetic"]
@@ -158,7 +164,7 @@ def _parameters(entries: Sequence[Entry]) -> str:
 
 def _title(document: Mapping[str, Any]) -> str:
     mark = synthetic_mark(document)
-    return f"Results on the test splits{f' ({mark})' if mark else ''}"
+    return f"Results on the {judged_split(document)} splits{f' ({mark})' if mark else ''}"
 
 
 def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -166,6 +172,8 @@ def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
     run = f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"
     if "epochs" in document["settings"]:
         run += f", epochs: {document['settings']['epochs']}"
+    if "labels" in document["settings"]:
+        run += f", trained on {100 * document['settings']['labels']:g} % of the labels"
     spread = "± half the 95 % interval of the mean over seeds" if len(seeds) > 1 else "one seed: no intervals"
     notes = [
         f"encoder {encoder['name']} ({show_count(encoder['parameters'])} parameters, weights: {encoder['weights']}); "
@@ -178,7 +186,8 @@ def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
             "encoder's"
         )
     for task in document["tasks"]:
-        scored = sorted({r["n"] for r in document["runs"] if r["task"] == task["name"] and r["split"] == "test"})
+        split = judged_split(document)
+        scored = sorted({r["n"] for r in document["runs"] if r["task"] == task["name"] and r["split"] == split})
         n = " to ".join(f"{n:,}" for n in dict.fromkeys(scored[:1] + scored[-1:])) or "none"
         notes.append(f"{task['name']} ({task['source']}): {task['kind']}, n scored {n}, {_about(task)}")
         if document["settings"].get("tasks", {}).get(task["name"], {}).get("balanced"):

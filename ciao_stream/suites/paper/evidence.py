@@ -12,6 +12,7 @@ from scipy.stats import false_discovery_control, ttest_rel
 
 from ciao_stream.report.intervals import mean_interval
 from ciao_stream.report.rows import RunRow
+from ciao_stream.report.table import judged_split
 from ciao_stream.suites.paper.published import SCHEMES
 from strategies import MASKED
 
@@ -90,12 +91,13 @@ def metrics_of(task: Mapping[str, Any]) -> tuple[str, ...]:
 def results(document: Document) -> dict[tuple[str, str, str], Result]:
     """Return every result of a document by strategy, task and metric."""
     rows = [RunRow.from_json(run) for run in document["runs"]]
-    found = {}
+    found, judged = {}, judged_split(document)
     for task in document["tasks"]:
         settings = document["settings"]["tasks"][task["name"]]
-        steps = settings["epochs"] * math.ceil(task["samples"]["train"] / settings["batch_size"])
+        trained_on = round(document["settings"].get("labels", 1) * task["samples"]["train"])
+        steps = settings["epochs"] * math.ceil(trained_on / settings["batch_size"])
         for strategy in dict.fromkeys(row.strategy for row in rows):
-            own = [r for r in rows if (r.strategy, r.task, r.split) == (strategy, task["name"], "test")]
+            own = [r for r in rows if (r.strategy, r.task, r.split) == (strategy, task["name"], judged)]
             for metric in metrics_of(task) if own else ():
                 values = {row.seed: row.metrics[metric] for row in own}
                 seconds = float(np.mean([row.train_seconds for row in own]))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ciao_stream import experiment
 from ciao_stream.atomic import write_text
-from ciao_stream.command import output_console
+from ciao_stream.command import names, output_console
 from ciao_stream.exceptions import CiaoError
+from ciao_stream.faces import Split
 from ciao_stream.plan import Plan
 from ciao_stream.report.table import Table, synthetic_mark, to_markdown, to_rich
 from ciao_stream.suites.paper.evidence import Document, comparisons, metrics_of
@@ -22,25 +23,27 @@ STRATEGIES = [*(scheme + mask for scheme in SCHEMES for mask in ("", MASKED)), *
 SEEDS = 30
 """The paper's number of runs."""
 
+JUDGED: Split = "test"
 
-def run(plan: Plan, encoders: Sequence[str], command: list[str]) -> None:
+
+def run(plan: Plan, command: list[str]) -> None:
     """Run one benchmark per encoder, each in a folder of its own, and write the paper's tables and figure.
 
     Args:
-        plan: What all of them share; its encoder is not looked at.
-        encoders: Names for :func:`ciao_stream.encoders.load_encoder`.
+        plan: What all of them share; its encoder names one or more, with commas between them.
         command: The command line, for the record.
 
     Raises:
         CiaoError: As :func:`ciao_stream.experiment.run`.
     """
+    encoders = names(plan.encoder)
     if not encoders:
         raise CiaoError("no encoder given")
     if len({*map(_folder, encoders)}) < len(encoders):
         raise CiaoError(f"two of the encoders {', '.join(encoders)} would share a results folder: rename one")
     documents = []
     for i, encoder in enumerate(encoders):
-        strategies = [name for name in plan.strategies if i == 0 or name not in WITHOUT_ENCODER]
+        strategies = [s for s in plan.strategies if i == 0 or s not in WITHOUT_ENCODER]
         out = plan.out / _folder(encoder)
         resume = plan.resume and (out / "run.json").exists()
         own = replace(plan, encoder=encoder, strategies=strategies, out=out, resume=resume)

@@ -15,7 +15,7 @@ from strategies import MASKED
 WITHOUT_ENCODER = ("majority", "hog")
 """Baselines in which no encoder has a say."""
 
-BASELINES = (*WITHOUT_ENCODER, "ncm", "logreg")
+BASELINES = (*WITHOUT_ENCODER, "ncm", "slda", "logreg")
 """Strategies beside which every scheme is to be seen."""
 
 

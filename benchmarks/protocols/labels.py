@@ -1,0 +1,32 @@
+"""Training on a share of the labels: what a task is worth when few of its faces have been annotated."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ciao_stream.faces import FaceDataset
+from ciao_stream.seeds import numpy_generator
+
+LEAST = 2
+"""A batch needs two samples."""
+
+
+def some_labels(faces: FaceDataset, share: float, seed: int) -> FaceDataset:
+    """Keep a share of the samples, the same share of every class, drawn anew by each seed.
+
+    What a seed keeps at a smaller share it also keeps at a larger one. Every class keeps at least one sample, and
+    every task at least two.
+
+    Args:
+        faces: The samples.
+        share: In (0, 1]; 1 keeps all.
+        seed: Seeds the draw.
+    """
+    if share == 1:
+        return faces
+    rng = numpy_generator(seed, "labels", faces.spec.name)
+    strata = faces.classes() if faces.spec.has_classes else np.zeros(len(faces), dtype=np.int64)
+    ranked = [rng.permutation(np.flatnonzero(strata == stratum)) for stratum in np.unique(strata)]
+    least = 1 if len(ranked) >= LEAST else LEAST
+    kept = [members[: max(least, round(share * len(members)))] for members in ranked]
+    return faces.take(np.sort(np.concatenate(kept)))

@@ -1,0 +1,79 @@
+"""Run the grid: learn every task by itself, then ask what was learned about the faces of every task."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+from rich.console import Console
+
+from ciao_stream.atomic import write_text
+from ciao_stream.cells import run_cells
+from ciao_stream.command import output_console
+from ciao_stream.experiment import describe_encoder, describe_settings, not_run, prepare
+from ciao_stream.faces import Split
+from ciao_stream.features import FeatureCache
+from ciao_stream.plan import Plan
+from ciao_stream.precision import fast_dtype
+from ciao_stream.preparation import progress_bars
+from ciao_stream.report.results import Document, describe_environment, describe_task
+from ciao_stream.report.table import synthetic_mark, to_markdown, to_rich
+from ciao_stream.suites.generalise.common import with_common_classes
+from ciao_stream.suites.generalise.grid import build_document
+from ciao_stream.suites.generalise.judging import judge, require_predictors
+from ciao_stream.suites.generalise.sharing import find_shared
+from ciao_stream.suites.generalise.tables import build_tables, notes
+
+STRATEGIES = ["logreg", "dl", "dl+ciao", "cafe-small", "full"]
+SEEDS = 3
+JUDGED: Split = "test"
+RUN = "ciao_stream/generalise-run/1"
+
+
+def run(plan: Plan, command: list[str]) -> Document:
+    """Run a plan on the common classes, write ``generalise.json`` and ``generalise.md``, print the tables.
+
+    A strategy that takes part learns each task by itself, so that one run over all tasks learns what as many runs
+    over one task each would.
+
+    Raises:
+        CiaoError: As :func:`ciao_stream.experiment.run`; or a task or strategy cannot take part.
+    """
+    plan.check()
+    require_predictors(plan.strategies)
+    console = Console(stderr=True)
+    encoder, tasks, _ = prepare(plan, console, with_common_classes, RUN)
+    outcomes = run_cells(plan, encoder, tasks, console)
+    judged = judge(plan, encoder, tasks, outcomes, console)
+    with progress_bars(console) as progress:
+        bar = progress.add_task("compare pictures", total=None)
+        cache = FeatureCache(plan.cache, plan.cache_budget)
+        shared = find_shared(tasks, plan.judged, encoder, cache, functools.partial(progress.advance, bar))
+    document = build_document(
+        about={
+            "command": command,
+            "environment": describe_environment(plan.device, str(fast_dtype(plan.device)).removeprefix("torch.")),
+            "encoder": describe_encoder(encoder),
+            "settings": describe_settings(plan, encoder, tasks),
+        },
+        tasks=[describe_task(task, plan.seeds) for task in tasks],
+        judged=judged,
+        shared=shared,
+        not_run=not_run(outcomes),
+    )
+    _report(document, plan)
+    return document
+
+
+def _report(document: Document, plan: Plan) -> None:
+    tables, lines, mark = build_tables(document), notes(document), synthetic_mark(document)
+    head = f"# From one data set to the others{f' ({mark})' if mark else ''}"
+    listed = "\n".join(f"- {line}" for line in lines)
+    write_text(plan.out / "generalise.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+    write_text(plan.out / "generalise.md", "\n\n".join([head, listed, *map(to_markdown, tables)]))
+    shown = output_console(highlight=False)
+    for table in tables:
+        shown.print(to_rich(table))
+    for line in lines:
+        shown.print(line, style="dim", soft_wrap=True)
+    shown.print(f"grid: {plan.out / 'generalise.md'}, {plan.out / 'generalise.json'}", soft_wrap=True)

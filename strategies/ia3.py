@@ -1,0 +1,14 @@
+"""``ia3``: trains the decision layer and one factor for each channel of the frozen map."""
+
+from __future__ import annotations
+
+from strategies._per_task import PerTaskStrategy
+
+
+class IA3(PerTaskStrategy):
+    """Trains the decision layer and one factor for each channel of the frozen map."""
+
+    scheme = "ia3"
+
+
+STRATEGY = IA3

@@ -1,0 +1,14 @@
+"""``lora``: trains the decision layer and a low-rank change of the last convolution, as large as a mask."""
+
+from __future__ import annotations
+
+from strategies._per_task import PerTaskStrategy
+
+
+class LoRA(PerTaskStrategy):
+    """Trains the decision layer and a low-rank change of the last convolution, as large as a mask."""
+
+    scheme = "lora"
+
+
+STRATEGY = LoRA

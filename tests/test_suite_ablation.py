@@ -1,0 +1,98 @@
+"""``benchmark --suite ablation``: every change by itself, against the settings without it, over the same seeds."""
+
+import numpy as np
+import pytest
+import sequences
+from sequences import document, in_child
+
+from ciao_stream import benchmark
+from ciao_stream.report.intervals import mean_interval
+from ciao_stream.settings import PRESETS, Settings
+from ciao_stream.suites.ablation import run, table, variants
+
+one_thread = sequences.one_thread
+FEW = [one for one in variants.VARIANTS if one.name in ("1x1 (pointwise)", "low-rank", "rate 0.0003")]
+
+
+@pytest.mark.parametrize("settings", [Settings(), PRESETS["paper"]])
+def test_only_changes_that_change_something_are_tried(settings):
+    tried = variants.variants(settings)
+    assert len(tried) > 20
+    assert all(settings.changed(one.changes) != settings for one in tried)
+    left_out = [one for one in variants.VARIANTS if one not in tried]
+    assert left_out
+    assert all(settings.changed(one.changes) == settings for one in left_out)
+
+
+def test_changes_have_folders_of_their_own():
+    folders = [one.folder for one in variants.VARIANTS]
+    assert len(set(folders)) == len(folders)
+    assert not any(set("/ ") & set(folder) for folder in folders)
+
+
+def few_variants(argv):
+    variants.VARIANTS = tuple(FEW)
+    return benchmark.main(argv)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ablation")
+    argv = [
+        "--suite", "ablation", "--tasks", "fer,jaffe", "--synthetic-size", "24", "--epochs", "1", "--seeds", "2",
+        "--set", "head.hidden=[8]", "--device", "cpu", "--cache", str(folder / "cache"), "--out", str(folder / "run"),
+    ]  # fmt: skip
+    code, printed = in_child(few_variants, argv)
+    assert code == 0, printed
+    return folder / "run", printed, argv
+
+
+def test_each_change_is_a_benchmark_of_its_own(ran):
+    out, _, _ = ran
+    changed = {one.folder: one.changes for one in FEW}
+    assert {path.name for path in out.iterdir()} == {run.PRESET, "ablation.md", *changed}
+    for name, changes in {run.PRESET: {}, **changed}.items():
+        found = document(out / name)
+        asked = Settings(epochs=1).changed({"head.hidden": [8], **changes})
+        assert {task: Settings.from_json(own) for task, own in found["settings"]["tasks"].items()} == {
+            "fer": asked,
+            "jaffe": asked,
+        }
+        assert {row["split"] for row in found["runs"]} == {"validation"}
+        assert {row["strategy"] for row in found["runs"]} == {"dl+ciao"}
+
+
+def test_the_table_holds_the_differences_over_the_same_seeds(ran):
+    out, printed, _ = ran
+    before = document(out / run.PRESET)
+    shown = table.build_table(before, [(one, document(out / one.folder)) for one in FEW])
+    assert "synthetic" in shown.title
+    assert "validation" in shown.notes[0]
+    for row, one in zip(shown.rows[1:], FEW, strict=True):
+        values = {
+            name: [r["metrics"]["accuracy"] for r in document(out / name)["runs"] if r["task"] == "fer"]
+            for name in (run.PRESET, one.folder)
+        }
+        difference, half = mean_interval(list(np.subtract(values[one.folder], values[run.PRESET])))
+        text = row[3].text
+        assert float(text.split()[0]) == pytest.approx(100 * difference, abs=0.051)
+        assert row[3].best == (abs(difference) > half)
+    assert [row[1].text for row in shown.rows] == ["none", *(one.name for one in FEW)]
+    assert "depthwise" not in printed
+    assert "ablation.md" in printed
+
+
+def test_a_finished_ablation_is_not_run_again(ran):
+    out, _, argv = ran
+    stamps = {path: path.stat().st_mtime_ns for path in out.rglob("progress.json")}
+    assert len(stamps) == 2 * (1 + len(FEW))
+    code, printed = in_child(few_variants, [*argv, "--resume"])
+    assert code == 0, printed
+    assert stamps == {path: path.stat().st_mtime_ns for path in out.rglob("progress.json")}
+
+
+def test_one_strategy_at_a_time(tmp_path):
+    argv = ["--suite", "ablation", "--tasks", "fer", "--strategies", "dl,lc", "--out", str(tmp_path / "run")]
+    code, printed = in_child(benchmark.main, argv)
+    assert code == 2
+    assert "suite ablation takes one strategy but got dl, lc" in printed
