@@ -13,7 +13,7 @@ demo: .venv/runtime  ## four synthetic worlds, every strategy, one table
 
 test: .venv/dev  ## lint, types and tests
 	$(MAKE) lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: .venv/dev  ## the tests that take minutes each
 	$(BIN)/python -m pytest -m slow

@@ -407,11 +407,11 @@ def whole(ran, tmp_path_factory):
 @pytest.mark.parametrize(
     ("where", "nth", "worlds", "left"),
     [
-        (STEP, 3, 2, 27),
-        ("ciao_stream.worlds:write_text", 2, 1, 27),
+        pytest.param(STEP, 3, 2, 27, marks=pytest.mark.slow),
+        pytest.param("ciao_stream.worlds:write_text", 2, 1, 27, marks=pytest.mark.slow),
         (ASKED, 11, 6, 27 - 9),
         ("ciao_stream.suites.generalise.judging:write_text", 9, 6, 3),
-        ("ciao_stream.suites.generalise.run:write_text", 2, 6, 0),
+        pytest.param("ciao_stream.suites.generalise.run:write_text", 2, 6, 0, marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_goes_on_and_ends_like_one_that_was_not(where, nth, worlds, left, whole, ran, tmp_path):
