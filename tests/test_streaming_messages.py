@@ -232,7 +232,7 @@ def test_truncated_images_are_refused_where_another_library_told_pillow_to_take_
         (Pillow.new("1", (4, 5)), (5, 4)),
         (Pillow.fromarray(np.full((5, 4), 0x80FF, dtype=np.uint16)), (5, 4)),
     ],
-    ids=str,
+    ids=["RGBA", "P", "LA", "1", "I;16"],
 )
 def test_images_of_other_modes_become_gray_or_rgb(image, shape):
     got = read_image(saved(image))
