@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow bench lint clean
+.PHONY: help demo test test-slow chaos bench lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ test: .venv/dev  ## lint, types and tests
 
 test-slow: .venv/dev  ## the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
+
+chaos: .venv/dev  ## kill the streaming learner, its server and its producer at random, for long
+	$(BIN)/python -m pytest -m chaos
 
 bench: .venv/dev  ## speed, as ratios within one run
 	$(BIN)/python tests/bench.py

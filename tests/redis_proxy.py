@@ -45,7 +45,12 @@ class RedisProxy:
                 self._open.append(client)
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 server = socket.socket(socket.AF_UNIX)
-                server.connect(str(self.server))
+                try:
+                    server.connect(str(self.server))
+                except OSError:  # it was killed, and will be back
+                    client.close()
+                    server.close()
+                    continue
                 state = {"losing": False}
                 threading.Thread(target=self._requests, args=(client, server, state), daemon=True).start()
                 threading.Thread(target=self._replies, args=(client, server, state), daemon=True).start()

@@ -30,6 +30,8 @@ PRELOAD = [
     "benchmarks.synthetic.renderer",
     "cv2",
     "sklearn.metrics",
+    "ciao_stream.streaming.follow",
+    "torch._dynamo",
 ]
 
 

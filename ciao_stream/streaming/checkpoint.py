@@ -24,7 +24,13 @@ from ciao_stream.streaming.state import State
 
 FORMAT = b"ciao_stream/checkpoint/1\n"
 KEPT = 3
-"""Checkpoints that a folder keeps."""
+"""Checkpoints that a folder keeps: the newest ones."""
+
+MILESTONES = 8
+"""Older checkpoints that it keeps beside them, to go back to: every so many-th, from the first on."""
+
+MILESTONE = 16
+"""Checkpoints from one such to the next."""
 
 DIGEST = 32
 """Bytes of a sha256."""
@@ -107,11 +113,11 @@ def decode(data: bytes, encoder: Encoder) -> tuple[OnlineLearner, dict[str, Any]
 
 
 class Checkpoints:
-    """The checkpoints of one learner, in a folder of their own; the last few are kept.
+    """The checkpoints of one learner, in a folder of their own; the last few are kept, and some older ones.
 
     Args:
         folder: Made where it is missing.
-        keep: How many, >= 1.
+        keep: How many of the newest, >= 1.
     """
 
     def __init__(self, folder: Path, keep: int = KEPT) -> None:
@@ -143,8 +149,11 @@ class Checkpoints:
         number = before[-1].number + 1 if before else 1
         path = self.folder / f"{number:09d}_{learner.position}{SUFFIX}"
         write_bytes(path, encode(learner, notes))
-        for old in before[: len(before) + 1 - self.keep]:
-            old.path.unlink(missing_ok=True)
+        older = before[: len(before) + 1 - self.keep]
+        milestones = [kept for kept in older if kept.number % MILESTONE == 1]
+        for old in older:
+            if old not in milestones[-MILESTONES:]:
+                old.path.unlink(missing_ok=True)
         return Kept(path, number, learner.position)
 
     def load(self, encoder: Encoder) -> Restored | None:

@@ -200,6 +200,17 @@ def encode_label(
     )
 
 
+def renumbered(fields: Mapping[bytes, bytes], *, producer: str, seq: int) -> Fields:
+    """Return a message as another producer would send it.
+
+    Raises:
+        BadMessage: As :func:`header_of`.
+    """
+    header_of(fields)
+    header = {**json.loads(fields[b"header"]), "producer": producer, "seq": seq}
+    return _encode(fields.get(b"image"), **header)
+
+
 def decode(position: str, fields: Mapping[bytes, bytes], tasks: Mapping[str, TaskSpec]) -> Event:
     """Judge an entry and return what happened. The answer depends on the arguments alone.
 

@@ -35,6 +35,11 @@ class StreamNames:
         """Key of the stream of dead letters."""
         return f"{self.stream}:dead"
 
+    @property
+    def results(self) -> str:
+        """Key of the stream of predictors' answers."""
+        return f"{self.stream}:results"
+
     def seen(self, message_id: str) -> str:
         """Key that remembers a message, so that it is appended once."""
         return f"{self.stream}:seen:{message_id}"

@@ -155,6 +155,11 @@ class OnlineLearner:
         worlds = {name: world.report() for name, world in self._worlds.items()}
         return {"position": self.position, "n_applied": self.n_applied, "worlds": worlds}
 
+    def forget_faces(self) -> None:
+        """Forget all faces that are kept for learning, rehearsal or correction, and their names."""
+        for world in self._worlds.values():
+            world.forget_faces()
+
     def to_state(self) -> State:
         """Return everything that :meth:`from_state` needs; the tensors are the live ones."""
         values = {

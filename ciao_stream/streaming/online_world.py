@@ -143,6 +143,12 @@ class OnlineWorld:
         """Learn faster for a while."""
         self.counts["raised_steps_left"] = self.settings.drift_steps
 
+    def forget_faces(self) -> None:
+        """Forget all frames: those that wait, the micro-batch, and the memory."""
+        self.replay.clear()
+        self.pending, self.recent = HeldFrames(self.pending.capacity), HeldFrames(self.recent.capacity)
+        self.batch = []
+
     def grow(self, spec: TaskSpec) -> None:
         """Take in labels that come after those of now."""
         new = spec.n_out - self.spec.n_out

@@ -51,14 +51,18 @@ class SequenceTracker:
             producer: Who sent it.
             seq: Its number, >= 0.
         """
-        expected = self._next.pop(producer, 0)
-        step = Step(lost=max(0, seq - expected), repeated=seq < expected)
-        self._next[producer] = max(expected, seq + 1)
+        step = self.judge(producer, seq)
+        self._next[producer] = max(self._next.pop(producer, 0), seq + 1)
         if len(self._next) > PRODUCERS:
             del self._next[next(iter(self._next))]
         self.lost += step.lost
         self.repeated += step.repeated
         return step
+
+    def judge(self, producer: str, seq: int) -> Step:
+        """Return what :meth:`see` would say, without taking note of the message."""
+        expected = self._next.get(producer, 0)
+        return Step(lost=max(0, seq - expected), repeated=seq < expected)
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as plain JSON values; :meth:`from_json` is its inverse."""
