@@ -101,7 +101,7 @@ def test_the_answer_to_drift_and_its_rate_survive():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Checkpoints of a learner after 8, 16, 24 and 32 frames, of which three are kept."""
+    """Checkpoints of a learner after 8, 16, 24 and 32 frames, which all are kept: the first, and the last three."""
     stream, kept = Stream(5), Checkpoints(tmp_path / "checkpoints")
     online = learner()
     online.apply(stream.declare(FER))
@@ -111,8 +111,8 @@ def folder(tmp_path):
     return kept
 
 
-def test_the_last_three_are_kept_and_the_newest_is_read(folder):
-    assert [kept.number for kept in folder.kept()] == [2, 3, 4]
+def test_the_first_and_the_last_three_are_kept_and_the_newest_is_read(folder):
+    assert [kept.number for kept in folder.kept()] == [1, 2, 3, 4]
     restored = folder.load(shared())
     assert (restored.notes, restored.incidents) == ({"frames": 32}, ())
     assert restored.learner.position == restored.kept.position == folder.kept()[-1].position
@@ -202,12 +202,12 @@ def test_a_full_disk_leaves_the_old_ones(folder, monkeypatch):
 
 
 def test_going_back_and_on_makes_the_newest_again(folder):
-    oldest = folder.kept()[0]
-    online, notes = read(oldest.path, shared())
+    older = folder.kept()[1]
+    online, notes = read(older.path, shared())
     assert notes == {"frames": 16}
     folder.save(online)
-    assert [kept.number for kept in folder.kept()] == [3, 4, 5]
-    assert folder.load(shared()).learner.position == oldest.position
+    assert [kept.number for kept in folder.kept()] == [1, 3, 4, 5]
+    assert folder.load(shared()).learner.position == older.position
 
 
 def test_at_least_one_is_kept(tmp_path):
