@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.metadata
 import io
 import json
 import os
@@ -22,6 +21,7 @@ from ciao_stream.report.rows import RunRow
 from ciao_stream.report.summary import summarise
 from ciao_stream.report.table import build_table, judged_split, to_markdown
 from ciao_stream.report.validate import FORMAT, check_document
+from ciao_stream.versions import installed_version
 
 __all__ = [
     "FORMAT",
@@ -46,8 +46,8 @@ def describe_environment(device: str, precision: str) -> dict[str, Any]:
     """
     return {
         "python": platform.python_version(),
-        "torch": _version("torch"),
-        "avalanche": _version("avalanche-lib"),
+        "torch": installed_version("torch"),
+        "avalanche": installed_version("avalanche-lib"),
         "cpu_count": os.cpu_count(),
         "platform": platform.platform(),
         "device": device,
@@ -198,10 +198,3 @@ def _nested(matrix: npt.ArrayLike) -> list[list[float | None]]:
     if not isinstance(values, list) or not all(isinstance(row, list) for row in values):
         raise CiaoError("matrix R: expected two dimensions")
     return [[None if value != value else value for value in row] for row in values]
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -10,12 +10,12 @@ import json
 import os
 import time
 from collections import deque
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.atomic import write_text
 from ciao_stream.exceptions import CiaoError
+from ciao_stream.versions import installed_version
 
 if TYPE_CHECKING:
     from ciao_stream.streaming.follow import Follower
@@ -38,7 +38,7 @@ class StatusWriter:
         self.path = path
         self._redis = redis
         self._started_at = time.time()
-        self._versions = {package: _version(package) for package in PACKAGES}
+        self._versions = {package: installed_version(package) for package in PACKAGES}
         self._seen: deque[tuple[float, int]] = deque(maxlen=RATE_SPAN)
         self._lag: int | None = None
 
@@ -104,10 +104,3 @@ def read_status(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise CiaoError(f"{path} is no status of a learner: expected format {FORMAT}")
     return document
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
