@@ -153,6 +153,17 @@ class RedisAddress:
         )
 
 
+def seconds_until_retry(limits: tuple[float, float], tries: int) -> float:
+    """Return how long to wait after a try that failed: doubled from one to the next, with jitter.
+
+    Args:
+        limits: Seconds: the first wait, and the longest.
+        tries: Failures in a row before this one.
+    """
+    base, cap = limits
+    return EqualJitterBackoff(cap=cap, base=base).compute(min(tries, 20))  # 2 ** tries must stay a number
+
+
 @contextlib.contextmanager
 def told(address: RedisAddress) -> Iterator[None]:
     """Say in our words what Redis, or the way to it, refuses in the block.

@@ -14,11 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
-from redis.backoff import EqualJitterBackoff
-
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.streaming.checkpoint import KEPT, Checkpoints, Kept
-from ciao_stream.streaming.connection import RedisFullError, UnreachableError
+from ciao_stream.streaming.connection import RedisFullError, UnreachableError, seconds_until_retry
 from ciao_stream.streaming.events import FrameCame
 from ciao_stream.streaming.learner_folder import LearnerFolder
 from ciao_stream.streaming.ledger import Ledger
@@ -339,8 +337,7 @@ class Follower:
         if self.state != "paused":
             self.trouble_since = time.time()
         self.state, self.trouble = "paused", trouble
-        base, cap = RETRY_S
-        end = time.monotonic() + EqualJitterBackoff(cap=cap, base=base).compute(min(self._tries, 20))
+        end = time.monotonic() + seconds_until_retry(RETRY_S, self._tries)
         self._tries += 1
         while (left := end - time.monotonic()) > 0:
             self._show()

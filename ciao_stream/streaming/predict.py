@@ -31,12 +31,11 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 import torch
-from redis.backoff import EqualJitterBackoff
 
 from ciao_stream.encoder import Encoder
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.streaming.answers import Names, Smoother, answer, probabilities
-from ciao_stream.streaming.connection import RedisFullError, UnreachableError
+from ciao_stream.streaming.connection import RedisFullError, UnreachableError, seconds_until_retry
 from ciao_stream.streaming.feed import FrameFeed
 from ciao_stream.streaming.images import read_image
 from ciao_stream.streaming.labels import label_target
@@ -332,8 +331,7 @@ class Predictor:
 
     def _pause(self, trouble: str) -> None:
         self._say(trouble)
-        base, cap = RETRY_S
-        wait = EqualJitterBackoff(cap=cap, base=base).compute(min(self._tries, 20))
+        wait = seconds_until_retry(RETRY_S, self._tries)
         self._tries += 1
         self._stop.sleep(wait)
         self._last_entry = time.monotonic()

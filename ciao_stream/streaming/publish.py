@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from redis.backoff import EqualJitterBackoff
-
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import Image
 from ciao_stream.streaming.append import MAX_BACKLOG, Appender, BacklogError
-from ciao_stream.streaming.connection import RedisAddress, RedisFullError, UnreachableError
+from ciao_stream.streaming.connection import RedisAddress, RedisFullError, UnreachableError, seconds_until_retry
 from ciao_stream.streaming.events import Label
 from ciao_stream.streaming.images import write_image
 from ciao_stream.streaming.messages import Fields, encode_frame, encode_label, encode_task
@@ -240,11 +238,11 @@ class Publisher:
                 position = self._appender.append(fields)
                 break
             except (BacklogError, RedisFullError) as error:
-                wait = _wait(FULL_S, tries)
+                wait = seconds_until_retry(FULL_S, tries)
                 self._tell(str(error))
             except UnreachableError as error:
                 self._disconnect()
-                wait = _wait(GONE_S, tries)
+                wait = seconds_until_retry(GONE_S, tries)
                 self._tell(str(error))
             tries += 1
             time.sleep(wait)
@@ -255,12 +253,6 @@ class Publisher:
         appender, self._appender = self._appender, None
         if appender is not None:
             appender.close()
-
-
-def _wait(limits: tuple[float, float], tries: int) -> float:
-    """Return the seconds to wait after so many tries."""
-    base, cap = limits
-    return EqualJitterBackoff(cap=cap, base=base).compute(min(tries, 20))  # 2 ** tries must stay a number
 
 
 def _shrunk(image: Image) -> Image:
