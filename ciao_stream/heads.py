@@ -7,8 +7,15 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.settings import HeadSettings
+from ciao_stream.settings import Activation, HeadSettings
 from ciao_stream.tasks import TaskSpec
+
+_ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "elu": nn.ELU,
+}
 
 
 class Head(nn.Module):
@@ -17,7 +24,7 @@ class Head(nn.Module):
     Args:
         spec: The task: its kind and number of outputs.
         map_shape: Shape of one map, (C, h, w).
-        settings: Pooling, normalisation and hidden layers.
+        settings: Pooling, normalisation, hidden layers and their activation.
 
     Raises:
         CiaoError: The map is too small for the pooling.
@@ -39,10 +46,15 @@ class Head(nn.Module):
         layers: list[nn.Module] = [pool, nn.Flatten()]
         if settings.norm == "batch":
             layers.append(nn.BatchNorm1d(n_in))
+        elif settings.norm == "layer":
+            layers.append(nn.LayerNorm(n_in))
         for units in settings.hidden:
-            layers += [nn.Linear(n_in, units), nn.ReLU(), nn.Dropout(settings.dropout)]
+            layers += [nn.Linear(n_in, units), _ACTIVATIONS[settings.activation](), nn.Dropout(settings.dropout)]
             n_in = units
         layers.append(nn.Linear(n_in, spec.n_out))
+        if settings.start == "zero":
+            for parameter in layers[-1].parameters():
+                nn.init.zeros_(parameter)
         if spec.kind == "dimensional":
             layers.append(nn.Tanh())
         self.layers = nn.Sequential(*layers)

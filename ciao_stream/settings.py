@@ -12,9 +12,12 @@ from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.masks import AUTO, mask_names
 
 Pool = Literal["max2", "mean", "none"]
-HeadNorm = Literal["none", "batch"]
+HeadNorm = Literal["none", "batch", "layer"]
+Activation = Literal["relu", "gelu", "tanh", "elu"]
+Start = Literal["random", "zero"]
 ContrastForm = Literal["eq3", "supcon", "npairs"]
 ContrastOn = Literal["output", "map"]
+UnlabelledTerm = Literal["none", "consistency", "contrast"]
 OptimizerName = Literal["sgd", "adam"]
 Schedule = Literal["constant", "cosine"]
 
@@ -25,15 +28,20 @@ class HeadSettings:
 
     Args:
         pool: ``max2``: 2x2 max pool, then flatten; ``mean``: global mean; ``none``: flatten.
-        norm: Normalisation of each pooled feature: ``batch`` or ``none``.
-        hidden: Units of each hidden layer (ReLU).
+        norm: Normalisation of the pooled features: of each over the ``batch``, of each face's over themselves
+            (``layer``), or ``none``.
+        hidden: Units of each hidden layer.
         dropout: Dropout probability after each hidden layer, in [0, 1).
+        activation: Of each hidden layer.
+        start: The output layer's weights before anything is learned; from ``zero`` the first answers commit to nothing.
     """
 
     pool: Pool = "max2"
     norm: HeadNorm = "batch"
     hidden: tuple[int, ...] = (128,)
     dropout: float = 0.5
+    activation: Activation = "relu"
+    start: Start = "random"
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,17 @@ class Settings:
         contrast_on: What is contrasted: the normalised ``output`` of the head, or the pooled masked ``map``.
         temperature: ``t`` of Eq. 2, > 0.
         contrast_weight: Factor of the contrastive term in Eq. 5, >= 0; 0 leaves it out.
+        unlabelled: Self-supervised term on faces without a label, where there are any: ``consistency`` of the answers,
+            or ``contrast`` of the maps, each between a face and a view of it: see :mod:`ciao_stream.unlabelled`.
+        unlabelled_weight: Factor of that term, >= 0.
         alternate: True: per batch one step of the mask on the contrastive term, then one of everything else on the
-            decision term, with two optimisers. False: one step on their sum.
+            decision term, with two optimisers; the self-supervised term goes with the contrastive one. False: one step
+            on their sum.
         optimizer: ``adam``, or ``sgd`` with momentum.
         lr: Learning rate, > 0.
         momentum: Of ``sgd``, in [0, 1); Nesterov's where > 0.
         weight_decay: Decoupled for ``adam``; >= 0.
-        batch_size: Faces per step, >= 1.
+        batch_size: Faces per step, >= 2: one alone has nothing to contrast, and no variance.
         epochs: Passes over the training split, >= 1.
         schedule: ``cosine`` falls from ``lr`` to 0 over the epochs.
         balanced: Whether every epoch draws all classes equally often: see :mod:`ciao_stream.sampling`.
@@ -72,6 +84,8 @@ class Settings:
     contrast_on: ContrastOn = "output"
     temperature: float = 0.1
     contrast_weight: float = 0.1
+    unlabelled: UnlabelledTerm = "none"
+    unlabelled_weight: float = 1.0
     alternate: bool = False
     optimizer: OptimizerName = "adam"
     lr: float = 1e-3
@@ -93,12 +107,18 @@ class Settings:
             ("head.dropout", self.head.dropout, _in_unit(self.head.dropout), "a probability in [0, 1)"),
             ("temperature", self.temperature, _is_number(self.temperature) and self.temperature > 0, "a number > 0"),
             ("contrast_weight", self.contrast_weight, _is_number(self.contrast_weight), "a number >= 0"),
+            ("unlabelled_weight", self.unlabelled_weight, _is_number(self.unlabelled_weight), "a number >= 0"),
             ("alternate", self.alternate, isinstance(self.alternate, bool), "true or false"),
             ("balanced", self.balanced, isinstance(self.balanced, bool), "true or false"),
             ("lr", self.lr, _is_number(self.lr) and self.lr > 0, "a number > 0"),
             ("momentum", self.momentum, _in_unit(self.momentum), "a number in [0, 1)"),
             ("weight_decay", self.weight_decay, _is_number(self.weight_decay), "a number >= 0"),
-            ("batch_size", self.batch_size, _at_least_1(self.batch_size), "a whole number >= 1"),
+            (
+                "batch_size",
+                self.batch_size,
+                _at_least_1(self.batch_size) and self.batch_size > 1,
+                "a whole number >= 2",
+            ),
             ("epochs", self.epochs, _at_least_1(self.epochs), "a whole number >= 1"),
         ]
         for owner, prefix in ((self, ""), (self.head, "head.")):
@@ -180,7 +200,15 @@ PRESETS: dict[str, Settings] = {
         epochs=50,
         schedule="constant",
     ),
+    "online": Settings(
+        head=HeadSettings(hidden=(), start="zero"),
+        optimizer="sgd",
+        lr=0.01,
+        weight_decay=0.0,
+        schedule="constant",
+    ),
 }
 """Named settings. ``paper`` follows the equations as written and, where they are silent, the authors' code; the
 per-dataset values that the authors searched stand in :mod:`tuning.published`. ``default`` departs from it where a
-measurement says so: ``docs/presets.md``."""
+measurement says so: ``docs/presets.md``. ``online`` is for learning each face once, as the streaming learner does:
+``docs/streaming.md``."""

@@ -21,8 +21,9 @@ def parser() -> argparse.ArgumentParser:
     added = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in plugin_names(commands.__name__):
         command = load_plugin(commands.__name__, name, "command")
+        shared = server_options(many=getattr(command, "MANY_STREAMS", False))
         one = added.add_parser(
-            name, help=command.SUMMARY, description=f"{command.SUMMARY.capitalize()}.", parents=[server_options()]
+            name, help=command.SUMMARY, description=f"{command.SUMMARY.capitalize()}.", parents=[shared]
         )
         command.add_options(one)
         one.set_defaults(run=command.run, resumes=False)

@@ -16,15 +16,21 @@ from torch import Tensor, nn
 from ciao_stream.losses import contrastive_loss, decision_loss, output_embedding
 from ciao_stream.precision import autocast
 from ciao_stream.settings import Settings
+from ciao_stream.unlabelled import unlabelled_loss
 from ciao_stream.worlds import World
 
 
 @dataclass(frozen=True)
 class StepLosses:
-    """The two terms of Eq. 5 [0] in one step; ``contrast`` is None where there is no mask or the term has no weight."""
+    """The two terms of Eq. 5 [0] in one step, and that of faces without a label.
+
+    ``contrast`` is None where there is no mask or the term has no weight, ``unlabelled`` where it is not asked for or
+    has no faces.
+    """
 
     decision: float
     contrast: float | None
+    unlabelled: float | None = None
 
 
 class WorldLearner:
@@ -42,6 +48,11 @@ class WorldLearner:
         groups = [mask, rest] if mask and self.settings.alternate else [mask + rest]
         self.optimizers = [make_optimizer(group, self.settings) for group in groups]
 
+    @property
+    def uses_unlabelled(self) -> bool:
+        """Whether the settings ask for a term on faces without a label."""
+        return self.settings.unlabelled != "none" and self.settings.unlabelled_weight > 0
+
     def start_epoch(self, epoch: int) -> None:
         """Set the learning rate of an epoch, counted from 0, as the schedule has it."""
         share = 1.0
@@ -51,25 +62,31 @@ class WorldLearner:
             for group in optimizer.param_groups:
                 group["lr"] = self.settings.lr * share
 
-    def step(self, x: Tensor, y: Tensor) -> StepLosses:
+    def step(self, x: Tensor, y: Tensor, unlabelled: Tensor | None = None) -> StepLosses:
         """Learn from one batch.
 
         Args:
             x: Batch at the world's level.
             y: Targets in the layout of the task's kind.
+            unlabelled: Faces without a label at the world's level, for the term that the settings name, if they name
+                one.
         """
         self.world.train()
         contrasted = self.world.mask is not None and self.settings.contrast_weight > 0
-        if contrasted and self.settings.alternate:
+        others = unlabelled if self.uses_unlabelled else None
+        if len(self.optimizers) > 1 and (contrasted or others is not None):
             mask_optimizer, rest_optimizer = self.optimizers
             _, contrast = self._losses(x, y, contrasted)
-            self._update(mask_optimizer, self.settings.contrast_weight * contrast)
+            other = None if others is None else unlabelled_loss(self.world, others)
+            self._update(mask_optimizer, self._beside(contrast, other))
             decision, _ = self._losses(x, y, contrasted=False)
             self._update(rest_optimizer, decision)
-            return StepLosses(decision.item(), contrast.item())
-        decision, contrast = self._losses(x, y, contrasted)
-        self._update(self.optimizers[-1], decision + self.settings.contrast_weight * contrast)
-        return StepLosses(decision.item(), contrast.item() if contrasted else None)
+        else:
+            decision, contrast = self._losses(x, y, contrasted)
+            other = None if others is None else unlabelled_loss(self.world, others)
+            self._update(self.optimizers[-1], decision + self._beside(contrast, other))
+        told = contrast.item() if contrasted else None, None if other is None else other.item()
+        return StepLosses(decision.item(), *told)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that training moves: the world and the optimisers."""
@@ -91,6 +108,11 @@ class WorldLearner:
             return decision, decision.new_zeros(())
         embedding = output_embedding(spec, outputs) if settings.contrast_on == "output" else masked.mean(dim=(2, 3))
         return decision, contrastive_loss(spec, embedding, y, settings.temperature, settings.contrast)
+
+    def _beside(self, contrast: Tensor, other: Tensor | None) -> Tensor:
+        """Return what stands beside the decision term: both contrasts, or the one of labelled faces alone."""
+        weighted = self.settings.contrast_weight * contrast
+        return weighted if other is None else weighted + self.settings.unlabelled_weight * other
 
     def _update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         moved = [p for group in optimizer.param_groups for p in group["params"]]

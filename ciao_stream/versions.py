@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+import re
+from importlib.metadata import PackageNotFoundError, requires, version
+
+PACKAGE = "ciao-stream"
 
 
 def installed_version(package: str) -> str | None:
@@ -11,3 +14,10 @@ def installed_version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def installed_packages() -> dict[str, str]:
+    """Return the versions of this package and of those that it needs, without those that extras need."""
+    needed = requires(PACKAGE) or [] if installed_version(PACKAGE) else []
+    names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in needed if "extra ==" not in line]
+    return {name: found for name in [PACKAGE, *names] if (found := installed_version(name))}

@@ -6,6 +6,7 @@ task they answer and the fingerprint of the encoder they stand on.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,8 +20,9 @@ from torch import Tensor, nn
 
 from ciao_stream.adapters import adapter_names, load_adapter
 from ciao_stream.atomic import write_bytes, write_text
-from ciao_stream.encoder import Encoder, Level, state_sha256
-from ciao_stream.exceptions import UnknownNameError, WorldError
+from ciao_stream.encoder import Carry, Encoder, LastUnit, Level, state_sha256
+from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
+from ciao_stream.face_statistics import FaceStatistics
 from ciao_stream.heads import Head
 from ciao_stream.masks import AUTO, choose_mask, load_mask
 from ciao_stream.masks._inhibitory import InhibitoryMask
@@ -30,6 +32,7 @@ from ciao_stream.settings import Settings
 from ciao_stream.tasks import TaskSpec
 
 FORMAT = "ciao_stream/world/1"
+FACES = "faces.safetensors"
 DESCRIPTION = {"task", "scheme", "masked", "encoder", "settings", "sha256"}
 
 Scheme: TypeAlias = str
@@ -79,6 +82,9 @@ class World(nn.Module):
         self.mask = _mask(encoder, settings) if masked else None
         with seeded_torch(seed, "head", spec.name):
             self.head = Head(spec, encoder.shapes()[1], settings.head)
+        self.faces: FaceStatistics | None = None
+        """What the faces look like that it has learned from, where that is known: see
+        :mod:`ciao_stream.world_choice`."""
 
     @property
     def level(self) -> Level:
@@ -92,10 +98,24 @@ class World(nn.Module):
         """Where the weights are."""
         return self._shared[0].device
 
+    @property
+    def shared(self) -> Encoder:
+        """The frozen encoder that it stands on."""
+        return self._shared[0]
+
     def map(self, x: Tensor) -> Tensor:
         """Return the map that the head decides on, (B, C, h, w), from a batch at :attr:`level`."""
         if self.level == "u":
             return x
+        last, x, u, carry = self.before_mask(x)
+        return last.leave(u if self.mask is None else self.mask(x, u), carry)
+
+    def before_mask(self, x: Tensor) -> tuple[LastUnit, Tensor, Tensor, Carry]:
+        """Return the last unit, its convolution's own input, its ``u``, and what it needs after the mask.
+
+        Args:
+            x: Batch of pixels or of ``z``, whichever :attr:`level` names.
+        """
         z = self.encoder.encode(x) if self.encoder is not None else x
         if self.encoder is not None:
             last = self.encoder.last
@@ -105,7 +125,7 @@ class World(nn.Module):
             last = self._shared[0].last
         x, carry = last.enter(z)
         u = last.activate(x, carry) if self.adapter is None else self.adapter.activate(last, x, carry)
-        return last.leave(u if self.mask is None else self.mask(x, u), carry)
+        return last, x, u, carry
 
     def forward(self, x: Tensor) -> Tensor:
         """Map a batch at :attr:`level` to outputs (B, n_out); dimensional values lie in [-1, 1]."""
@@ -129,6 +149,8 @@ class World(nn.Module):
     def save(self, folder: Path, **provenance: Any) -> None:
         """Write the world to a folder; each file is whole or absent, the description comes last.
 
+        What its faces look like goes into a file of its own, ``faces.safetensors``.
+
         Args:
             folder: Made where it is missing.
             provenance: JSON values about the training, kept under ``trained_on``.
@@ -145,6 +167,10 @@ class World(nn.Module):
             "trained_on": provenance,
         }
         write_bytes(folder / "weights.safetensors", save(_contiguous(self.state_dict())))
+        if self.faces is not None:
+            faces = save(self.faces.to_tensors())
+            description["faces_sha256"] = hashlib.sha256(faces).hexdigest()
+            write_bytes(folder / FACES, faces)
         write_text(folder / "world.json", json.dumps(description, indent=1))
 
     @classmethod
@@ -184,6 +210,8 @@ class World(nn.Module):
             raise WorldError(f"world in {folder}: weights do not fit: {' '.join(str(error).split())}") from error
         if world.sha256() != about["sha256"]:
             raise WorldError(f"world in {folder} is damaged: its weights do not have the recorded sha256")
+        if "faces_sha256" in about:
+            world.faces = _read_faces(folder, about["faces_sha256"])
         return world
 
 
@@ -286,8 +314,17 @@ class Worlds:
         Returns:
             For each world, in evaluation mode, its outputs (B, n_out).
         """
+        return self.predict_encoded(pixels, self.encoder.stored_z(pixels), *names)
+
+    def predict_encoded(self, pixels: Tensor, z: Tensor, *names: str) -> dict[str, Tensor]:
+        """Answer as :meth:`predict` does, where the trunk was run already.
+
+        Args:
+            pixels: uint8 (B, channels, size, size).
+            z: What the encoder's ``stored_z`` gave of them, float16 (B, ...).
+            names: Worlds to ask; all of them by default.
+        """
         worlds = [self[name] for name in names] or [*self]
-        z = self.encoder.stored_z(pixels)
         inputs = {"pixels": pixels, "z": z.float()}
         if any(w.level == "u" for w in worlds):
             inputs["u"] = self.encoder.stored_u(z).float()
@@ -310,6 +347,19 @@ class Worlds:
 def _mask(encoder: Encoder, settings: Settings) -> InhibitoryMask:
     mask = load_mask(settings.mask)
     return mask(encoder.last, **mask.asked(settings))
+
+
+def _read_faces(folder: Path, sha256: str) -> FaceStatistics:
+    try:
+        data = (folder / FACES).read_bytes()
+    except OSError as error:
+        raise WorldError(f"world in {folder} is damaged: {FACES}: {error.strerror}") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise WorldError(f"world in {folder} is damaged: {FACES} does not have the recorded sha256")
+    try:
+        return FaceStatistics.from_tensors(load(data))
+    except (CiaoError, SafetensorError) as error:
+        raise WorldError(f"world in {folder} is damaged: {FACES}: {' '.join(str(error).split())}") from error
 
 
 def _contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:

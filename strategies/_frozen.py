@@ -14,16 +14,14 @@ import numpy.typing as npt
 import torch
 from sklearn.dummy import DummyClassifier
 from torch import Tensor
-from torch.nn import functional as F
 
+from ciao_stream.details import describe_answers
 from ciao_stream.encoded import EncodedFaces
 from ciao_stream.encoder import Level
 from ciao_stream.metrics import evaluate
+from ciao_stream.pooling import pooled_maps
 from ciao_stream.tasks import Kind, TaskSpec
 from strategies._sequence import Job, Outcome, Predictor, TaskOutcome
-
-FEATURES = 1024
-"""At most so many numbers describe a face, unless there are more channels."""
 
 BATCH = 1024
 """Faces that are described at a time."""
@@ -32,13 +30,6 @@ FLOOR = 1e-9
 """Probabilities are kept inside [FLOOR, 1 - FLOOR] before their logarithm is taken."""
 
 Floats = npt.NDArray[np.float64]
-
-
-def pooled_maps(x: Tensor) -> Tensor:
-    """Average maps (B, C, h, w) over the finest square grid that gives at most :data:`FEATURES` numbers, (B, n)."""
-    channels, height, width = x.shape[1:]
-    side = max(1, min(height, width, int((FEATURES / channels) ** 0.5)))
-    return F.adaptive_avg_pool2d(x, side).flatten(1)
 
 
 @dataclass(frozen=True)
@@ -82,7 +73,8 @@ class FrozenFeatures:
             matrix[column + 1 :, column] = metrics[spec.primary]
             n, fitted = test.faces.n_judged(), _fitted(estimator)
             size, digest = sum(array.size for array in fitted), hashlib.sha256(b"".join(map(bytes, fitted)))
-            outcome.tasks.append(TaskOutcome(spec.name, metrics, n, size, seconds, digest.hexdigest()))
+            details = describe_answers(spec, torch.from_numpy(after), test.faces.targets, test.faces.groups)
+            outcome.tasks.append(TaskOutcome(spec.name, metrics, n, size, seconds, digest.hexdigest(), details))
             for _ in range(job.settings[spec.name].epochs):
                 job.on_epoch(spec.name)
         outcome.save(saved)

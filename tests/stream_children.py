@@ -10,7 +10,7 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from ciao_stream.settings import Settings
 from ciao_stream.streaming import follow
 from ciao_stream.streaming.append import Appender, BacklogError
 from ciao_stream.streaming.checkpoint import Checkpoints, Restored
-from ciao_stream.streaming.connection import RedisAddress, RedisFullError, UnreachableError, told
+from ciao_stream.streaming.connection import RedisAddress, RedisFullError, UnreachableError
 from ciao_stream.streaming.events import Event, FrameCame, TaskDeclared
+from ciao_stream.streaming.feed import FrameFeed
 from ciao_stream.streaming.follow import Follower, FollowSettings
 from ciao_stream.streaming.images import write_image
 from ciao_stream.streaming.learner_folder import LearnerFolder
@@ -31,6 +32,8 @@ from ciao_stream.streaming.log import Entry, FrameLog, entries_of
 from ciao_stream.streaming.messages import Fields, decode, encode_frame, encode_label, encode_task
 from ciao_stream.streaming.names import StreamNames
 from ciao_stream.streaming.online import OnlineLearner
+from ciao_stream.streaming.predict import Predictor
+from ciao_stream.streaming.served import CheckpointWorlds, UpToDate
 from ciao_stream.streaming.settings import StreamSettings
 from ciao_stream.streaming.status import StatusWriter
 from ciao_stream.streaming.stopping import Stop
@@ -105,11 +108,7 @@ class AnyAppender(Appender):
     """Takes damaged messages too, as a stranger could send them; each once, by its number."""
 
     def append_anything(self, fields: Fields, number: int) -> None:
-        words = [word for pair in fields.items() for word in pair]
-        with told(self.address):
-            keys = (self.names.stream, self.names.seen(f"number:{number}"))
-            if self._script(keys, (*self._limits, str(number), *words)) is None:
-                raise BacklogError("full")
+        self._add(f"number:{number}", str(number), fields)
 
 
 class TrustingLog(FrameLog):
@@ -135,6 +134,7 @@ def learn(
     settings: FollowSettings,
     log: Callable[..., FrameLog] = FrameLog,
     poison: bytes | None = None,
+    make: Callable[[], OnlineLearner] = learner,
 ) -> None:
     """Follow a stream, as the command does; an image that holds ``poison`` ends the process, as native code can."""
     if poison is not None:
@@ -149,21 +149,38 @@ def learn(
     with place.claimed(), stop.on_signals():
         watch = StatusWriter(place.status, str(address))
         connect = functools.partial(log, address, names, timeout_s=TIMEOUT_S)
-        Follower(learner(), place, connect, settings, stop=stop, watch=watch).run()
+        Follower(make(), place, connect, settings, stop=stop, watch=watch).run()
 
 
 def publish(address: RedisAddress, names: StreamNames, options: dict[str, Any], allowed: Any) -> None:
     """Send messages as far as it is allowed, each until it is accepted."""
-    appender = AnyAppender(address, names, timeout_s=TIMEOUT_S, max_backlog=2000)
-    for number, fields in enumerate(messages(**options)):
-        while number >= allowed.value:
-            time.sleep(0.01)
+
+    def as_allowed() -> Iterator[Fields]:
+        for number, fields in enumerate(messages(**options)):
+            while number >= allowed.value:
+                time.sleep(0.01)
+            yield fields
+
+    send(address, names, as_allowed())
+
+
+def send(address: RedisAddress, names: StreamNames, sent: Iterable[Fields], **options: Any) -> None:
+    """Send messages, each until it is accepted."""
+    appender = AnyAppender(address, names, **{"timeout_s": TIMEOUT_S, "max_backlog": 2000, **options})
+    for number, fields in enumerate(sent):
         while True:
             try:
                 appender.append_anything(fields, number)
                 break
             except (BacklogError, RedisFullError, UnreachableError):
                 time.sleep(0.05)
+
+
+def answer(folder: Path, address: RedisAddress, names: StreamNames, group: str, claim_s: float) -> None:
+    """Answer for frames as a member of a group, with the worlds of a learner on the tiny encoder."""
+    encoder = stream_events.shared()
+    feed = FrameFeed(lambda: address, names, start="0-0", group=group, claim_s=claim_s, timeout_s=TIMEOUT_S)
+    Predictor(encoder, UpToDate(CheckpointWorlds(folder, encoder)), feed).run()
 
 
 class Supervised:

@@ -9,9 +9,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from ciao_stream.encoded import EncodedFaces
+from ciao_stream.pooling import FEATURES
 from strategies import hog, load_strategy
 from strategies._contract import Ground
-from strategies._frozen import FEATURES, FrozenFeatures
+from strategies._frozen import FrozenFeatures
 
 one_thread = sequences.one_thread
 cache = sequences.cache

@@ -56,11 +56,16 @@ def test_a_map_too_small_for_the_pool_is_refused_with_its_size(shape):
     assert Head(spec("votes"), shape, HeadSettings("mean")).eval()(torch.rand(1, *shape)).shape == (1, 5)
 
 
-@pytest.mark.parametrize("norm", ["none", "batch"])
-def test_normalisation_and_dropout_stand_where_the_settings_say(norm):
-    head = Head(tiny.SPECS["votes"], (6, 4, 4), HeadSettings("mean", norm, (7, 3), 0.25))
+NORMS = {"none": [], "batch": ["BatchNorm1d"], "layer": ["LayerNorm"]}
+ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "tanh": "Tanh", "elu": "ELU"}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("norm", NORMS)
+def test_normalisation_activation_and_dropout_stand_where_the_settings_say(norm, activation):
+    head = Head(tiny.SPECS["votes"], (6, 4, 4), HeadSettings("mean", norm, (7, 3), 0.25, activation))
     names = [type(layer).__name__ for layer in head.layers]
-    hidden = ["Linear", "ReLU", "Dropout"]
-    expected = ["AdaptiveAvgPool2d", "Flatten", *["BatchNorm1d"] * (norm == "batch"), *hidden * 2, "Linear"]
+    hidden = ["Linear", ACTIVATIONS[activation], "Dropout"]
+    expected = ["AdaptiveAvgPool2d", "Flatten", *NORMS[norm], *hidden * 2, "Linear"]
     assert names == expected
     assert {layer.p for layer in head.layers if isinstance(layer, nn.Dropout)} == {0.25}

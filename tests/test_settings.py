@@ -3,11 +3,14 @@ from dataclasses import replace
 
 import pytest
 import tiny
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.heads import Head
 from ciao_stream.settings import PRESETS, HeadSettings, Settings
+from ciao_stream.tasks import TaskSpec
 from tuning.published import published_settings
 
 positive = st.floats(0, exclude_min=True, allow_infinity=False)
@@ -15,9 +18,10 @@ share = st.floats(0, 1, exclude_max=True)
 heads = st.builds(
     HeadSettings,
     st.sampled_from(["max2", "mean", "none"]),
-    st.sampled_from(["none", "batch"]),
+    st.sampled_from(["none", "batch", "layer"]),
     st.lists(st.integers(1, 4096), max_size=3).map(tuple),
     share,
+    st.sampled_from(["relu", "gelu", "tanh", "elu"]),
 )
 valid = st.builds(
     Settings,
@@ -32,7 +36,7 @@ valid = st.builds(
     lr=positive,
     momentum=share,
     weight_decay=st.floats(0, allow_infinity=False),
-    batch_size=st.integers(1),
+    batch_size=st.integers(2),
     epochs=st.integers(1),
     schedule=st.sampled_from(["constant", "cosine"]),
 )
@@ -55,7 +59,8 @@ BAD = {
     "head.hidden": [(0,), (8, -1), (1.5,), (True,), 8, "8", None],
     "head.dropout": [1.0, -0.1, "half", None],
     "head.pool": ["max", None, 2, ["max2"]],
-    "head.norm": ["layer"],
+    "head.norm": ["group"],
+    "head.activation": ["sigmoid", None],
     "mask": ["full", None, 3],
     "rank": [0, -1, 2.0, "8", True],
     "contrast": ["eq4"],
@@ -67,7 +72,7 @@ BAD = {
     "lr": [0.0, -1e-3, float("nan"), float("inf"), "fast"],
     "momentum": [1.0, -0.1, "a lot"],
     "weight_decay": [-1e-9, None],
-    "batch_size": [0, -5, 2.0, "64", True],
+    "batch_size": [0, 1, -5, 2.0, "64", True],
     "epochs": [0, 1.5, None],
     "schedule": ["linear"],
 }
@@ -127,8 +132,8 @@ def test_hidden_units_of_another_type_are_refused(value):
         Settings.from_json({"head": {"hidden": value}})
 
 
-def test_the_presets_are_the_two_that_the_command_offers():
-    assert list(PRESETS) == ["default", "paper"]
+def test_the_presets_are_those_that_the_commands_offer():
+    assert list(PRESETS) == ["default", "paper", "online"]
     assert PRESETS["default"] == Settings()
     assert not PRESETS["default"].alternate
 
@@ -138,6 +143,13 @@ def test_the_paper_preset_is_the_equations_as_written():
     assert (paper.contrast, paper.contrast_on, paper.alternate) == ("eq3", "output", True)
     assert (paper.contrast_weight, paper.weight_decay, paper.schedule, paper.epochs) == (1.0, 0.0, "constant", 50)
     assert paper.head == HeadSettings("max2", "none", (128,), 0.5)
+
+
+def test_the_online_preset_is_a_linear_classifier_that_starts_from_nothing():
+    head = PRESETS["online"].head
+    assert (head.hidden, head.start) == ((), "zero")
+    logits = Head(TaskSpec("fer", "categorical", ("calm", "glad")), (4, 6, 6), head)(torch.rand(3, 4, 6, 6))
+    assert (logits == 0).all()
 
 
 # The table of the authors' code: hidden units, optimiser, momentum, learning rate, temperature, batch.

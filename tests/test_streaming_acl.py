@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 import redis
 from redis_server import running
-from stream_messages import frame
+from stream_messages import frame, late_label
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.streaming.acl import ROLES, rules, set_user
 from ciao_stream.streaming.append import Appender
+from ciao_stream.streaming.commands.label import newest_frame
+from ciao_stream.streaming.feed import FrameFeed
 from ciao_stream.streaming.log import FrameLog
 from ciao_stream.streaming.names import StreamNames
 from ciao_stream.streaming.positions import START
@@ -56,17 +58,52 @@ def test_every_role_can_do_its_work(server, as_role):
     assert log.trim(positions[1]) == 1
     assert log.length() == 2
     log.lag()
+    labeler = Appender(address("labeler"))
+    labeler.append(late_label())
+    assert newest_frame(address("labeler"), StreamNames(), "fer") == "f2"
     viewer = as_role("viewer")
-    assert len(viewer.xrange("frames:dead")) == len(viewer.xread({"frames": positions[1]})[0][1]) == 1
-    assert viewer.xinfo_stream("frames")["length"] == 2
-    appender.close()
-    log.close()
+    assert len(viewer.xrange("frames:dead")) == 1
+    assert len(viewer.xread({"frames": positions[1]})[0][1]) == 2
+    assert viewer.xinfo_stream("frames")["length"] == 3
+    for one in (appender, labeler, log):
+        one.close()
+
+
+@pytest.mark.parametrize("group", [None, "robots"])
+def test_a_predictor_can_do_its_work(server, group):
+    names = StreamNames(group or "alone")
+    with server.client() as client:
+        set_user(client, "reader", PASSWORD, "predictor", names)
+        address = replace(server.address, username="reader", password=PASSWORD)
+        feed = FrameFeed(lambda: address, names, start=START, group=group, claim_s=0.0)
+        feed.read(1, 1)
+        positions = [client.xadd(names.stream, frame(number)).decode() for number in range(3)]
+        left = []
+        if group is not None:  # by one that died
+            left = [client.xreadgroup(group, "dead", {names.stream: ">"}, count=1)[0][1][0][0].decode()]
+        entries = []
+        while len(entries) < 3:
+            page = feed.read(5, 10)
+            feed.publish(page, ["{}"] * len(page))
+            entries += page
+        assert [entry.position for entry in entries] == [*left, *positions[len(left) :]]
+        assert client.xlen(names.results) == 3
+        feed.leave()
+        if group is not None:
+            assert [consumer["name"] for consumer in client.xinfo_consumers(names.stream, group)] == [b"dead"]
 
 
 FORBIDDEN = {
+    "labeler": ["XREADGROUP GROUP learner c STREAMS frames >", "XADD frames:results * a 1", "XTRIM frames MAXLEN 0"],
+    "predictor": ["XADD frames * a 1", "XADD frames:dead * a 1", "XTRIM frames MAXLEN 0", "SET frames:seen:x 1",
+                  "XGROUP SETID frames learner 0", "XGROUP DESTROY frames learner", "XSETID frames 9-9",
+                  "XDEL frames 1-1", "XRANGE frames:dead - +", "XRANGE frames:results - +", "EVAL return(1) 0",
+                  "DEL frames:results", "XREAD STREAMS other 0", "XADD other:results * a 1", "GET frames:seen:x"],
     "producer": ["XRANGE frames - +", "DEL frames", "XTRIM frames MAXLEN 0", "GET other", "XADD other * a 1", "KEYS *",
                  "FLUSHALL", "CONFIG GET *", "XADD frames:dead * a 1", "ACL LIST", "PUBLISH x y"],
-    "learner": ["DEL frames", "EVAL return(1) 0", "XRANGE frames:dead - +", "XRANGE other - +", "SET frames:seen:x 1",
+    "learner": ["DEL frames", "XADD frames * a 1", "XADD frames:results * a 1", "XCLAIM frames learner c 0 1-1",
+                "XGROUP DELCONSUMER frames learner c", "XREAD STREAMS frames 0",
+                "EVAL return(1) 0", "XRANGE frames:dead - +", "XRANGE other - +", "SET frames:seen:x 1",
                 "FLUSHALL", "CONFIG GET *", "XGROUP DESTROY frames learner", "KEYS *", "SHUTDOWN"],
     "viewer": ["XADD frames * a 1", "XTRIM frames MAXLEN 0", "GET frames:seen:x", "DEL frames", "XRANGE other - +",
                "XREADGROUP GROUP learner c STREAMS frames >", "FLUSHALL", "EVAL return(1) 0", "MONITOR"],

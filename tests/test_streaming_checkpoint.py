@@ -1,6 +1,7 @@
 """Checkpoints: a learner that is written down and read again goes on as if nothing had happened, bit for bit."""
 
 import dataclasses
+import gc
 import itertools
 
 import numpy as np
@@ -73,6 +74,19 @@ def test_any_stream_can_be_stopped_anywhere_any_number_of_times(seed, stops):
         apply(resumed, events[start:stop])
         resumed = reborn(resumed)
     assert snapshot(whole) == snapshot(resumed)
+
+
+def test_nothing_stays_behind_in_memory_however_often_the_learner_is_written_down():
+    stream, online = Stream(3), learner()
+    apply(online, [stream.declare(FER)])
+    sizes, objects = set(), []
+    for _ in range(24):
+        apply(online, [stream.frame(FER)])
+        sizes.add(len(encode(online)))
+        gc.collect()
+        objects.append(len(gc.get_objects()))
+    assert len(sizes) > 10, "else nothing is shown"
+    assert objects[-1] - objects[7] < 100
 
 
 def test_the_comparison_sees_the_least_difference():

@@ -95,6 +95,7 @@ def test_what_is_no_url_or_weakens_it_is_refused_and_nothing_of_it_is_quoted(url
 
 
 def test_tls_checks_certificate_and_host_name(tmp_path):
+    (tmp_path / "ca.pem").touch()
     address = parse(f"rediss://robot?ssl_ca_certs={tmp_path}/ca.pem")
     connection = address.client().connection_pool.make_connection()
     assert isinstance(connection, redis.SSLConnection)

@@ -93,16 +93,48 @@ def test_a_message_that_is_not_well_formed_does_not_leave_the_producer(appender,
     assert client.exists(names.stream) == 0
 
 
-def test_a_full_stream_pushes_back_until_the_learner_lets_go(appender, log, client, names):
+def test_a_full_stream_pushes_back_until_the_learner_has_applied_something(appender, log, client, names):
     positions = [appender.append(frame(number)) for number in range(50)]
-    with pytest.raises(BacklogError, match="50 entries that the learner has not let go of"):
+    with pytest.raises(BacklogError, match="50 entries that the learner has not applied"):
         appender.append(frame(50))
     assert appender.append(frame(49)) == positions[-1], "what is in already is still answered"
     log.resync(START)
+    entries = log.read(3, 1)
+    with pytest.raises(BacklogError):
+        appender.append(frame(50))
+    log.ack(entry.position for entry in entries)
+    assert [order(appender.append(frame(number))) > order(positions[-1]) for number in (50, 51, 52)] == [True] * 3
+    with pytest.raises(BacklogError):
+        appender.append(frame(53))
+    assert client.xlen(names.stream) == 53
+
+
+def test_what_is_kept_behind_the_learner_is_no_backlog(appender, log, client, names):
+    log.resync(START)
+    for number in range(0, 200, 40):
+        positions = [appender.append(frame(number)) for number in range(number, number + 40)]
+        log.ack(read_all(log))
+    assert client.xlen(names.stream) == 200
+    log.resync(positions[9])  # as after a restart, where Redis does not know how many are to come
+    with pytest.raises(BacklogError):
+        appender.append(frame(200))
     log.ack(read_all(log))
-    assert log.trim(positions[-1]) == 49
-    assert order(appender.append(frame(50))) > order(positions[-1])
-    assert client.xlen(names.stream) == 2
+    for number in range(200, 250):
+        appender.append(frame(number))
+    with pytest.raises(BacklogError, match="holds 50 entries that the learner has not applied"):
+        appender.append(frame(250))
+
+
+def test_what_waits_for_another_group_is_backlog_too_and_the_group_is_named(appender, log, client, names):
+    client.xgroup_create(names.stream, "robots", START, mkstream=True)
+    log.resync(START)
+    for number in range(50):
+        appender.append(frame(number))
+    log.ack(read_all(log))
+    with pytest.raises(BacklogError, match=r"group 'robots' have not answered: start some, or .*`drop-group robots`"):
+        appender.append(frame(50))
+    client.xgroup_destroy(names.stream, "robots")
+    appender.append(frame(50))
 
 
 def test_the_log_is_read_again_from_any_position(appender, log):

@@ -2,11 +2,10 @@
 
 import io
 import json
-import struct
-import zlib
 
 import numpy as np
 import pytest
+from bad_messages import JPEG, NOW, PNG, bad_messages, saved
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
@@ -16,7 +15,6 @@ from ciao_stream.streaming.events import Event, FrameCame, LabelCame, TaskDeclar
 from ciao_stream.streaming.images import IMAGE_BYTES, read_image, write_image
 from ciao_stream.streaming.messages import (
     FUTURE_S,
-    HEADER_BYTES,
     decode,
     encode_frame,
     header_of,
@@ -27,7 +25,9 @@ from ciao_stream.streaming.refusals import TEXT_LENGTH, BadMessage, Reason
 from ciao_stream.tasks import TaskSpec
 
 POSITION = "1700000000000-0"
-NOW = 1700000000.0
+BAD = bad_messages()
+GOOD = frame()
+HEADER = json.loads(GOOD[b"header"])
 
 
 def refused(fields, tasks=TASKS):
@@ -85,114 +85,6 @@ def test_jpeg_comes_through_as_pillow_decodes_it():
     np.testing.assert_array_equal(read_image(data), np.array(Pillow.open(io.BytesIO(data))))
 
 
-def saved(image, form="PNG", **options):
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-def chunk(name, content):
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-
-def png_that_declares(width, height):
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
-
-
-PNG = write_image(face(0, (48, 48)))
-JPEG = write_image(face(0, (48, 48)), "jpeg")
-GOOD = frame()
-HEADER = json.loads(GOOD[b"header"])
-
-
-def with_header(text):
-    return sealed(text.encode() if isinstance(text, str) else text, PNG)
-
-
-def label_text(text):
-    """A frame whose label is written just so."""
-    return with_header(json.dumps({**HEADER, "task": "va", "label": None}).replace("null", text))
-
-
-OTHER = TaskSpec("fer", "votes", FER.labels)
-TURNED = TaskSpec("fer", "categorical", FER.labels[::-1])
-TWICE = {"type": "task", "target": "categorical", "frame_id": ..., "label": ...}
-
-BAD = {
-    "image cut short on the way": ({**GOOD, b"image": GOOD[b"image"][:-20]}, "truncated"),
-    "header cut short on the way": ({**GOOD, b"header": GOOD[b"header"][:-1]}, "truncated"),
-    "nothing in the image": ({**GOOD, b"image": b""}, "truncated"),
-    "bytes added on the way": ({**GOOD, b"image": GOOD[b"image"] + b"x"}, "corrupt"),
-    "a bit of the image": ({**GOOD, b"image": bytes([GOOD[b"image"][0] ^ 1]) + GOOD[b"image"][1:]}, "corrupt"),
-    "a bit of the label": ({**GOOD, b"header": GOOD[b"header"].replace(b"fear", b"gear")}, "corrupt"),
-    "another sum": ({**GOOD, b"sha256": b"0" * 64}, "corrupt"),
-    "no sum": ({**GOOD, b"sha256": b""}, "corrupt"),
-    "jpeg cut short before it was sent": (frame(image=JPEG[:-300]), "truncated"),
-    "png cut short before it was sent": (frame(image=PNG[:-300]), "truncated"),
-    "image damaged before it was sent": (frame(image=PNG[:60] + b"\0" * 40 + PNG[100:]), "corrupt"),
-    "image too large": (sealed(HEADER, bytes(IMAGE_BYTES + 1)), "too_large"),
-    "header too large": (sealed(b" " * HEADER_BYTES + GOOD[b"header"], PNG), "too_large"),
-    "text for an image": (frame(image=b"hello"), "not_an_image"),
-    "empty image": (sealed(HEADER, b""), "not_an_image"),
-    "gif": (frame(image=saved(Pillow.fromarray(face()), "GIF")), "not_an_image"),
-    "tiff": (frame(image=saved(Pillow.fromarray(face()), "TIFF")), "not_an_image"),
-    "bomb of 67 megapixels": (frame(image=saved(Pillow.new("1", (8192, 8192)))), "bomb"),
-    "bomb beyond what Pillow warns of": (frame(image=png_that_declares(12000, 12000)), "bomb"),
-    "bomb beyond what Pillow opens": (frame(image=png_that_declares(60000, 60000)), "bomb"),
-    "image of no width": (frame(image=png_that_declares(0, 10)), "not_an_image"),
-    "no fields": ({}, "bad_header"),
-    "no header": ({name: value for name, value in GOOD.items() if name != b"header"}, "bad_header"),
-    "a field more": ({**GOOD, b"x": b""}, "bad_header"),
-    "n_bytes is no number": ({**GOOD, b"n_bytes": b"-1"}, "bad_header"),
-    "n_bytes is endless": ({**GOOD, b"n_bytes": b"9" * 5000}, "bad_header"),
-    "no JSON": (with_header("{"), "bad_header"),
-    "JSON, no object": (with_header("[]"), "bad_header"),
-    "no UTF-8": (with_header(b"\xff\xfe"), "bad_header"),
-    "nested deep": (with_header("[" * 8000), "bad_header"),
-    "half a character": (changed(GOOD, person="\ud800"), "bad_header"),
-    "another version": (changed(GOOD, v=2), "bad_header"),
-    "no version": (changed(GOOD, v=...), "bad_header"),
-    "another type": (changed(GOOD, type="pickle"), "bad_header"),
-    "an unknown key": (changed(GOOD, extra=1), "bad_header"),
-    "no frame id": (changed(GOOD, frame_id=...), "bad_header"),
-    "frame id with a space": (changed(GOOD, frame_id="a b"), "bad_header"),
-    "frame id of a kilobyte": (changed(GOOD, frame_id="a" * 1024), "bad_header"),
-    "seq below 0": (changed(GOOD, seq=-1), "bad_header"),
-    "seq as text": (changed(GOOD, seq="1"), "bad_header"),
-    "seq as a float": (changed(GOOD, seq=1.0), "bad_header"),
-    "seq beyond 64 bits": (changed(GOOD, seq=2**63), "bad_header"),
-    "seq of 5,000 digits": (with_header(json.dumps(HEADER).replace('"seq": 0', '"seq": ' + "9" * 5000)), "bad_header"),
-    "captured at NaN": (changed(GOOD, captured_at=float("nan")), "bad_header"),
-    "captured before 1970": (changed(GOOD, captured_at=-1), "bad_header"),
-    "captured in two hours": (frame(captured_at=NOW + 2 * FUTURE_S), "future"),
-    "captured in milliseconds": (frame(captured_at=NOW * 1000), "future"),
-    "label with an image": ({**sealed(json.loads(late_label()[b"header"]), PNG)}, "bad_header"),
-    "frame without an image": (sealed(HEADER), "bad_header"),
-    "late label that is none": (changed(late_label(), label=None), "bad_header"),
-    "arousal NaN": (label_text('{"arousal": NaN, "valence": 0}'), "bad_header"),
-    "arousal infinite": (label_text('{"arousal": 1e999, "valence": 0}'), "bad_header"),
-    "arousal as text": (label_text('{"arousal": "0.5", "valence": 0}'), "bad_header"),
-    "arousal true": (label_text('{"arousal": true, "valence": 0}'), "bad_header"),
-    "label is a number": (label_text("3"), "bad_header"),
-    "arousal out of range": (label_text('{"arousal": 1.5, "valence": 0}'), "bad_label"),
-    "a dimension too few": (label_text('{"arousal": 0.5}'), "bad_label"),
-    "unknown task": (frame(task="ferr"), "unknown_task"),
-    "unknown class": (frame(label="angry"), "bad_label"),
-    "a class of another task": (frame(task="emoreact", label=["anger"]), "bad_label"),
-    "no votes": (frame(task="ferplus", label={"anger": 0}), "bad_label"),
-    "votes for a class": (frame(label={"anger": 1}), "wrong_kind"),
-    "class for votes": (frame(task="ferplus", label="anger"), "wrong_kind"),
-    "late label of the wrong kind": (late_label(label=["anger"]), "wrong_kind"),
-    "declared as another kind": (declaration(OTHER), "wrong_kind"),
-    "declared in another order": (declaration(TURNED), "bad_task"),
-    "declared with a label twice": (changed(declaration(FER), labels=["a", "a"]), "bad_task"),
-    "declared with one class": (changed(declaration(FER), task="new", labels=["a"]), "bad_task"),
-    "declared as a folder": (changed(declaration(FER), task="../new"), "bad_task"),
-    "declared with no kind that is": (changed(declaration(FER), target="regression"), "bad_header"),
-}
-
-
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_message_is_refused_for_its_reason(name):
     fields, reason = BAD[name]
@@ -208,7 +100,7 @@ def test_a_refusal_says_what_to_mend():
     assert str(refused(frame(task="ferr"))) == (
         "unknown task 'ferr': did you mean 'fer'? (known: fer, ferplus, va, emoreact)"
     )
-    assert "arousal" in str(refused(label_text('{"arousal": NaN, "valence": 0}')))
+    assert "arousal" in str(refused(BAD["arousal NaN"][0]))
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch):

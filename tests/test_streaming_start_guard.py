@@ -26,6 +26,15 @@ def test_an_entry_that_crashes_the_process_is_refused_after_the_third_start(tmp_
     assert not [*tmp_path.glob("b.*")]
 
 
+def test_single_steps_end_once_enough_entries_were_survived(tmp_path):
+    guard = lives(tmp_path / "a.json", *[(None, False)] * 3)
+    for number in range(start_guard.SINGLE_STEPS):
+        assert guard.single_step
+        guard.mark(f"6-{number}")
+        guard.unmark()
+    assert not guard.single_step
+
+
 def test_kills_from_outside_condemn_no_entry_but_one_that_never_survives(tmp_path):
     kills = [("7-0", False)] * (1 + start_guard.ENDS)
     guard = lives(tmp_path / "a.json", *kills)

@@ -12,24 +12,39 @@ import redis
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.streaming.names import StreamNames
 
-Role = Literal["producer", "learner", "viewer"]
-"""``producer`` appends; ``learner`` reads, acknowledges, trims and writes dead letters; ``viewer`` looks on."""
+Role = Literal["producer", "labeler", "learner", "predictor", "viewer"]
+"""``producer`` appends; ``labeler`` may look for the newest frame too; ``learner`` reads, acknowledges, trims and
+writes dead letters; ``predictor`` reads, alone or in a group, and writes results; ``viewer`` looks on.
+
+Redis cannot tell groups apart: a predictor could read in the learner's. The learner would notice, and lose nothing."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
-_KEYS: dict[Role, tuple[str, ...]] = {
-    "producer": ("%RW~{stream}", "%RW~{stream}:seen:*"),
-    "learner": ("%RW~{stream}", "%W~{stream}:dead"),
-    "viewer": ("%R~{stream}", "%R~{stream}:dead"),
-}
+_Grant = tuple[tuple[str, ...], tuple[str, ...]]
+"""Keys, and what may be done with them; nothing of one grant holds for the keys of another."""
 
-_COMMANDS: dict[Role, tuple[str, ...]] = {
-    "producer": ("eval", "evalsha", "script|load", "xadd", "set", "get", "xlen"),
+_APPENDING = ("eval", "evalsha", "script|load", "xadd", "set", "get", "xlen", "xinfo|groups")
+_LOOKING = ("xrange", "xrevrange", "xread", "xlen", "xinfo|stream", "xinfo|groups", "xinfo|consumers")
+_PRODUCING = ("%RW~{stream}", "%RW~{stream}:seen:*")
+
+_GRANTS: dict[Role, tuple[_Grant, ...]] = {
+    "producer": ((_PRODUCING, _APPENDING),),
+    "labeler": ((_PRODUCING, (*_APPENDING, "xrevrange")),),
     "learner": (
-        "xreadgroup", "xack", "xgroup|create", "xgroup|setid", "xinfo|stream", "xinfo|groups", "xpending", "xrange",
-        "xlen", "xtrim", "xsetid", "xadd",
+        (("%RW~{stream}",), (
+            "xreadgroup", "xack", "xgroup|create", "xgroup|setid", "xinfo|stream", "xinfo|groups", "xinfo|consumers",
+            "xpending", "xrange", "xlen", "xtrim", "xsetid",
+        )),
+        (("%W~{stream}:dead",), ("xadd",)),
     ),
-    "viewer": ("xrange", "xrevrange", "xread", "xlen", "xinfo|stream", "xinfo|groups"),
+    "predictor": (
+        (("%RW~{stream}",), (
+            "xread", "xinfo|stream", "xgroup|create", "xgroup|delconsumer", "xreadgroup", "xpending", "xclaim", "xack",
+            "multi", "exec",
+        )),
+        (("%W~{stream}:results",), ("xadd",)),
+    ),
+    "viewer": ((("%R~{stream}", "%R~{stream}:dead", "%R~{stream}:results"), _LOOKING),),
 }  # fmt: skip
 
 _CONNECTING = ("ping", "hello", "select", "client|setname", "client|setinfo")
@@ -46,15 +61,19 @@ def rules(role: Role, names: StreamNames | None = None, known: frozenset[str] | 
     Raises:
         UnknownNameError: There is no such role.
 
-    >>> " ".join(rules("viewer"))[:62]
-    'resetkeys %R~frames %R~frames:dead resetchannels -@all +xrange'
+    >>> rules("predictor")[-1]
+    '(%W~frames:results +xadd)'
     """
     if role not in ROLES:
         raise UnknownNameError("role", role, ROLES)
     stream = (names or StreamNames()).stream
-    commands = [name for name in (*_COMMANDS[role], *_CONNECTING) if known is None or name in known]
-    keys = [key.format(stream=stream) for key in _KEYS[role]]
-    return ["resetkeys", *keys, "resetchannels", "-@all", *(f"+{name}" for name in commands)]
+    first, *others = [
+        ([key.format(stream=stream) for key in keys], [f"+{name}" for name in can if known is None or name in known])
+        for keys, can in _GRANTS[role]
+    ]
+    connecting = [f"+{name}" for name in _CONNECTING if known is None or name in known]
+    selectors = [f"({' '.join([*keys, *can])})" for keys, can in others]
+    return ["resetkeys", *first[0], "resetchannels", "-@all", *first[1], *connecting, *selectors]
 
 
 def set_user(client: redis.Redis, user: str, password: str, role: Role, names: StreamNames | None = None) -> None:

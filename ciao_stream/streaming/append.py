@@ -11,7 +11,7 @@ from ciao_stream.streaming.names import StreamNames
 from ciao_stream.streaming.refusals import BadMessage, Reason
 
 MAX_BACKLOG = 10_000
-"""Most entries that the stream may hold; the learner lets go of those that its oldest kept checkpoint covers."""
+"""Most entries that the learner, or another group, may still have to take; what is kept behind it does not count."""
 
 REMEMBER_S = 3600
 """Seconds for which Redis remembers a message (about 250 bytes each); longer than any producer repeats one."""
@@ -20,26 +20,61 @@ APPEND = """
 -- One unit: either all of it is in the append-only file or nothing.
 -- KEYS[1]   the stream
 -- KEYS[2]   what is remembered of this message: 'POSITION DIGEST'
--- ARGV[1]   most entries that the stream may hold
+-- KEYS[3]   the dead letters, where one of them is sent again
+-- ARGV[1]   most entries of a backlog
 -- ARGV[2]   seconds for which the message is remembered
 -- ARGV[3]   digest of its content
--- ARGV[4..] the entry: name, value, name, value ...
--- Returns what is remembered, from this call or an earlier one; nil where the stream is full.
+-- ARGV[4]   the learner's group
+-- ARGV[5]   position of the dead letter
+-- ARGV[6..] the entry: name, value, name, value ...
+-- Returns what is remembered, from this call or an earlier one; {GROUP} where the backlog of that group is full.
+
+-- Returns the group whose backlog is full: what it has not been given, or not acknowledged. Where the server cannot
+-- tell, as after a restart amid the stream, it is all that the stream holds, until the group has read up to its end.
+local function full(most)
+  local length = redis.call('XLEN', KEYS[1])
+  if length < most then
+    return nil
+  end
+  local whose = ARGV[4]
+  for _, reply in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+    local group = {}
+    for i = 1, #reply, 2 do
+      group[reply[i]] = reply[i + 1]
+    end
+    if math.min(length, group.lag and group.lag + group.pending or length) >= most then
+      return group.name
+    end
+    if group.name == ARGV[4] then
+      whose = nil
+    end
+  end
+  return whose
+end
+
 local known = redis.call('GET', KEYS[2])
-if known then
-  return known
+if not KEYS[3] then
+  if known then
+    return known
+  end
+elseif #redis.call('XRANGE', KEYS[3], ARGV[5], ARGV[5]) == 0 then
+  return known or ARGV[5] .. ' ' .. ARGV[3]
 end
-if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then
-  return false
+local whose = full(tonumber(ARGV[1]))
+if whose then
+  return {whose}
 end
-known = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 4)) .. ' ' .. ARGV[3]
+known = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 6)) .. ' ' .. ARGV[3]
 redis.call('SET', KEYS[2], known, 'EX', ARGV[2])
+if KEYS[3] then
+  redis.call('XDEL', KEYS[3], ARGV[5])
+end
 return known
 """
 
 
 class BacklogError(CiaoError):
-    """The stream holds as much as it may: wait for the learner, or drop the frame and say so."""
+    """As much waits for the learner as may: wait too, or drop the frame and say so."""
 
 
 class Appender:
@@ -51,7 +86,7 @@ class Appender:
     Args:
         address: The server.
         names: The stream's keys.
-        max_backlog: Most entries that the stream may hold.
+        max_backlog: Most entries that the learner, or another group, may still have to take.
         remember_s: Seconds for which a message is remembered.
         timeout_s: Seconds after which a reply counts as lost.
     """
@@ -71,32 +106,49 @@ class Appender:
         self._client = address.client(timeout_s)
         self._script = self._client.register_script(APPEND)
 
-    def append(self, fields: Mapping[bytes, bytes]) -> str:
+    def append(self, fields: Mapping[bytes, bytes], dead_letter: str | None = None) -> str:
         """Append a message, once however often it is called with it, and return its position.
 
         Args:
             fields: As :mod:`ciao_stream.streaming.messages` encodes them.
+            dead_letter: Position of the dead letter that becomes this message; it is one no more.
 
         Raises:
             BadMessage: ``duplicate_id``: another message had this id; or it is not well formed.
-            BacklogError: The stream is full; later there may be room.
+            BacklogError: Too much waits already; later there may be room.
             RedisFullError: Redis is full; later there may be room.
             UnreachableError: No answer; the message may be in or not, and the same call settles it.
         """
         message_id, digest = identity_of(fields)
-        keys = (self.names.stream, self.names.seen(message_id))
-        words = [word for pair in fields.items() for word in pair]
-        with told(self.address):
-            reply = self._script(keys, (*self._limits, digest, *words))
-        if reply is None:
-            raise BacklogError(
-                f"stream {self.names.stream!r} holds {self._limits[0]:,} entries that the learner has not let go of"
-            )
-        position, known = bytes(reply).decode("ascii").split()
+        position, known = self._add(message_id, digest, fields, dead_letter)
         if known != digest:
             what = "is another frame, or has another label" if message_id.startswith("frame:") else "says otherwise"
             raise BadMessage(Reason.DUPLICATE_ID, f"{message_id!r} at {position} {what}: send a label message instead")
         return position
+
+    def _add(
+        self, message_id: str, digest: str, fields: Mapping[bytes, bytes], dead_letter: str | None = None
+    ) -> tuple[str, str]:
+        """Return position and digest of the message that has this id, which is this one if there was none.
+
+        Raises:
+            BacklogError: Too much waits already.
+        """
+        names, most = self.names, self._limits[0]
+        keys = [names.stream, names.seen(message_id), *([] if dead_letter is None else [names.dead])]
+        words = [word for pair in fields.items() for word in pair]
+        with told(self.address):
+            reply = self._script(keys, (*self._limits, digest, names.group, dead_letter or "", *words))
+        if isinstance(reply, list):
+            group = bytes(reply[0]).decode()
+            if group == names.group:
+                raise BacklogError(f"stream {names.stream!r} holds {most:,} entries that the learner has not applied")
+            raise BacklogError(
+                f"stream {names.stream!r} holds {most:,} entries that predictors of group {group!r} have not answered: "
+                f"start some, or drop it with `drop-group {group}`"
+            )
+        position, known = bytes(reply).decode("ascii").split()
+        return position, known
 
     def close(self) -> None:
         """Close the connection."""

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.numpy import save  # that of safetensors.torch has ctypes keep a type for every size, for ever
+from safetensors.torch import load
 
 from ciao_stream.atomic import write_bytes
 from ciao_stream.encoder import Encoder
@@ -85,7 +86,7 @@ def encode(learner: OnlineLearner, notes: Mapping[str, Any] | None = None) -> by
         notes: JSON values that are to go with it, such as the counts of whoever reads the stream.
     """
     state = learner.to_state()
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
+    tensors = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in state.tensors.items()}
     # One entry alone: safetensors writes several in any order.
     blob = save(tensors, metadata={VALUES: json.dumps({"learner": state.values, "notes": dict(notes or {})})})
     return FORMAT + hashlib.sha256(FORMAT + blob).digest() + blob

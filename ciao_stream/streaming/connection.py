@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -35,6 +37,7 @@ HEALTH_CHECK_S = 15
 
 _FORMS = "redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://... (TLS) or unix:///PATH/TO/SOCKET"
 _TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_TLS_BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
 class UnreachableError(CiaoError):
@@ -80,7 +83,8 @@ class RedisAddress:
             environment: Where :data:`PASSWORD_VARIABLE` is looked up; None: the process's.
 
         Raises:
-            CiaoError: It is no such URL, or would go to another host unencrypted. No part of a password is shown.
+            CiaoError: It is no such URL, would go to another host unencrypted, or names a file that is not there. No
+                part of a password is shown.
         """
         try:
             parts = urlsplit(url)
@@ -98,6 +102,8 @@ class RedisAddress:
         for name in options:
             if name not in known:
                 raise UnknownNameError(f"option of {parts.scheme}://", name, ["db", *known])
+            if not Path(options[name]).is_file():
+                raise CiaoError(f"{name}={options[name]}: there is no such file")
         if parts.scheme == "redis" and not insecure and not _is_loopback(host):
             raise CiaoError(
                 f"redis://{host} would send faces and passwords unencrypted to another host: "
@@ -171,7 +177,7 @@ def told(address: RedisAddress) -> Iterator[None]:
     Raises:
         UnreachableError: No connection, no reply in time, or the server is still reading its file.
         RedisFullError: Its memory or its disk is full.
-        CiaoError: The password is wrong, or the user may not do this.
+        CiaoError: The password is wrong, the user may not do this, or one side does not trust the other's certificate.
     """
     try:
         yield
@@ -180,9 +186,12 @@ def told(address: RedisAddress) -> Iterator[None]:
             f"{address} refuses the user or the password ({error}): give them in the URL, or in {PASSWORD_VARIABLE}"
         ) from error
     except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise UnreachableError(
-            f"{address} does not answer ({error}): is the server up, and is this its address?"
-        ) from error
+        if refusal := _tls_refusal(error):
+            raise CiaoError(f"{address}: {refusal}") from error
+        wonder = "and is this its address?"
+        if address.scheme == "rediss":
+            wonder = "is this its address, and does it ask for a client certificate?"
+        raise UnreachableError(f"{address} does not answer ({error}): is the server up, {wonder}") from error
     except redis.ResponseError as error:
         text = str(error)
         if isinstance(error, NoPermissionError):
@@ -194,6 +203,20 @@ def told(address: RedisAddress) -> Iterator[None]:
         if text.startswith("MISCONF"):
             raise RedisFullError(f"{address} cannot write to its disk: free some space there") from error
         raise
+
+
+def _tls_refusal(error: BaseException | None) -> str | None:
+    """Return why TLS will never come about with these files and this server; None where it might."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted ({error.verify_message}): give the file of the authority that signed "
+                "it with ?ssl_ca_certs=FILE, and the host by the name that stands in it"
+            )
+        if isinstance(error, ssl.SSLError) and not isinstance(error, _TLS_BROKEN_OFF):
+            return f"no TLS with it ({error.reason or error}): see ssl_ca_certs, ssl_certfile, ssl_keyfile in the URL"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _is_loopback(host: str) -> bool:

@@ -4,9 +4,10 @@ Alone, a predictor reads every frame from where it starts, and keeps no trace in
 was not confirmed is published again: it may then stand there twice, and is known by its position and world.
 
 In a consumer group, each entry goes to one predictor. Its results and its acknowledgement are one transaction, so that
-an entry is answered once whichever reply is lost. What a predictor that is gone left behind, the others take over.
-The learner lets no entry go that a group has not answered: a group that nobody reads any more has to be removed
-(``XGROUP DESTROY``), or the stream fills up.
+an entry is answered once whichever reply is lost. What a predictor that is gone left behind, the others take over; one
+that was only slow asks first what is still its own.
+The learner lets no entry go that a group has not answered: a group that nobody reads any more has to be dropped
+(:func:`ciao_stream.streaming.groups.drop_group`), or the stream fills up.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class FrameFeed:
         self._cursor: str | None = None
         self._unsure = False
         self._next_claim = 0.0
+        self._read_at = 0.0
 
     def read(self, count: int, block_ms: int) -> list[Entry]:
         """Return the next entries; none where none comes in time.
@@ -104,13 +106,34 @@ class FrameFeed:
         with told(address), self._lost_group():
             if self.group is None:
                 return entries_of(client.xread({self.names.stream: self._cursor or START}, count, block_ms))
-            return self._read_group(client, self.group, count, block_ms)
+            entries = self._read_group(client, self.group, count, block_ms)
+            self._read_at = time.monotonic()
+            return entries
+
+    def given_away(self, entries: Sequence[Entry]) -> frozenset[str]:
+        """Return the positions of those entries that another predictor of the group answers, because this one was slow.
+
+        Args:
+            entries: What :meth:`read` returned last.
+
+        Raises:
+            UnreachableError: No answer; in a group, read again.
+        """
+        if self.group is None or time.monotonic() - self._read_at < self._claim_ms / 2000:
+            return frozenset()
+        client, address = self._opened()
+        positions = sorted((entry.position for entry in entries), key=order)
+        with told(address), self._lost_group():
+            left: list[dict[str, Any]] = client.xpending_range(
+                self.names.stream, self.group, positions[0], positions[-1], len(positions), self._consumer
+            )
+        return frozenset(positions) - {item["message_id"].decode() for item in left}
 
     def publish(self, entries: Sequence[Entry], results: Sequence[str]) -> None:
         """Publish the results of some entries, which are thereby done with.
 
         Args:
-            entries: What :meth:`read` returned, all of it.
+            entries: What :meth:`read` returned, but for what was given away.
             results: One JSON object each.
 
         Raises:

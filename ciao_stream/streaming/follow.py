@@ -18,6 +18,7 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.streaming.checkpoint import KEPT, Checkpoints, Kept
 from ciao_stream.streaming.connection import RedisFullError, UnreachableError, seconds_until_retry
 from ciao_stream.streaming.events import FrameCame
+from ciao_stream.streaming.groups import Group
 from ciao_stream.streaming.learner_folder import LearnerFolder
 from ciao_stream.streaming.ledger import Ledger
 from ciao_stream.streaming.log import CursorLostError, Entry, FrameLog
@@ -142,6 +143,16 @@ class Follower:
             with self._stop.safe():
                 lag = self.log.lag()
                 return max(0, self.log.length() - self.ledger.in_stream()) if lag is None else lag
+        except UnreachableError:
+            return None
+
+    def groups_beside(self) -> list[Group] | None:
+        """Return the groups of others, such as predictors, that read the stream; None where nobody can tell now."""
+        if self.log is None or self.state != "following":
+            return None
+        try:
+            with self._stop.safe():
+                return self.log.groups_beside()
         except UnreachableError:
             return None
 
@@ -285,7 +296,6 @@ class Follower:
     def _save(self) -> None:
         """Write the learner down, however long it takes until there is room."""
         self._persist(self._write)
-        self._guard.moved_on()
 
     def _write(self) -> None:
         began = time.monotonic()

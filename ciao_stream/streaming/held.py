@@ -61,6 +61,21 @@ class HeldFrames:
         """Return a frame and keep it no longer; None where it is not here."""
         return self._frames.pop(frame_id, None)
 
+    def draw(self, n: int, rng: np.random.Generator) -> Tensor | None:
+        """Draw ``z`` of some frames, none twice, float16 (n, ...).
+
+        Args:
+            n: How many, >= 1; all if there are fewer.
+            rng: Where the draw comes from.
+
+        Returns:
+            None where there is no frame.
+        """
+        frames = [*self._frames.values()]
+        if not frames:
+            return None
+        return torch.stack([frames[i].z for i in rng.choice(len(frames), min(n, len(frames)), replace=False)])
+
     def grow(self, new: int) -> None:
         """Say of answers that knew ``new`` labels less that they named none of these."""
         absent = np.full(new, -np.inf, dtype=np.float32)

@@ -25,6 +25,10 @@ from ciao_stream.exceptions import CiaoError
 _LOCK = "lock"
 
 
+class LearnerAtWorkError(CiaoError):
+    """A learner works in the folder."""
+
+
 class LearnerFolder:
     """The paths in a learner's folder.
 
@@ -45,7 +49,8 @@ class LearnerFolder:
         """Be the only one who changes the folder, in the block.
 
         Raises:
-            CiaoError: Another process is, or the folder cannot be made.
+            LearnerAtWorkError: Another process is.
+            CiaoError: The folder cannot be made.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -56,7 +61,9 @@ class LearnerFolder:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise CiaoError(f"a learner works in {self.path} (process {self.owner()}): stop it first") from None
+                raise LearnerAtWorkError(
+                    f"a learner works in {self.path} (process {self.owner()}): stop it first"
+                ) from None
             with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
                 lock.truncate(0)
                 lock.write(str(os.getpid()))

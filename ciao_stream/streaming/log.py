@@ -18,6 +18,7 @@ import redis
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.streaming.connection import TIMEOUT_S, RedisAddress, told
+from ciao_stream.streaming.groups import Group, groups_beside, groups_of
 from ciao_stream.streaming.names import StreamNames
 from ciao_stream.streaming.positions import START, order
 
@@ -221,10 +222,11 @@ class FrameLog:
         stream = self.names.stream
         with told(self.address):
             needed = [before]
-            for group in self._groups():
+            for group in groups_of(self._client, stream):
                 if _text(group["name"]) != self.names.group:
-                    pending = self._client.xpending(stream, group["name"])["min"]
-                    needed.append(_text(pending or group["last-delivered-id"]))
+                    with _ignoring("NOGROUP"):  # it was dropped meanwhile
+                        pending = self._client.xpending(stream, group["name"])["min"]
+                        needed.append(_text(pending or group["last-delivered-id"]))
             return int(self._client.xtrim(stream, minid=min(needed, key=order), approximate=False))
 
     def lag(self) -> int | None:
@@ -234,10 +236,19 @@ class FrameLog:
             UnreachableError: No answer.
         """
         with told(self.address):
-            for group in self._groups():
+            for group in groups_of(self._client, self.names.stream):
                 if _text(group["name"]) == self.names.group and (lag := group.get("lag")) is not None:
                     return min(int(lag), self.length())  # what was deleted counts as unread to Redis
         return None
+
+    def groups_beside(self) -> list[Group]:
+        """Return the groups of others, such as predictors, that read the stream.
+
+        Raises:
+            UnreachableError: No answer.
+        """
+        with told(self.address):
+            return groups_beside(self._client, self.names)
 
     def length(self) -> int:
         """Return how many entries the stream holds, applied ones that are kept for a replay included.
@@ -297,14 +308,6 @@ class FrameLog:
                 raise
             with _ignoring("BUSYGROUP"):  # the reply to an earlier try was lost
                 self._client.xgroup_create(stream, group, watermark, mkstream=True)
-
-    def _groups(self) -> list[dict[str, Any]]:
-        try:
-            return list(self._client.xinfo_groups(self.names.stream))
-        except redis.ResponseError as error:
-            if "no such key" in str(error):
-                return []
-            raise
 
 
 def entries_of(reply: Any) -> list[Entry]:

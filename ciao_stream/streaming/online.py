@@ -14,7 +14,7 @@ from torch import Tensor
 from ciao_stream.encoder import Encoder
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.faces import Image
-from ciao_stream.settings import Settings
+from ciao_stream.settings import PRESETS, Settings
 from ciao_stream.streaming.events import Event, FrameCame, LabelCame, TaskDeclared
 from ciao_stream.streaming.growth import check_growth
 from ciao_stream.streaming.labels import label_target
@@ -59,7 +59,7 @@ class OnlineLearner:
     Args:
         encoder: The shared encoder. Nothing here ever writes to it.
         settings: How worlds learn.
-        world_settings: What worlds are made of.
+        world_settings: What worlds are made of; the preset ``online`` by default.
         seed: Of the run.
     """
 
@@ -73,7 +73,7 @@ class OnlineLearner:
         self.encoder = encoder
         self.fingerprint = encoder.fingerprint()
         self.settings = settings or StreamSettings()
-        self.world_settings = world_settings or Settings()
+        self.world_settings = world_settings or PRESETS["online"]
         self.seed = seed
         self.position = START
         self.n_applied = 0

@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 
 from ciao_stream.encoder import Encoder
-from ciao_stream.seeds import seeded_torch
+from ciao_stream.face_statistics import LEAST, FaceStatistics, n_features, pooled
+from ciao_stream.seeds import numpy_generator, seeded_torch
 from ciao_stream.settings import Settings
+from ciao_stream.streaming.beside import Beside
 from ciao_stream.streaming.growth import grow
 from ciao_stream.streaming.guarded import guarded_step
 from ciao_stream.streaming.held import Held, HeldFrames
@@ -38,6 +40,9 @@ was taken for learning, for the first time or as a correction; or the label's fr
 
 STEP = "stream step"
 """Step ``n`` of a world draws its random numbers (dropout) for the purpose ``(STEP, name of the world, n)``."""
+
+UNLABELLED = "stream unlabelled"
+"""Which frames that wait take part in step ``n`` is drawn for the purpose ``(UNLABELLED, name of the world, n)``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +75,12 @@ class OnlineWorld:
         self.learner = WorldLearner(world)
         self.settings = settings
         self.encoder: Encoder = world._shared[0]
-        self.replay = Replay(world.spec, settings.replay_capacity, self.encoder.shapes()[0], seed)
+        z_shape = self.encoder.shapes()[0]
+        self.replay = Replay(world.spec, settings.replay_capacity, z_shape, seed)
+        if world.faces is None:
+            world.faces = FaceStatistics(n_features(z_shape))
         self.prequential = Prequential(world.spec, settings)
+        self.beside = Beside(world.spec, self.encoder, settings)
         self.pending = HeldFrames(settings.pending_capacity)
         self.recent = HeldFrames(settings.recent_capacity)
         self.batch: list[Sample] = []
@@ -85,12 +94,22 @@ class OnlineWorld:
         """Make a world that has learned nothing."""
         lr = world_settings.lr if settings.lr is None else settings.lr
         learned = replace(world_settings, lr=lr)
+        if settings.unlabelled != "none":
+            learned = replace(learned, unlabelled=settings.unlabelled, unlabelled_weight=settings.unlabelled_weight)
         return cls(World(spec, encoder, settings.scheme, settings.masked, learned, seed), settings, seed)
 
     @property
     def world(self) -> World:
         """The world as it is now."""
         return self.learner.world
+
+    @property
+    def faces(self) -> FaceStatistics:
+        """What the labelled faces look like; each counts once, when its first label comes."""
+        faces = self.world.faces
+        if faces is None:
+            raise RuntimeError(f"world {self.spec.name!r} has lost the statistics of its faces")
+        return faces
 
     @property
     def spec(self) -> TaskSpec:
@@ -148,12 +167,17 @@ class OnlineWorld:
         self.replay.clear()
         self.pending, self.recent = HeldFrames(self.pending.capacity), HeldFrames(self.recent.capacity)
         self.batch = []
+        self.beside.forget_faces()
+        if self.faces.n < LEAST:
+            self.world.faces = FaceStatistics(len(self.faces.mean))
 
     def grow(self, spec: TaskSpec) -> None:
         """Take in labels that come after those of now."""
         new = spec.n_out - self.spec.n_out
+        faces = self.faces
         self.learner = grow(self.learner, spec, self._seed)
-        for part in (self.replay, self.prequential):
+        self.world.faces = faces
+        for part in (self.replay, self.prequential, self.beside):
             part.grow(spec)
         for frames in (self.pending, self.recent):
             frames.grow(new)
@@ -164,12 +188,14 @@ class OnlineWorld:
     def fork(self, name: str) -> OnlineWorld:
         """Return a copy of the world under another name; it takes over all frames that this one has to do with.
 
-        The copy has mask and head, but a fresh optimiser, an empty memory, and no figures yet.
+        The copy has mask and head, but a fresh optimiser, an empty memory, and no figures yet. What its faces look like
+        it takes over with little weight, so that those that come now soon decide.
         """
         old = self.world
         spec = replace(self.spec, name=name)
         world = World(spec, self.encoder, old.scheme, old.mask is not None, old.settings, self._seed)
         world.load_state_dict(old.state_dict())
+        world.faces = self.faces.carried(LEAST)
         twin = OnlineWorld(world, self.settings, self._seed)
         twin.pending, twin.recent, twin.batch = self.pending, self.recent, self.batch
         self.pending, self.recent = HeldFrames(self.pending.capacity), HeldFrames(self.recent.capacity)
@@ -179,7 +205,9 @@ class OnlineWorld:
     def report(self) -> dict[str, Any]:
         """Return figures and counts as JSON values."""
         sizes = {"pending": len(self.pending), "memory": self.replay.counts(), "micro_batch": len(self.batch)}
-        return {"prequential": self.prequential.report(), "counts": dict(self.counts), **sizes}
+        beside = self.beside.report()
+        figures = {"prequential": self.prequential.report(), **({"beside": beside} if beside else {})}
+        return {**figures, "counts": dict(self.counts), **sizes}
 
     def state(self) -> State:
         """Return what :meth:`restored` needs; its tensors are the live ones."""
@@ -194,7 +222,8 @@ class OnlineWorld:
             "counts": dict(self.counts),
             "batch": [sample.frame_id for sample in self.batch],
         }
-        parts = {name: getattr(self, name).state() for name in ("replay", "prequential", "pending", "recent")}
+        parts = {name: getattr(self, name).state() for name in ("replay", "prequential", "pending", "recent", "beside")}
+        parts["faces"] = State({}, self.faces.to_tensors())
         return State.of(values, tensors, parts)
 
     @classmethod
@@ -213,10 +242,16 @@ class OnlineWorld:
             made.batch = [Sample(frame_id, z.clone(), np.array(target)) for frame_id, z, target in faces]
         for name in ("replay", "prequential", "pending", "recent"):
             getattr(made, name).load(state.part(name))
+        if "beside" in values:
+            made.beside.load(state.part("beside"))
+        if "faces" in values:  # a checkpoint of before has none
+            made.world.faces = FaceStatistics.from_tensors(state.part("faces").tensors)
         return made
 
     def _labelled(self, frame_id: str, held: Held, target: Target) -> Heard:
         drift = self.prequential.update(held.outputs, target)
+        self.beside.learn(held.z, target)
+        self.faces.update(pooled(held.z[None]))
         self.recent.put(frame_id, held)
         self.batch.append(Sample(frame_id, held.z, target))
         self.counts["labelled"] += 1
@@ -256,9 +291,17 @@ class OnlineWorld:
         self._set_rate()
         device = self.world.device
         with seeded_torch(self._seed, STEP, self.spec.name, turn):
-            losses = guarded_step(self.learner, self._input(z), y.to(device))
+            losses = guarded_step(self.learner, self._input(z), y.to(device), self._unlabelled(turn))
         self.counts["steps" if losses is not None else "steps_not_finite"] += 1
         return losses is not None
+
+    def _unlabelled(self, turn: int) -> Tensor | None:
+        """Draw frames that wait for their label, at the world's level; None where nothing is learned from them."""
+        if not self.learner.uses_unlabelled:
+            return None
+        n = math.ceil(self.settings.unlabelled_ratio * self.settings.micro_batch)
+        z = self.pending.draw(n, numpy_generator(self._seed, UNLABELLED, self.spec.name, turn))
+        return None if z is None else self._input(z)
 
     def _set_rate(self) -> None:
         raised = self.counts["raised_steps_left"] > 0

@@ -8,6 +8,7 @@ key             value
 position        of the frame's entry in the stream
 frame_id        of the frame; ``task``, ``producer``, ``person`` and ``camera`` too are as it came
 world           who answers, and ``kind``, what it answers
+choice          where the world was chosen: ``rule``, and ``scores`` of all that could be, by world; the highest answers
 version         number of the checkpoint that the world was read from, or the start of the world's sha256
 probabilities   by label; of a dimensional world instead ``values``, by dimension
 answer          a label, a list of labels (multilabel), values (dimensional), or ``""``: not sure enough
@@ -34,7 +35,9 @@ import torch
 
 from ciao_stream.encoder import Encoder
 from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.face_statistics import pooled
 from ciao_stream.streaming.answers import Names, Smoother, answer, probabilities
+from ciao_stream.streaming.choosing import Chooser
 from ciao_stream.streaming.connection import RedisFullError, UnreachableError, seconds_until_retry
 from ciao_stream.streaming.feed import FrameFeed
 from ciao_stream.streaming.images import read_image
@@ -47,6 +50,7 @@ from ciao_stream.streaming.served import Served, UpToDate
 from ciao_stream.streaming.stopping import Stop, Stopped
 from ciao_stream.streaming.temperature import Temperature
 from ciao_stream.tasks import TaskSpec
+from ciao_stream.world_choice import check_rule
 
 BLOCK_MS = 250
 """Milliseconds for which a read waits for an entry."""
@@ -69,6 +73,8 @@ class PredictSettings:
         calibrate: Whether confidence is calibrated, by a temperature fitted on the newest frames that came with their
             label. Only answers of versions that had not learned these count, where the version tells that.
         names: How labels are called: ``task``, or ``ros4hri`` for those of hri_msgs/Expression.
+        choose: Rule of :mod:`ciao_stream.world_choice` by which one world answers for each face, whatever task the
+            frame names; with ``smooth``, by its scores smoothed for one producer and camera. None: every world answers.
         until_idle: Seconds without an entry after which it ends; None: it does not.
         max_frames: Frames after which it ends; None: it does not.
 
@@ -81,6 +87,7 @@ class PredictSettings:
     abstain: float | None = None
     calibrate: bool = False
     names: Names = "task"
+    choose: str | None = None
     until_idle: float | None = None
     max_frames: int | None = None
 
@@ -94,6 +101,8 @@ class PredictSettings:
             Smoother(self.smooth)
         if self.names not in get_args(Names):
             raise UnknownNameError("names", self.names, get_args(Names))
+        if self.choose is not None:
+            check_rule(self.choose)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +122,12 @@ class _Done:
     results: list[dict[str, Any]] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
 
+    def leave_out(self, positions: frozenset[str]) -> None:
+        """Forget what is somebody else's to answer."""
+        self.entries = [entry for entry in self.entries if entry.position not in positions]
+        self.frames -= len({result["position"] for result in self.results} & positions)
+        self.results = [result for result in self.results if result["position"] not in positions]
+
 
 def _ignore(_: Any) -> None:
     """Look away."""
@@ -126,7 +141,7 @@ class Predictor:
         worlds: The newest version of the worlds; closed at the end.
         feed: Where frames come from and results go; closed at the end.
         settings: How it answers.
-        only: Names of the worlds that answer; empty: all that there are.
+        only: Names of the worlds that answer, or among which is chosen; empty: all that there are.
         stop: Through which it can be asked to stop.
         tell: Told in one line what goes wrong, and which version takes over.
         on_result: Told every result once it is published.
@@ -164,6 +179,8 @@ class Predictor:
         self._unsent: _Done | None = None
         self._smoother = None if self.settings.smooth is None else Smoother(self.settings.smooth)
         self._temperatures: dict[str, Temperature] = {}
+        smooth, choose = self.settings.smooth, self.settings.choose
+        self._chooser = None if choose is None else Chooser(choose, smooth, tell)
         self._last_entry = time.monotonic()
         if self._smoother is not None and feed.group is not None:
             raise CiaoError("in a group each predictor sees some frames alone: leave out --group, or --smooth")
@@ -226,11 +243,20 @@ class Predictor:
         done.frames = len(frames)
         if frames:
             pixels = torch.from_numpy(np.stack([frame.pixels for frame in frames])).to(self.encoder.device)
-            outputs = {name: each.cpu().numpy() for name, each in served.worlds.predict(pixels, *names).items()}
+            z = self.encoder.stored_z(pixels)
+            answers = served.worlds.predict_encoded(pixels, z, *names)
+            outputs = {name: each.cpu().numpy() for name, each in answers.items()}
+            features = None if self._chooser is None else pooled(z)
             for index, frame in enumerate(frames):
-                for name in names:
-                    if np.isfinite(outputs[name][index]).all():
-                        done.results.append(self._result(served, frame, name, outputs[name][index]))
+                own = {name: each[index] for name, each in outputs.items()}
+                choice, answering = None, names
+                if self._chooser is not None and features is not None:
+                    choice = self._chooser.scores(frame.header, features[index], own)
+                    answering = [max(choice, key=choice.__getitem__)] if choice else []
+                    done.skipped["no_world_fits"] += not answering
+                for name in answering:
+                    if np.isfinite(own[name]).all():
+                        done.results.append(self._result(served, frame, name, own[name], choice))
                     else:
                         done.skipped["not_finite"] += 1
         return done
@@ -249,7 +275,14 @@ class Predictor:
         pixels = self.encoder.preprocessing.fit(read_image(entry.fields[b"image"]))
         return _Frame(entry.position, header, pixels, read_at)
 
-    def _result(self, served: Served, frame: _Frame, name: str, outputs: npt.NDArray[np.float32]) -> dict[str, Any]:
+    def _result(
+        self,
+        served: Served,
+        frame: _Frame,
+        name: str,
+        outputs: npt.NDArray[np.float32],
+        choice: dict[str, float] | None,
+    ) -> dict[str, Any]:
         spec, header = served.worlds[name].spec, frame.header
         temperature = 1.0
         if self.settings.calibrate and spec.kind != "dimensional":
@@ -267,6 +300,7 @@ class Predictor:
             "camera": header.camera,
             "world": name,
             "kind": spec.kind,
+            **({} if choice is None else {"choice": {"rule": self.settings.choose, "scores": choice}}),
             "version": served.versions[name],
             "values" if spec.kind == "dimensional" else "probabilities": said.values,
             "answer": said.answer,
@@ -288,6 +322,10 @@ class Predictor:
         return temperature
 
     def _send(self, done: _Done) -> None:
+        with self._stop.safe():
+            done.leave_out(self._feed.given_away(done.entries))
+        if not done.entries:
+            return
         lines = [json.dumps(result, allow_nan=False) for result in done.results]
         with self._stop.safe():
             self._feed.publish(done.entries, lines)
@@ -299,7 +337,11 @@ class Predictor:
             self._on_result(result)
 
     def _answering(self) -> Sequence[str]:
-        """Return the worlds that answer now."""
+        """Return the worlds that answer now, or among which is chosen."""
+        return self._wanted() if self._chooser is None else self._chooser.worlds
+
+    def _wanted(self) -> Sequence[str]:
+        """Return the worlds that are there and may answer."""
         current = self._worlds.current
         known = () if current is None else current.worlds.list()
         return [name for name in self._only if name in known] if self._only else known
@@ -314,6 +356,8 @@ class Predictor:
         served = self._served()
         known = served.worlds.list()
         missing = [name for name in self._only if name not in known]
+        if self._chooser is not None:
+            self._chooser.take([served.worlds[name] for name in self._wanted()], first=not self._begun)
         if known and not self._begun:
             if missing:
                 raise UnknownNameError("world", missing[0], known)

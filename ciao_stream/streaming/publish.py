@@ -29,7 +29,7 @@ LONGEST_SIDE = 288
 """Pixels. Larger images are shrunk to this, whose PNG fits into a message whatever it shows; encoders take less."""
 
 FULL_S = (0.02, 1.0)
-"""Seconds between tries while the stream is full: the first, and the most; doubled in between, with jitter."""
+"""Seconds between tries while too much waits already: the first, and the most; doubled in between, with jitter."""
 
 GONE_S = (0.1, 30.0)
 """Seconds between tries while the server does not answer."""
@@ -116,7 +116,7 @@ class Publisher:
         settings: What is sent, and how fast.
         names: The stream's keys.
         place: What stands as ``camera`` in the frames' headers.
-        max_backlog: Most entries that the stream may hold.
+        max_backlog: Most entries that the learner, or another group, may still have to take.
     """
 
     def __init__(

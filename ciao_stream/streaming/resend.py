@@ -9,37 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.streaming.append import MAX_BACKLOG, REMEMBER_S, BacklogError
-from ciao_stream.streaming.connection import RedisAddress, told
+from ciao_stream.streaming.append import MAX_BACKLOG, Appender, BacklogError
+from ciao_stream.streaming.connection import RedisAddress
 from ciao_stream.streaming.events import TaskDeclared
 from ciao_stream.streaming.log import DeadLetter, FrameLog
-from ciao_stream.streaming.messages import Fields, decode, identity_of, renumbered
+from ciao_stream.streaming.messages import Fields, decode, renumbered
 from ciao_stream.streaming.names import StreamNames
 from ciao_stream.streaming.refusals import BadMessage, Reason
 from ciao_stream.tasks import TaskSpec
-
-RESEND = """
--- One unit: a dead letter becomes a new entry, or nothing happens.
--- KEYS[1]   the stream
--- KEYS[2]   what is remembered of the message: 'POSITION DIGEST'
--- KEYS[3]   the dead letters
--- ARGV[1]   most entries that the stream may hold
--- ARGV[2]   seconds for which the message is remembered
--- ARGV[3]   digest of its content
--- ARGV[4]   position of the dead letter
--- ARGV[5..] the entry: name, value, name, value ...
--- Returns 1; also where an earlier call did it. 0 where the stream is full.
-if #redis.call('XRANGE', KEYS[3], ARGV[4], ARGV[4]) == 0 then
-  return 1
-end
-if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then
-  return 0
-end
-local position = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 5))
-redis.call('SET', KEYS[2], position .. ' ' .. ARGV[3], 'EX', ARGV[2])
-redis.call('XDEL', KEYS[3], ARGV[4])
-return 1
-"""
 
 
 @dataclass
@@ -66,16 +43,15 @@ def resend(
         address: The server.
         names: The stream's keys.
         tasks: The tasks that the learner knows.
-        max_backlog: Most entries that the stream may hold.
+        max_backlog: Most entries that the learner, or another group, may still have to take.
 
     Raises:
-        BacklogError: The stream is full; call it again later.
+        BacklogError: Too much waits for the learner; call it again later.
         RedisFullError: Redis is full.
         UnreachableError: No answer; call it again.
     """
     producer, known, resent = f"dead-letters-{secrets.token_hex(4)}", dict(tasks), Resent()
-    log, client = FrameLog(address, names), address.client()
-    script = client.register_script(RESEND)
+    log, appender = FrameLog(address, names), Appender(address, names, max_backlog=max_backlog)
     try:
         for letter in log.dead_letters():
             try:
@@ -83,17 +59,14 @@ def resend(
             except CiaoError as error:
                 resent.left[error.reason.value if isinstance(error, BadMessage) else str(error)] += 1
                 continue
-            message_id, digest = identity_of(fields)
-            keys = (names.stream, names.seen(message_id), names.dead)
-            words = [word for pair in fields.items() for word in pair]
-            with told(address):
-                done = script(keys, (max_backlog, REMEMBER_S, digest, letter.position, *words))
-            if not done:
-                raise BacklogError(f"stream {names.stream!r} is full: {resent.sent:,} were sent, try again later")
+            try:
+                appender.append(fields, letter.position)
+            except BacklogError as error:
+                raise BacklogError(f"{error}; {resent.sent:,} were sent, try again later") from error
             resent.sent += 1
     finally:
         log.close()
-        client.close()
+        appender.close()
     return resent
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
 from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.plugins import plugin_names
+from ciao_stream.settings import UnlabelledTerm
 
 DetectorName = Literal["adwin", "page-hinkley", "dummy"]
 """What watches the error: see :mod:`ciao_stream.streaming.drift`."""
@@ -32,9 +34,16 @@ class StreamSettings:
         replay_ratio: Samples from the memory per new one in each step, rounded up, >= 0. A micro-batch of 1 needs
             more than 0: a step over one sample is never taken, because batch normalisation has no variance of it.
         replay_capacity: Samples that one world's memory holds, >= 1.
+        unlabelled: What is learned from frames that wait for their label: ``none`` (nothing, unless the world's
+            settings ask for it), ``consistency`` of answers, or ``contrast`` of maps, which needs a mask. See
+            :mod:`ciao_stream.unlabelled`.
+        unlabelled_weight: Factor of that term, > 0.
+        unlabelled_ratio: Frames that wait per new labelled one in each step, drawn anew for each, rounded up, > 0.
         lr: Learning rate, > 0; None for that of the world's settings. It is constant.
         pending_capacity: Frames of a world that wait for their label, >= 1; the oldest make way.
         recent_capacity: Labelled frames of a world that are kept for a correction, >= 1; the oldest make way.
+        beside: Baselines that learn from the same frames beside every world with classes, names with commas between
+            them: see :mod:`ciao_stream.streaming.baselines`.
         window: Answers over which rolling figures are had, >= 1.
         fading: Weight of an answer relative to the next one in fading figures, in (0, 1).
         detector: Whose signal is answered.
@@ -53,11 +62,15 @@ class StreamSettings:
     masked: bool = True
     micro_batch: int = 8
     steps: int = 1
-    replay_ratio: float = 3.0
+    replay_ratio: float = 7.0
     replay_capacity: int = 1000
+    unlabelled: UnlabelledTerm = "none"
+    unlabelled_weight: float = 1.0
+    unlabelled_ratio: float = 3.0
     lr: float | None = None
     pending_capacity: int = 512
     recent_capacity: int = 64
+    beside: str = ""
     window: int = 500
     fading: float = 0.998
     detector: DetectorName = "adwin"
@@ -77,18 +90,28 @@ class StreamSettings:
             ("masked", isinstance(self.masked, bool), "true or false"),
             ("replay_ratio", _number(self.replay_ratio), "a number >= 0"),
             ("replay_ratio", not alone, "more than 0 for a micro-batch of 1"),
-            ("lr", self.lr is None or (_number(self.lr) and self.lr > 0), "a number > 0, or nothing"),
+            ("unlabelled", self.masked or self.unlabelled != "contrast", "masked worlds for contrast"),
+            ("unlabelled_weight", _positive(self.unlabelled_weight), "a number > 0"),
+            ("unlabelled_ratio", _positive(self.unlabelled_ratio), "a number > 0"),
+            ("lr", self.lr is None or _positive(self.lr), "a number > 0, or nothing"),
             ("fading", _number(self.fading) and 0 < self.fading < 1, "a number between 0 and 1"),
             ("drift_rate", _number(self.drift_rate) and self.drift_rate >= 1, "a number >= 1"),
         ]
         for name, kind in get_type_hints(StreamSettings).items():
             if choices := [c for c in get_args(kind) if isinstance(c, str)]:
                 limits.append((name, getattr(self, name) in choices, "one of " + ", ".join(choices)))
+        known = plugin_names("ciao_stream.streaming.baselines")
+        limits.append(("beside", all(name in known for name in self.baselines), f"some of {', '.join(known)}"))
         problems = [
             f"{name}: expected {wanted} but got {getattr(self, name)!r}" for name, ok, wanted in limits if not ok
         ]
         if problems:
             raise CiaoError("stream settings: " + "; ".join(problems))
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """The names in ``beside``."""
+        return tuple(dict.fromkeys(name.strip() for name in self.beside.split(",") if name.strip()))
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON values; :meth:`from_json` is its inverse."""
@@ -114,6 +137,10 @@ class StreamSettings:
 def _number(value: Any) -> bool:
     """Whether a value is a finite number >= 0."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _positive(value: Any) -> bool:
+    return _number(value) and value > 0
 
 
 def _whole(value: Any) -> bool:

@@ -27,6 +27,11 @@ ENDS = 4
 """Ends in a row over one entry, in single steps and without a trace, after which it is refused."""
 
 
+SINGLE_STEPS = 128
+"""Entries that are survived in single steps before the learner goes in long ones again. A checkpoint is no reason to:
+on a slow machine there may be one between the start and the entry that ends the process."""
+
+
 class StartGuard:
     """Counts the starts of a learner, and what they died of.
 
@@ -40,7 +45,7 @@ class StartGuard:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trace = path.with_suffix(".trace")
-        self.single_step = False
+        self._steps_left = 0
         self._state: dict[str, Any] = {"watermark": None, "starts": 0, "marked": None, "ends": {}}
         if not path.exists():
             return
@@ -48,6 +53,11 @@ class StartGuard:
             self._state = {**self._state, **json.loads(path.read_text())}
         except (OSError, ValueError, TypeError) as error:
             raise CiaoError(f"{path} is damaged: remove it") from error
+
+    @property
+    def single_step(self) -> bool:
+        """Whether each entry is to be marked before it is applied."""
+        return self._steps_left > 0
 
     def begin(self, watermark: str) -> None:
         """Count a start.
@@ -64,7 +74,7 @@ class StartGuard:
         if before["marked"] is not None:
             crashed = self.trace.exists() and self.trace.stat().st_size > 0
             ends[before["marked"]] += ENDS if crashed else 1
-        self.single_step = starts >= STARTS
+        self._steps_left = SINGLE_STEPS if starts >= STARTS else 0
         self._write(watermark=watermark, starts=starts, marked=None, ends=dict(ends))
 
     @contextlib.contextmanager
@@ -98,12 +108,9 @@ class StartGuard:
         Raises:
             CiaoError: The file cannot be written.
         """
+        self._steps_left -= 1
         ends = {position: n for position, n in self._state["ends"].items() if position != self._state["marked"]}
         self._write(marked=None, ends=ends)
-
-    def moved_on(self) -> None:
-        """Go in long steps again: there is a checkpoint behind the watermark."""
-        self.single_step = False
 
     def end(self) -> None:
         """Come to a clean end."""

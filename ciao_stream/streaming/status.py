@@ -41,6 +41,7 @@ class StatusWriter:
         self._versions = {package: installed_version(package) for package in PACKAGES}
         self._seen: deque[tuple[float, int]] = deque(maxlen=RATE_SPAN)
         self._lag: int | None = None
+        self._groups: list[dict[str, Any]] = []
 
     def __call__(self, follower: Follower) -> dict[str, Any]:
         """Write the document, unless the disk is full, and return it."""
@@ -54,6 +55,8 @@ class StatusWriter:
         self._seen.append((time.monotonic(), ledger.frames))
         if (lag := follower.lag()) is not None:
             self._lag = lag
+        if (groups := follower.groups_beside()) is not None:
+            self._groups = [group.to_json() for group in groups]
         paused = follower.state == "paused"
         return {
             "format": FORMAT,
@@ -65,6 +68,7 @@ class StatusWriter:
             "pid": os.getpid(),
             "redis": self._redis,
             "lag": self._lag,
+            "groups": self._groups,
             "watermark": saved and saved.position,
             "position": learner.position,
             "checkpoint": saved and saved.number,

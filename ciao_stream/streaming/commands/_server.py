@@ -12,11 +12,18 @@ if TYPE_CHECKING:
     from ciao_stream.streaming.connection import RedisAddress
 
 
-def server_options() -> argparse.ArgumentParser:
-    """Return the options, as a parent of a command's parser."""
+def server_options(many: bool = False) -> argparse.ArgumentParser:
+    """Return the options, as a parent of a command's parser.
+
+    Args:
+        many: Whether the command takes several streams.
+    """
     p = argparse.ArgumentParser(add_help=False)
     group = p.add_argument_group("stream")
-    group.add_argument("--stream", default="frames", metavar="NAME", help="name of the stream (%(default)s)")
+    if many:
+        group.add_argument("--streams", required=True, metavar="NAME,NAME", help="names of the streams")
+    else:
+        group.add_argument("--stream", default="frames", metavar="NAME", help="name of the stream (%(default)s)")
     group.add_argument(
         "--data",
         type=Path,

@@ -9,15 +9,11 @@ from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from ciao_stream.command import changes, torch_device
 from ciao_stream.streaming.commands._learner import folder_of, learner_option
+from ciao_stream.streaming.commands._recipe import recipe_of, recipe_options
 from ciao_stream.streaming.commands._server import server_of
-from ciao_stream.streaming.commands._settings import given, setting_options
-from ciao_stream.streaming.pace import FollowSettings
-from ciao_stream.streaming.settings import StreamSettings
 
 if TYPE_CHECKING:
-    from ciao_stream.settings import Settings
     from ciao_stream.streaming.follow import Follower
     from ciao_stream.streaming.learner_folder import LearnerFolder
     from ciao_stream.streaming.online import OnlineLearner
@@ -29,16 +25,7 @@ SUMMARY = "follow the stream, and learn from every labelled frame"
 def add_options(p: argparse.ArgumentParser) -> None:
     """Describe the options."""
     learner_option(p)
-    p.add_argument("--encoder", default="ciao-face", metavar="E", help="what all worlds stand on (%(default)s)")
-    p.add_argument("--preset", metavar="P", help="what worlds are made of: default or paper (default)")
-    p.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="replace one of the preset's settings"
-    )
-    p.add_argument("--seed", type=int, metavar="N", help="of the run (0)")
-    p.add_argument("--device", default="auto", metavar="D", help="auto, cpu or cuda (%(default)s)")
-    learning = p.add_argument_group("learning", "fixed when the learner is made; later they must be the same")
-    setting_options(learning, StreamSettings)
-    setting_options(p.add_argument_group("following"), FollowSettings)
+    recipe_options(p)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -49,75 +36,26 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         CiaoError: The folder, the encoder or the server cannot be had, or too many messages are bad.
     """
-    from ciao_stream.encoders import load_encoder
-    from ciao_stream.streaming.follow import Follower
     from ciao_stream.streaming.log import FrameLog
     from ciao_stream.streaming.names import StreamNames
-    from ciao_stream.streaming.online import OnlineLearner
+    from ciao_stream.streaming.recipe import summary
     from ciao_stream.streaming.status import StatusWriter
     from ciao_stream.streaming.stopping import Stop
 
     options.resumes = True
     folder, names, stop = folder_of(options), StreamNames(options.stream), Stop()
-    settings = FollowSettings(**given(options, FollowSettings))
-    made_of = _world_settings(options)
-    device = torch_device(options.device)
+    recipe = recipe_of(options)
     with folder.claimed(), stop.on_signals(), server_of(options) as address:
-        encoder = load_encoder(options.encoder).to(device)
-        fresh = OnlineLearner(encoder, StreamSettings(**given(options, StreamSettings)), made_of, options.seed or 0)
         watch = _Watch(StatusWriter(folder.status, str(address())), folder)
         with watch.showing():
-            follower = Follower(fresh, folder, lambda: FrameLog(address(), names), settings, stop=stop, watch=watch)
-            _require_same(options, fresh, follower.learner, folder)
+            follower = recipe.follower(folder, lambda: FrameLog(address(), names), stop=stop, watch=watch)
             try:
                 follower.run()
             finally:
                 watch.export(follower.learner)
-                watch.say(_summary(follower))
+                watch.say(summary(follower))
     if stop.by_signal == signal.SIGINT:
         raise KeyboardInterrupt
-
-
-def _world_settings(options: argparse.Namespace) -> Settings:
-    from ciao_stream.exceptions import UnknownNameError
-    from ciao_stream.settings import PRESETS
-
-    preset = options.preset or "default"
-    if preset not in PRESETS:
-        raise UnknownNameError("preset", preset, PRESETS)
-    return PRESETS[preset].changed(changes(options.set))
-
-
-def _require_same(
-    options: argparse.Namespace, fresh: OnlineLearner, found: OnlineLearner, folder: LearnerFolder
-) -> None:
-    """Refuse options that contradict the learner that is there already."""
-    from ciao_stream.exceptions import CiaoError
-
-    wrong = [
-        "--" + name.replace("_", "-")
-        for name, value in given(options, StreamSettings).items()
-        if getattr(found.settings, name) != value
-    ]
-    if (options.preset or options.set) and found.world_settings != fresh.world_settings:
-        wrong.append("--preset and --set")
-    if options.seed is not None and found.seed != options.seed:
-        wrong.append("--seed")
-    if wrong:
-        raise CiaoError(
-            f"the learner in {folder.path} was made with other {', '.join(wrong)}: leave these out to go on with it, "
-            "or choose another --worlds"
-        )
-
-
-def _summary(follower: Follower) -> str:
-    ledger, refused = follower.ledger, follower.ledger.refused.total()
-    parts = [f"{follower.frames:,} frames now, {ledger.frames:,} in all, up to {follower.learner.position}"]
-    if refused:
-        parts.append(f"{refused:,} messages refused")
-    if ledger.tracker.lost:
-        parts.append(f"{ledger.tracker.lost:,} lost on the way")
-    return f"learned: {'; '.join(parts)}; in {follower.folder.path}"
 
 
 class _Watch:

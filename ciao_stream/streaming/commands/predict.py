@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 SUMMARY = "follow the stream and answer for every frame, with what the learner has learned so far"
 
+DEFAULT_RULE = "prototype"
+"""By which a world is chosen unless another rule is named: what measured best."""
+
 
 def add_options(p: argparse.ArgumentParser) -> None:
     """Describe the options."""
@@ -29,6 +32,15 @@ def add_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--encoder", default="ciao-face", metavar="E", help="what the worlds stand on (%(default)s)")
     p.add_argument("--device", default="auto", metavar="D", help="auto, cpu or cuda (%(default)s)")
     p.add_argument("--only", default="all", metavar="W", help="worlds that answer: NAME,NAME or all (%(default)s)")
+    p.add_argument(
+        "--choose",
+        nargs="?",
+        const=DEFAULT_RULE,
+        metavar="RULE",
+        help="one of them answers for each face, whatever task it came with: the one that fits it best by prototype "
+        "(without RULE), energy or entropy; or by majority or random, to compare. With --smooth by its camera's faces "
+        "so far",
+    )
     p.add_argument(
         "--start", default="new", metavar="P", help="new, or the position after which to read; 0-0: the oldest (new)"
     )
@@ -74,6 +86,7 @@ def run(options: argparse.Namespace) -> None:
         abstain=options.abstain,
         calibrate=options.calibrate,
         names=options.names,
+        choose=options.choose,
         until_idle=options.until_idle,
         max_frames=options.max_frames,
     )

@@ -26,7 +26,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
         "source",
         metavar="SOURCE",
         help="camera:NUMBER, video:FILE, rtsp://..., http(s)://..., folder:DIR, or dataset:TASK, which is replayed "
-        "with its labels",
+        "with its labels, or synthetic:robot[,frames=N][,seed=N], a drawn camera whose person and light change midway",
     )
     p.add_argument(
         "--task",
@@ -46,7 +46,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
         "--max-backlog",
         type=count,
         metavar="N",
-        help="wait while the stream holds so many entries that the learner has not let go of (10000)",
+        help="wait while so many entries wait for the learner, or for a group of predictors (10000)",
     )
     images = p.add_argument_group("images")
     images.add_argument(

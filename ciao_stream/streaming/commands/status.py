@@ -87,6 +87,9 @@ def _shown(document: dict[str, Any]) -> RenderableType:
             f"{world['pending']:,}",
             f"{world['counts'].get('steps', 0):,}",
         )
+        for baseline, figures in world.get("beside", {}).items():
+            own = Text(f"  {baseline}, beside", style="dim")
+            worlds.add_row(own, f"{figures['n']:,}", _figures(figures["rolling"]), _figures(figures["fading"]))
     return Group(about, worlds)
 
 
@@ -104,10 +107,20 @@ def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if document["repeated"] or document["passed_over"]:
         lines.append(("passed over", f"{document['repeated']:,} repeated, {document['passed_over']:,} undone"))
+    lines += [("group", _group(group)) for group in document["groups"]]
     for incident in document["incidents"][-SHOWN_INCIDENTS:]:
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(incident["at"]))
         lines.append(("incident", f"{at} {incident['text']}"))
     return lines
+
+
+def _group(group: dict[str, Any]) -> str:
+    behind = "unknown" if group["behind"] is None else f"{group['behind']:,}"
+    idle = "nobody reads" if group["idle_s"] is None else f"read {group['idle_s']:,.0f} s ago"
+    said = f"{group['name']}: {behind} to come, {idle}"
+    if group["abandoned"]:
+        said += f"; the stream keeps all of it: start a predictor, or `drop-group {group['name']}`"
+    return said
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""Where frames come from: camera, video, address, folder or data set; each is the module that bears its name."""
+"""Where frames come from: camera, video, address, folder, data set or drawn; each is the module of its name."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ FORMS = {
     "url": "rtsp://... or http(s)://...",
     "folder": "folder:DIR",
     "dataset": "dataset:TASK",
+    "synthetic": "synthetic:robot",
 }
 """How the sources are written. A camera's bare number, a file and a folder are known without the word."""
 

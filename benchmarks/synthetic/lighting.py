@@ -1,0 +1,56 @@
+"""The light of a room and the camera that has to do with it, laid over a picture that was drawn in good light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.faces import Image
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """What a room does to a picture.
+
+    Args:
+        brightness: Factor on all of it, > 0.
+        side: From where the light falls off, -1 to 1: at 1 nothing of it is left at the viewer's left edge, at -1 at
+            the right one; 0 is even light.
+        cast: Factor on red, green and blue, each >= 0: the colour of the lamp.
+        noise: Standard deviation of the sensor's noise, in grey levels of 255; it is not dimmed with the light.
+
+    Raises:
+        CiaoError: A value is out of range.
+    """
+
+    brightness: float = 1.0
+    side: float = 0.0
+    cast: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.brightness > 0 or not -1 <= self.side <= 1 or min(*self.cast, self.noise) < 0:
+            raise CiaoError(f"expected brightness > 0, side in [-1, 1], cast and noise >= 0 but got {self}")
+
+
+def relight(image: Image, lighting: Lighting, seed: int = 0) -> Image:
+    """Return the picture in another light. The same arguments give the same picture.
+
+    Args:
+        image: uint8 (height, width, 3), RGB.
+        lighting: The light.
+        seed: Of the noise, >= 0.
+
+    Returns:
+        uint8 (height, width, 3): ``image * brightness * ramp * cast + noise``, clipped. The ramp goes over the width
+        from ``1 - side`` to 1 where ``side`` is positive, and from 1 to ``1 + side`` where it is negative.
+    """
+    height, width, _ = image.shape
+    ramp = np.linspace(1 - max(lighting.side, 0.0), 1 + min(lighting.side, 0.0), width, dtype=np.float32)
+    lit = image * (np.float32(lighting.brightness) * ramp)[None, :, None] * np.array(lighting.cast, dtype=np.float32)
+    if lighting.noise:
+        grain = np.random.default_rng(seed).standard_normal((height, width, 1), dtype=np.float32)
+        lit += np.float32(lighting.noise) * grain
+    return np.clip(np.rint(lit), 0, 255).astype(np.uint8)

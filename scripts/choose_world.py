@@ -1,0 +1,178 @@
+"""Measures how well each rule of :mod:`ciao_stream.world_choice` finds a face's own world, and what that is worth.
+
+Every world learns online, one pass, from faces of its own. Then faces of all worlds come that none has learned from:
+in blocks of one world, as if one camera were carried about. Two grounds:
+
+- without ``--data-root``: synthetic worlds of one kind of people and cameras each (affectnet, fer, jaffe);
+- with it: real FER+ faces, of which each world sees another condition. The faces are real, the conditions are computed.
+
+``python scripts/choose_world.py [--data-root DIR] [--seeds 3]`` prints one table: mean over seeds and the range.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmarks.tasks import load_task
+from ciao_stream.encoder import Encoder
+from ciao_stream.encoders import load_encoder
+from ciao_stream.face_statistics import pooled
+from ciao_stream.faces import FaceDataset, Image
+from ciao_stream.streaming.answers import Smoother
+from ciao_stream.streaming.events import FrameCame, TaskDeclared
+from ciao_stream.streaming.labels import target_label
+from ciao_stream.streaming.online import OnlineLearner
+from ciao_stream.tasks import TaskSpec
+from ciao_stream.world_choice import RULES, Faces, make_rule
+from ciao_stream.worlds import Worlds
+
+Change = Callable[[Image, np.random.Generator], Image]
+Labelled = list[tuple[Image, str]]
+
+BLOCK = 50
+"""Faces of one world in a row."""
+
+SMOOTH = 8.0
+"""Time constant, in faces, of the smoothed choice."""
+
+ALL = "one world for all"
+ORACLE = "own world (told)"
+
+
+def dark(image: Image, rng: np.random.Generator) -> Image:
+    """Little light, from one side."""
+    height, width = image.shape
+    angle = rng.uniform(0, 2 * np.pi)
+    y, x = np.mgrid[0:height, 0:width]
+    light = 0.45 + 0.5 * ((x / width - 0.5) * np.cos(angle) + (y / height - 0.5) * np.sin(angle))
+    return np.clip(image * light, 0, 255).astype(np.uint8)
+
+
+def blurred(image: Image, rng: np.random.Generator) -> Image:
+    """Out of focus, with noise."""
+    return np.clip(cv2.GaussianBlur(image, (0, 0), 1.2) + rng.normal(0, 12, image.shape), 0, 255).astype(np.uint8)
+
+
+CONDITIONS: dict[str, Change] = {
+    "untouched": lambda image, _: image,
+    "dark": dark,
+    "blurred": blurred,
+    "mirrored contrast": lambda image, _: 255 - image,
+}
+
+
+def drawn(faces: FaceDataset, indices: npt.NDArray[np.int64], change: Change, rng: np.random.Generator) -> Labelled:
+    """Read faces and their classes by name."""
+    labels, classes = faces.spec.labels, faces.classes()
+    return [(change(faces.images.read(int(faces.rows[i])), rng), labels[int(classes[i])]) for i in indices]
+
+
+def real(root: Path, seed: int) -> tuple[dict[str, tuple[TaskSpec, Labelled, Labelled]], str]:
+    """Return what each world learns from and is asked: other faces of FER+ in each condition."""
+    data, rng = load_task("ferplus", root), np.random.default_rng(seed)
+    train, test = rng.permutation(len(data.train)), rng.permutation(len(data.test))
+    worlds = {}
+    for k, (name, change) in enumerate(CONDITIONS.items()):
+        own = train[k * 1500 :][: 1500 if k == 0 else 1000]
+        spec = TaskSpec(name, "categorical", data.spec.labels)
+        asked = test[k * 500 : (k + 1) * 500]
+        worlds[name] = (spec, drawn(data.train, own, change, rng), drawn(data.test, asked, change, rng))
+    return worlds, "FER+ (conditions synthetic)"
+
+
+def synthetic(seed: int) -> tuple[dict[str, tuple[TaskSpec, Labelled, Labelled]], str]:
+    """Return the same of the synthetic worlds."""
+    worlds = {}
+    for name, n in (("affectnet", 900), ("fer", 600), ("jaffe", 600)):
+        data = load_task(name, None, sizes={"train": n, "validation": 1, "test": 250})
+        rng = np.random.default_rng(seed)
+        faces = [drawn(split, rng.permutation(len(split)), lambda image, _: image, rng) for split in data.splits()]
+        worlds[name] = (data.spec, faces[0], faces[2])
+    return worlds, "synthetic worlds"
+
+
+def learned(encoder: Encoder, worlds: dict[str, tuple[TaskSpec, Labelled, Labelled]], seed: int) -> OnlineLearner:
+    """Return a learner of all worlds, and of one that learns from all of their faces, in random order."""
+    learner = OnlineLearner(encoder, seed=seed)
+    labels = tuple(dict.fromkeys(label for spec, _, _ in worlds.values() for label in spec.labels))
+    specs = [*(spec for spec, _, _ in worlds.values()), TaskSpec(ALL, "categorical", labels)]
+    faces = [(task, *face) for name, (_, train, _) in worlds.items() for face in train for task in (name, ALL)]
+    for n, spec in enumerate(specs):
+        learner.apply(TaskDeclared(f"1-{n}", spec.name, spec))
+    for n, at in enumerate(np.random.default_rng(seed).permutation(len(faces))):
+        task, image, label = faces[at]
+        told = target_label(learner.tasks[task], np.array(learner.tasks[task].labels.index(label)))
+        learner.apply(FrameCame(f"2-{n}", task, f"f{n}", image, told))
+    return learner
+
+
+def measured(encoder: Encoder, root: Path | None, seed: int) -> tuple[dict[str, tuple[float, float]], str]:
+    """Return by rule the share of faces whose own world was chosen, and of those whose expression was right."""
+    ground, source = synthetic(seed) if root is None else real(root, seed)
+    learner, worlds = learned(encoder, ground, seed), Worlds(encoder)
+    for online in learner.worlds.values():
+        worlds.put(online.world)
+    asked = [
+        (name, *face)
+        for start in range(0, max(len(test) for _, _, test in ground.values()), BLOCK)
+        for name, (_, _, test) in ground.items()
+        for face in test[start : start + BLOCK]
+    ]
+    outputs: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in worlds.list()}
+    features = []
+    for start in range(0, len(asked), 64):
+        images = [encoder.preprocessing.fit(image) for _, image, _ in asked[start : start + 64]]
+        pixels = torch.from_numpy(np.stack(images))
+        z = encoder.stored_z(pixels)
+        features.append(pooled(z))
+        for name, each in worlds.predict_encoded(pixels, z).items():
+            outputs[name].append(each.numpy())
+    joined = {name: np.concatenate(parts) for name, parts in outputs.items()}
+    said = {name: [worlds[name].spec.labels[k] for k in each.argmax(axis=1)] for name, each in joined.items()}
+    faces = Faces([f"{seed}-{i}" for i in range(len(asked))], np.concatenate(features), joined)
+
+    def judged(chosen: list[str]) -> tuple[float, float]:
+        own = np.mean([world == name for world, (name, _, _) in zip(chosen, asked, strict=True)])
+        right = [said[world][i] == label for i, (world, (_, _, label)) in enumerate(zip(chosen, asked, strict=True))]
+        return float(own), float(np.mean(right))
+
+    found = {ORACLE: judged([name for name, _, _ in asked])}
+    for rule_name in RULES:
+        rule, smoother = make_rule(rule_name, [worlds[name] for name in ground]), Smoother(SMOOTH)
+        scores = rule.scores(faces)
+        found[rule_name] = judged([rule.names[k] for k in scores.argmax(axis=1)])
+        if rule_name not in ("majority", "random"):
+            smooth = [smoother("camera", rule_name, row) for row in scores]
+            found[f"{rule_name}, smoothed"] = judged([rule.names[k] for k in np.argmax(smooth, axis=1)])
+    found[ALL] = judged([ALL] * len(asked))
+    return found, source
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="how well each rule finds a face's own world")
+    parser.add_argument("--data-root", type=Path, help="folder with FER2013 and FER+; without it: synthetic worlds")
+    parser.add_argument("--encoder", default="ciao-face")
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    encoder = load_encoder(options.encoder)
+    runs = []
+    for seed in range(options.seeds):
+        found, source = measured(encoder, options.data_root, seed)
+        runs.append(found)
+    print(f"| {source} | own world chosen, % | expression right, % |\n|---|---|---|")
+    for name in runs[0]:
+        columns = np.array([run[name] for run in runs]).T * 100
+        told = [f"{column.mean():.1f} ({column.min():.1f} to {column.max():.1f})" for column in columns]
+        print(f"| {name} | {'' if name == ALL else told[0]} | {told[1]} |")
+
+
+if __name__ == "__main__":
+    main()
