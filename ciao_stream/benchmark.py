@@ -36,6 +36,7 @@ SUITES = {
     "paper's Tables I and II and Figure 4",
     "generalise": "train on each task, test on all, on the seven classes in common",
     "ablation": "every setting changed by itself, on the validation split",
+    "online": "each face once, answered before it is learned; beside what offline training gives",
 }
 """Sets of runs that answer a question, one package of :mod:`ciao_stream.suites` each, and what they do."""
 
@@ -66,6 +67,9 @@ def parser() -> argparse.ArgumentParser:
         "--strategies", metavar="S,S", help=f"of {', '.join(strategy_names())} ({DEFAULT_STRATEGIES}; the suite's)"
     )
     p.add_argument("--preset", default="default", metavar="P", help=f"{' or '.join(PRESETS)} (%(default)s)")
+    p.add_argument(
+        "--heads", type=Path, metavar="FILE", help="the tuned.json of `ciao_stream.tune`: each task's own settings"
+    )
     p.add_argument("--seeds", type=count, metavar="N", help="runs 0 to N-1 of every strategy (3; the suite's)")
     p.add_argument("--epochs", type=count, metavar="N", help="passes over each task (the preset's)")
     p.add_argument(
@@ -122,19 +126,33 @@ def main(argv: list[str] | None = None) -> int:
     def body() -> None:
         if options.suite:
             suite = importlib.import_module(f"ciao_stream.suites.{options.suite}.run")
-            suite.run(_plan(options, out, suite.STRATEGIES, suite.SEEDS, suite.JUDGED), [MODULE, *argv])
+            suite.run(make_plan(options, out, suite.STRATEGIES, suite.SEEDS, suite.JUDGED), [MODULE, *argv])
         else:
             from ciao_stream.experiment import run
 
-            run(_plan(options, out, names(DEFAULT_STRATEGIES), DEFAULT_SEEDS), [MODULE, *argv])
+            run(make_plan(options, out, names(DEFAULT_STRATEGIES), DEFAULT_SEEDS), [MODULE, *argv])
 
     return run_command(body, hint)
 
 
-def _plan(options: argparse.Namespace, out: Path, strategies: list[str], seeds: int, judged: Split = "test") -> Plan:
-    """Return the plan; strategies, seeds and the judged split stand in for options that were not given."""
+def make_plan(
+    options: argparse.Namespace, out: Path, strategies: list[str], seeds: int, judged: Split = "test"
+) -> Plan:
+    """Return the plan of what :func:`parser` read.
+
+    Args:
+        options: As read.
+        out: The results folder.
+        strategies: What stands in where none were given; as do ``seeds`` and ``judged``.
+        seeds: Number of runs.
+        judged: The split of the results.
+
+    Raises:
+        CiaoError: An option is out of range.
+    """
     from benchmarks.face_crop import FaceCrop
     from ciao_stream.plan import Plan
+    from tuning.tuned import read_tuned
 
     return Plan(
         tasks=names(options.tasks),
@@ -156,6 +174,7 @@ def _plan(options: argparse.Namespace, out: Path, strategies: list[str], seeds: 
         labels=options.labels,
         judged=options.judge_on or judged,
         changes=changes(options.set),
+        heads=None if options.heads is None else read_tuned(options.heads),
     )
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
-import os
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -19,7 +16,8 @@ from ciao_stream.encoders import load_encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import TaskData
 from ciao_stream.plan import Plan
-from ciao_stream.preparation import FacesOf, encoded_faces, progress_bars
+from ciao_stream.preparation import FacesOf, encoded_faces, progress_bars, unlabelled_faces
+from ciao_stream.ray_cluster import ray_cluster
 from strategies import load_strategy
 from strategies._sequence import Job, Outcome
 
@@ -72,13 +70,9 @@ def _here(
 
 def _on_ray(plan: Plan, tasks: list[TaskData], cells: list[Cell]) -> Iterator[tuple[Cell, Outcome]]:
     """Run cells on all the cores that Ray has, each on one; yield them as they end."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
+    with ray_cluster(plan.ray or ""):
+        import ray
 
-    if plan.ray:
-        require_answer(plan.ray)
-    ray.init(address=plan.ray or "local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    try:
         here = replace(plan, out=plan.out.absolute(), cache=plan.cache.absolute())
         shared = ray.put((here, tasks))
         remote = ray.remote(num_cpus=1, num_gpus=1 if plan.device == "cuda" else 0, max_retries=0)(_on_worker)
@@ -91,21 +85,6 @@ def _on_ray(plan: Plan, tasks: list[TaskData], cells: list[Cell]) -> Iterator[tu
                 if isinstance(error.cause, CiaoError):
                     raise error.cause from error
                 raise
-    finally:
-        ray.shutdown()
-
-
-def require_answer(address: str) -> None:
-    """Refuse a cluster that does not answer; Ray itself would go on asking for minutes.
-
-    Raises:
-        CiaoError: Nobody answers at ``HOST:PORT``.
-    """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, ValueError) as error:
-        raise CiaoError(f"--ray {address}: no Ray cluster answers there ({error}); expected HOST:PORT") from error
 
 
 def _on_worker(shared: tuple[Plan, list[TaskData]], cell: Cell) -> Outcome:
@@ -142,4 +121,5 @@ def job_of(
         seed=cell.seed,
         folder=plan.out / "cells" / cell.strategy / f"seed{cell.seed}",
         on_epoch=told,
+        unlabelled=functools.partial(unlabelled_faces, plan, tasks, encoder, cell.seed),
     )

@@ -9,7 +9,10 @@ from ciao_stream.command import BAD_INPUT, DONE
 
 COMMANDS = {
     "benchmark": "learn tasks one after another with several strategies, and compare them",
+    "tune": "search for the best decision layer, mask and training of each task",
     "stream": "learn online from frames held in Redis",
+    "explain": "show where the worlds of a finished run look, and what their masks do",
+    "report": "write the page of a finished run anew",
     "pretrain": "train an encoder",
     "data": "check the data sets under a folder; fetch the weights of encoders",
 }

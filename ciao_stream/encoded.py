@@ -45,6 +45,10 @@ class EncodedFaces:
         x = torch.from_numpy(self.features[self.faces.rows[indices]])
         return x if x.dtype == torch.uint8 else x.float(), torch.from_numpy(self.faces.targets[indices])
 
+    def draw(self, n: int, rng: np.random.Generator) -> Tensor:
+        """Read ``x`` of ``n`` samples at random, none twice; of all if there are fewer."""
+        return self.batch(np.sort(rng.choice(len(self), min(n, len(self)), replace=False)))[0]
+
     def balanced(self, rng: np.random.Generator) -> EncodedFaces:
         """Return as many samples, drawn so that every class is as frequent: see :mod:`ciao_stream.sampling`.
 

@@ -21,6 +21,7 @@ from ciao_stream.plan import Plan
 from ciao_stream.precision import fast_dtype
 from ciao_stream.preparation import crop_tasks, data_sha256, encode_tasks, load_tasks
 from ciao_stream.report.figures import write_figures
+from ciao_stream.report.html.page import write_report
 from ciao_stream.report.results import (
     Document,
     RunRow,
@@ -30,6 +31,7 @@ from ciao_stream.report.results import (
     write_results,
 )
 from ciao_stream.report.table import build_table, to_rich
+from ciao_stream.sharing import shared_images
 from strategies import load_strategy
 from strategies._sequence import levels_read
 
@@ -54,9 +56,11 @@ def run(plan: Plan, command: list[str], show: bool = True) -> Document:
         rows=_rows(plan, outcomes, tasks, seconds),
         matrices=_matrices(outcomes),
         not_run=not_run(outcomes),
+        shared_images=shared_images(tasks),
     )
     write_results(document, plan.out)
     write_figures(document, plan.out)
+    write_report(document, plan.out)
     if show:
         shown = output_console()
         shown.print(to_rich(build_table(document)))
@@ -84,6 +88,8 @@ def prepare(
     plan.check()
     keep_memory()
     encoder = load_encoder(plan.encoder).to(plan.device)
+    if plan.heads is not None:
+        plan.heads.check_encoder(encoder.name, encoder.fingerprint())
     tasks = change(load_tasks(plan, console))
     claim(plan.out, _identity(plan, encoder, tasks) | {"format": form}, plan.resume)
     with given_up_on_bad_data(plan.out, plan.resume):
@@ -110,18 +116,21 @@ def describe_settings(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> di
         "tasks": {task.spec.name: plan.settings(task.spec.name).to_json() for task in tasks},
         **({"labels": plan.labels} if plan.labels < 1 else {}),
         **({"judged": plan.judged} if plan.judged != "test" else {}),
-        **_mask(plan, encoder, tasks[0].spec.name),
+        **({"heads": plan.heads.describe()} if plan.heads is not None else {}),
+        **_mask(plan, encoder, tasks),
     }
 
 
-def _mask(plan: Plan, encoder: Encoder, task: str) -> dict[str, Any]:
-    """Which mask masked strategies have, and how large it is; it is the same for all tasks."""
+def _mask(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> dict[str, Any]:
+    """Which mask masked strategies have, and how large it is; nothing where a search gave tasks different ones."""
     if not any(load_strategy(name)[1] for name in plan.strategies):
         return {}
-    settings = plan.settings(task)
-    name = choose_mask(encoder.last) if settings.mask == AUTO else settings.mask
-    mask = load_mask(name)
-    return {"mask": {"name": name, "parameters": mask.size(encoder.last, **mask.asked(settings))}}
+    found = []
+    for settings in (plan.settings(task.spec.name) for task in tasks):
+        name = choose_mask(encoder.last) if settings.mask == AUTO else settings.mask
+        mask = load_mask(name)
+        found.append({"name": name, "parameters": mask.size(encoder.last, **mask.asked(settings))})
+    return {"mask": found[0]} if all(one == found[0] for one in found) else {}
 
 
 def _ground_truth(tasks: list[TaskData]) -> dict[str, Any]:
@@ -160,6 +169,7 @@ def _rows(plan: Plan, outcomes: Outcomes, tasks: list[TaskData], seconds: dict[s
         RunRow(
             strategy, task.task, seed, plan.judged, task.n, task.metrics, primary[task.task],
             task.trained_parameters, seconds[task.task], task.train_seconds, task.state_sha256,
+            task.details,
         )
         for (strategy, seed), outcome in outcomes.items()
         for task in outcome.tasks

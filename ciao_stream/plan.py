@@ -14,6 +14,7 @@ from ciao_stream.faces import Split
 from ciao_stream.settings import PRESETS, Settings
 from strategies import check_strategy_name
 from tuning.published import published_settings
+from tuning.tuned import TunedHeads
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,23 @@ class Plan:
     """The split that results are measured on: choices are made on ``validation``."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Settings that replace the preset's, by name as in :meth:`Settings.to_json`; ``head.`` before the head's."""
+    heads: TunedHeads | None = None
+    """What a search found, in place of the preset."""
 
     def settings(self, task: str) -> Settings:
-        """Return how the task of this name is trained."""
-        chosen = published_settings(self.encoder, task) if self.preset == "paper" else PRESETS[self.preset]
+        """Return how the task of this name is trained.
+
+        Raises:
+            CiaoError: A search found nothing for it.
+        """
+        if self.heads is not None:
+            chosen = self.heads.of_task(task)
+        else:
+            chosen = published_settings(self.encoder, task) if self.preset == "paper" else PRESETS[self.preset]
         if self.epochs is not None:
             chosen = replace(chosen, epochs=self.epochs)
-        return replace(chosen.changed(self.changes), balanced=task in self.balance)
+        chosen = chosen.changed(self.changes)
+        return replace(chosen, balanced=chosen.balanced or task in self.balance)
 
     def sizes(self) -> dict[str, int] | None:
         """Return how many faces a synthetic world has per split, None for its own numbers."""
@@ -76,8 +87,12 @@ class Plan:
                 raise CiaoError(f"{what} {min(twice)!r} stands twice")
         for name in self.strategies:
             check_strategy_name(name)
+        for task in self.tasks:
+            if self.heads is not None and split_rule(task)[0] not in OWN:
+                self.heads.of_task(split_rule(task)[0])
         if self.preset not in PRESETS:
             raise UnknownNameError("preset", self.preset, PRESETS)
         if not 0 < self.labels <= 1:
             raise CiaoError(f"--labels: expected a share above 0 and at most 1 but got {self.labels}")
-        PRESETS[self.preset].changed(self.changes)
+        if PRESETS[self.preset].changed(self.changes).unlabelled != "none" and self.labels == 1:
+            raise CiaoError("--set unlabelled: with all labels no face is without one; use --labels below 1")

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.face_crop import FaceCrop, crop_faces, searches
 from benchmarks.names import split_rule
-from benchmarks.protocols.labels import some_labels
+from benchmarks.protocols.labels import other_faces, some_labels
 from benchmarks.tasks import load_task
 from ciao_stream.encoded import EncodedFaces
 from ciao_stream.encoder import Encoder, Level
@@ -115,6 +115,19 @@ def encoded_faces(plan: Plan, tasks: list[TaskData], encoder: Encoder) -> Callab
         return faces
 
     return of_run
+
+
+def unlabelled_faces(
+    plan: Plan, tasks: list[TaskData], encoder: Encoder, seed: int, spec: TaskSpec, level: Level
+) -> EncodedFaces:
+    """Return the training faces of a run whose labels the plan leaves out.
+
+    Raises:
+        CiaoError: It leaves out none.
+    """
+    task = next(task for task in tasks if task.spec.name == spec.name)
+    chosen = other_faces(task.of_run(seed).train, plan.labels, seed)
+    return EncodedFaces(chosen, FeatureCache(plan.cache, plan.cache_budget).get(chosen.images, encoder, level))
 
 
 def data_sha256(task: TaskData) -> list[str]:

@@ -48,6 +48,7 @@ from torch.nn import functional as F
 from torchvision.transforms import RandomErasing
 
 from ciao_stream.atomic import write_bytes, write_text
+from ciao_stream.details import describe_answers
 from ciao_stream.encoded import EncodedFaces
 from ciao_stream.encoder import Encoder, Level, state_sha256
 from ciao_stream.exceptions import WorldError
@@ -57,6 +58,7 @@ from ciao_stream.metrics import evaluate
 from ciao_stream.precision import autocast, channels_last
 from ciao_stream.seeds import numpy_generator, seeded_torch
 from ciao_stream.tasks import TaskSpec
+from strategies._curve import LossCurve
 from strategies._sequence import Asked, Job, Outcome, Predictor, TaskOutcome
 
 FORMAT = "ciao_stream/cafe/1"
@@ -324,17 +326,18 @@ class Cafe:
         with seeded_torch(job.seed, spec.name, "cafe"):
             net = CafeNet(spec, job.encoder, self.mask_network)
         optimizer = torch.optim.Adam(net.parameters(), lr=LR, weight_decay=WEIGHT_DECAY, fused=True)
-        first = _measure(job, net)
-        start = time.perf_counter()
-        for epoch in range(job.settings[spec.name].epochs):
-            _learn_epoch(job, net, optimizer, epoch)
+        first = evaluate(*_answers(job, net))
+        start, epochs, curve = time.perf_counter(), job.settings[spec.name].epochs, LossCurve()
+        for epoch in range(epochs):
+            _learn_epoch(job, net, optimizer, epoch, curve)
             job.on_epoch(spec.name)
         seconds = time.perf_counter() - start
-        metrics = _measure(job, net)
-        test = job.faces(spec, "test", "u")
+        answers = _answers(job, net)
+        details = {**curve.details(epochs), **describe_answers(*answers)}
+        n = job.faces(spec, "test", "u").faces.n_judged()
         net.save(job.folder / spec.name, seed=job.seed)
         size, digest = net.parameter_count(), state_sha256(net)
-        return first, TaskOutcome(spec.name, metrics, test.faces.n_judged(), size, seconds, digest)
+        return first, TaskOutcome(spec.name, evaluate(*answers), n, size, seconds, digest, details)
 
 
 def _barred(spec: TaskSpec, masked: bool) -> str:
@@ -344,7 +347,7 @@ def _barred(spec: TaskSpec, masked: bool) -> str:
     return "" if spec.has_classes else f"{spec.kind} targets do not fit CAFE, which parts its channels among classes"
 
 
-def _learn_epoch(job: Job, net: CafeNet, optimizer: torch.optim.Optimizer, epoch: int) -> None:
+def _learn_epoch(job: Job, net: CafeNet, optimizer: torch.optim.Optimizer, epoch: int, curve: LossCurve) -> None:
     """Learn one epoch; its randomness depends on seed, task and epoch alone."""
     for group in optimizer.param_groups:
         group["lr"] = LR * DECAY**epoch
@@ -356,12 +359,15 @@ def _learn_epoch(job: Job, net: CafeNet, optimizer: torch.optim.Optimizer, epoch
             optimizer.zero_grad()
             (decision + DIVERSITY * diversity + SEPARATION * separation).backward()
             optimizer.step()
+            curve.add(len(images), decision=decision.detach())
+    curve.end_epoch()
 
 
-def _measure(job: Job, net: CafeNet) -> dict[str, float]:
+def _answers(job: Job, net: CafeNet) -> tuple[TaskSpec, Tensor, Any, Any]:
+    """Return what is judged: the task, the net's outputs for its test split, targets and groups."""
     outputs = [net.predict(pixels, maps).cpu() for pixels, maps, _ in _batches(job, net, "test", EVAL_BATCH)]
     faces = job.faces(net.spec, "test", "u").faces
-    return evaluate(net.spec, torch.cat(outputs), faces.targets, faces.groups)
+    return net.spec, torch.cat(outputs), faces.targets, faces.groups
 
 
 def _batches(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks._avalanche import avalanche_home
-from ciao_stream.encoded import EncodedFaces
+from ciao_stream.details import describe_answers
 from ciao_stream.metrics import evaluate
 
 with avalanche_home():
@@ -34,12 +34,14 @@ class TaskMetrics(SupervisedPlugin):
 
     Metrics such as macro F1 and CCC are no means of batches: they are computed once, over the whole split.
 
-    After ``strategy.eval(stream)``, :attr:`results` maps each task's name to its metrics.
+    After ``strategy.eval(stream)``, :attr:`results` maps each task's name to its metrics, and :attr:`details` to what
+    else there is to say of the same answers.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.results: dict[str, dict[str, float]] = {}
+        self.details: dict[str, dict[str, Any]] = {}
         self._outputs: list[Tensor] = []
 
     def before_eval(self, strategy: Any, **_: Any) -> None:  # noqa: ARG002
@@ -56,8 +58,7 @@ class TaskMetrics(SupervisedPlugin):
 
     def after_eval_exp(self, strategy: Any, **_: Any) -> None:
         """Judge the experience."""
-        faces: EncodedFaces = strategy.experience.faces
-        outputs = torch.cat(self._outputs).float()
-        self.results[faces.faces.spec.name] = evaluate(
-            faces.faces.spec, outputs, faces.faces.targets, faces.faces.groups
-        )
+        faces = strategy.experience.faces.faces
+        judged = faces.spec, torch.cat(self._outputs).float(), faces.targets, faces.groups
+        self.results[faces.spec.name] = evaluate(*judged)
+        self.details[faces.spec.name] = describe_answers(*judged)

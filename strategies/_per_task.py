@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from benchmarks._avalanche import avalanche_home
 from benchmarks.streams import build_benchmark
 from ciao_stream.atomic import write_bytes
+from ciao_stream.encoded import EncodedFaces
 from ciao_stream.encoder import Encoder, Level
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.losses import decision_loss
@@ -25,6 +26,7 @@ from ciao_stream.settings import Settings
 from ciao_stream.tasks import TaskSpec
 from ciao_stream.training import WorldLearner
 from ciao_stream.worlds import Scheme, World, Worlds
+from strategies._curve import LossCurve
 from strategies._evaluation import TaskMetrics, silent_evaluator
 from strategies._sequence import Asked, Job, Outcome, Predictor, TaskOutcome
 
@@ -51,6 +53,7 @@ class PerTaskStrategy(SupervisedTemplate):
         settings: Of each task, by name.
         masked: Whether each world has a CIAO mask.
         seed: Of initial weights, order of samples and dropout.
+        unlabelled: Gives a task's training faces without a label, for worlds whose settings have a term for them.
         plugins: Further Avalanche plugins.
     """
 
@@ -64,6 +67,7 @@ class PerTaskStrategy(SupervisedTemplate):
         settings: dict[str, Settings],
         masked: bool = False,
         seed: int = 0,
+        unlabelled: Callable[[TaskSpec], EncodedFaces] | None = None,
         plugins: Sequence[Any] = (),
     ) -> None:
         self.worlds = Worlds(encoder)
@@ -71,6 +75,9 @@ class PerTaskStrategy(SupervisedTemplate):
         self.seed = seed
         self.task_metrics = TaskMetrics()
         self.learner: WorldLearner
+        self.unlabelled = unlabelled
+        self.others: EncodedFaces | None = None
+        self.curve = LossCurve()
         self.epoch = 0
         for spec in specs:
             world_seed = derive_seed(seed, spec.name)
@@ -104,15 +111,16 @@ class PerTaskStrategy(SupervisedTemplate):
         A finished task is a world on disk with its row of R; a killed run loads those and goes on.
         """
         checkpoint = EpochCheckpoint(job.folder / "epoch.pt", CHECKPOINT_EVERY_S)
+        level = cls.level(masked)
         strategy = cls(
             encoder=job.encoder,
             specs=job.specs,
             settings=job.settings,
             masked=masked,
             seed=job.seed,
+            unlabelled=None if (given := job.unlabelled) is None else lambda spec: given(spec, level),
             plugins=[checkpoint, EpochTold(job)],
         )
-        level = cls.level(masked)
         benchmark = build_benchmark(job.all_faces("train", level), job.all_faces("test", level))
         return _run(strategy, benchmark, job, checkpoint)
 
@@ -141,10 +149,13 @@ class PerTaskStrategy(SupervisedTemplate):
         return self.worlds[self.experience.faces.faces.spec.name]
 
     def check_model_and_optimizer(self, **_: Any) -> None:
-        """Take up the current task: its world, a fresh learner, and its optimiser."""
+        """Take up the current task: its world, a fresh learner, its optimiser, and its faces without a label."""
         self.learner = WorldLearner(self.world)
+        asked = self.unlabelled if self.learner.uses_unlabelled else None
+        self.others = None if asked is None else asked(self.world.spec)
         self.optimizer = self.learner.optimizers[-1]
         self.train_epochs = self.world.settings.epochs
+        self.curve = LossCurve()
         self.epoch = 0
 
     def make_train_dataloader(self, **_: Any) -> None:
@@ -166,14 +177,21 @@ class PerTaskStrategy(SupervisedTemplate):
         if self.world.settings.balanced:
             faces = faces.balanced(rng)
         batches = faces.batches(self.world.settings.batch_size, rng)
+        draws = numpy_generator(self.seed, *purpose, "unlabelled")
         self.learner.start_epoch(self.epoch)
         with seeded_torch(self.seed, *purpose):
             for batch in self._labelled(batches):
                 self.mbatch = batch
                 self._unpack_minibatch()
                 self._before_training_iteration(**kwargs)
-                self.loss = torch.tensor(self.learner.step(self.mb_x, self.mb_y).decision)
+                others = None if self.others is None else self.others.draw(len(self.mb_x), draws).to(self.device)
+                losses = self.learner.step(self.mb_x, self.mb_y, others)
+                self.loss = torch.tensor(losses.decision)
+                self.curve.add(
+                    len(self.mb_x), decision=losses.decision, contrast=losses.contrast, unlabelled=losses.unlabelled
+                )
                 self._after_training_iteration(**kwargs)
+        self.curve.end_epoch()
         self.epoch += 1
 
     def forward(self) -> Tensor:
@@ -221,6 +239,7 @@ class EpochCheckpoint(SupervisedPlugin):
             state = torch.load(self.path, weights_only=True, map_location=strategy.device)
             if state["task"] == strategy.world.spec.name:
                 strategy.learner.load_state_dict(state["learner"])
+                strategy.curve = LossCurve(state.get("curve", {}))
                 strategy.epoch = state["epoch"]
                 strategy.train_epochs -= state["epoch"]
                 self.started -= state["seconds"]
@@ -237,6 +256,7 @@ class EpochCheckpoint(SupervisedPlugin):
             "epoch": strategy.epoch,
             "seconds": self.seconds,
             "learner": strategy.learner.state_dict(),
+            "curve": strategy.curve.terms,
         }
         torch.save(state, buffer)
         write_bytes(self.path, buffer.getvalue())
@@ -268,12 +288,18 @@ def _run(strategy: PerTaskStrategy, benchmark: Any, job: Job, checkpoint: EpochC
         seconds = checkpoint.seconds
         outcome.matrix = np.vstack([outcome.matrix, _measure(strategy, benchmark, job)])
         n = benchmark.test_stream[experience.task_label].faces.faces.n_judged()
-        outcome.tasks.append(TaskOutcome(spec.name, {}, n, world.parameter_count(), seconds, world.sha256()))
-        outcome.tasks = [replace(task, metrics=strategy.task_metrics.results[task.task]) for task in outcome.tasks]
+        details = strategy.curve.details(world.settings.epochs)
+        outcome.tasks.append(TaskOutcome(spec.name, {}, n, world.parameter_count(), seconds, world.sha256(), details))
+        outcome.tasks = [_judged_now(task, strategy.task_metrics) for task in outcome.tasks]
         world.save(job.folder / spec.name, samples=len(experience.faces), seed=job.seed)
         outcome.save(saved)
     checkpoint.path.unlink(missing_ok=True)
     return outcome
+
+
+def _judged_now(task: TaskOutcome, judged: TaskMetrics) -> TaskOutcome:
+    details = {**task.details, **judged.details[task.task]}
+    return replace(task, metrics=judged.results[task.task], details=details)
 
 
 def _measure(strategy: PerTaskStrategy, benchmark: Any, job: Job) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -33,6 +33,7 @@ class Job:
         seed: Of initial weights, order of samples and dropout.
         folder: Where worlds and progress are kept; what is there already is not learned again.
         on_epoch: Called with the name of the task after each epoch of training.
+        unlabelled: Gives a task's training faces without a label at a level; None where all have one.
     """
 
     specs: tuple[TaskSpec, ...]
@@ -42,6 +43,7 @@ class Job:
     seed: int
     folder: Path
     on_epoch: Callable[[str], None]
+    unlabelled: Callable[[TaskSpec, Level], EncodedFaces] | None = None
 
     def all_faces(self, split: Split, level: Level) -> list[EncodedFaces]:
         """Return one split of every task."""
@@ -50,7 +52,11 @@ class Job:
 
 @dataclass(frozen=True)
 class TaskOutcome:
-    """How one task ended: its metrics on the test split after the last task, and its cost."""
+    """How one task ended: its metrics on the test split after the last task, and its cost.
+
+    ``details`` says more of the same answers (:func:`ciao_stream.details.describe_answers`) and, under ``curve``, how
+    the losses fell; both are for the report, and may be missing.
+    """
 
     task: str
     metrics: dict[str, float]
@@ -58,6 +64,7 @@ class TaskOutcome:
     trained_parameters: int
     train_seconds: float
     state_sha256: str
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

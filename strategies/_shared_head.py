@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from benchmarks._avalanche import avalanche_home
+from ciao_stream.details import describe_answers
 from ciao_stream.encoded import EncodedFaces
 from ciao_stream.encoder import Level
 from ciao_stream.metrics import evaluate
@@ -26,6 +27,7 @@ from ciao_stream.settings import Settings
 from ciao_stream.tasks import EMOTIONS, TaskSpec
 from ciao_stream.training import make_optimizer
 from ciao_stream.worlds import World
+from strategies._curve import LossCurve
 from strategies._evaluation import silent_evaluator
 from strategies._sequence import Job, Outcome, TaskOutcome
 
@@ -111,10 +113,10 @@ class SharedHead:
         train = [SharedLabels(_train_faces(job, spec, level), labels) for spec in specs]
         test = {spec.name: SharedLabels(job.faces(spec, "test", level), labels) for spec in specs}
         stream = _stream(train)
-        strategy = self._strategy(net, settings, EpochTold(job, specs))
+        told = EpochTold(job, specs)
+        strategy = self._strategy(net, settings, told)
         outcome = Outcome(_unmeasured(job))
-        results = _measure(net, test)
-        outcome.matrix[0] = _row(job, results)
+        outcome.matrix[0] = _row(job, _judge(test, _answer(net, test)))
         start = time.perf_counter()
         if self.at_once:
             strategy.train(stream, eval_streams=[], drop_last=_ends_in_one(train, settings.batch_size))
@@ -124,8 +126,9 @@ class SharedHead:
             for spec, data, experience in zip(specs, train, stream, strict=True):
                 strategy.train(experience, eval_streams=[], drop_last=_ends_in_one([data], settings.batch_size))
                 seconds.append(time.perf_counter() - start - sum(seconds))
-                outcome.matrix[job.specs.index(spec) + 1] = _row(job, _measure(net, test))
-        results = _measure(net, test)
+                outcome.matrix[job.specs.index(spec) + 1] = _row(job, _judge(test, _answer(net, test)))
+        answers = _answer(net, test)
+        results = _judge(test, answers)
         outcome.matrix[-1] = _row(job, results)
         outcome.tasks = [
             TaskOutcome(
@@ -135,6 +138,10 @@ class SharedHead:
                 world.parameter_count(),
                 seconds[i],
                 world.sha256(),
+                {
+                    **told.curves[spec.name].details(settings.epochs),
+                    **describe_answers(*_judged(test[spec.name], answers[spec.name])),
+                },
             )
             for i, spec in enumerate(specs)
         ]
@@ -156,18 +163,28 @@ class SharedHead:
 
 
 class EpochTold(SupervisedPlugin):
-    """Tells the job of every epoch; one of joint training counts once for every task."""
+    """Tells the job of every epoch and keeps its loss; one of joint training counts once for every task."""
 
     def __init__(self, job: Job, specs: list[TaskSpec]) -> None:
         super().__init__()
         self.job = job
         self.specs = specs
+        self.curves = {spec.name: LossCurve() for spec in specs}
+
+    def after_training_iteration(self, strategy: Any, **_: Any) -> None:
+        """Note the loss that was minimised."""
+        for spec in self._learned(strategy):
+            self.curves[spec.name].add(len(strategy.mb_x), loss=strategy.loss.detach())
 
     def after_training_epoch(self, strategy: Any, **_: Any) -> None:
         """Tell."""
-        joint = hasattr(strategy, "_experiences")
-        for spec in self.specs if joint else [self.specs[strategy.experience.current_experience]]:
+        for spec in self._learned(strategy):
+            self.curves[spec.name].end_epoch()
             self.job.on_epoch(spec.name)
+
+    def _learned(self, strategy: Any) -> list[TaskSpec]:
+        joint = hasattr(strategy, "_experiences")
+        return self.specs if joint else [self.specs[strategy.experience.current_experience]]
 
 
 def _train_faces(job: Job, spec: TaskSpec, level: Level) -> EncodedFaces:
@@ -194,15 +211,24 @@ def _ends_in_one(train: list[SharedLabels], batch_size: int) -> bool:
     return n > batch_size > 1 and n % batch_size == 1
 
 
-def _measure(net: SharedNet, test: dict[str, SharedLabels]) -> dict[str, dict[str, float]]:
+def _answer(net: SharedNet, test: dict[str, SharedLabels]) -> dict[str, Tensor]:
+    """Return the outputs of each task's own classes."""
     net.eval()
-    results = {}
+    answers = {}
     for name, data in test.items():
-        faces = data.encoded.faces
         with torch.no_grad():
             outputs = [net(x.to(net.world.device)).cpu() for x, _ in data.encoded.batches(EVAL_BATCH)]
-        results[name] = evaluate(faces.spec, torch.cat(outputs)[:, data.columns], faces.targets, faces.groups)
-    return results
+        answers[name] = torch.cat(outputs)[:, data.columns]
+    return answers
+
+
+def _judged(data: SharedLabels, outputs: Tensor) -> tuple[TaskSpec, Tensor, Any, Any]:
+    faces = data.encoded.faces
+    return faces.spec, outputs, faces.targets, faces.groups
+
+
+def _judge(test: dict[str, SharedLabels], answers: dict[str, Tensor]) -> dict[str, dict[str, float]]:
+    return {name: evaluate(*_judged(data, answers[name])) for name, data in test.items()}
 
 
 def _unmeasured(job: Job) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -10,8 +10,8 @@ import torch
 from sequences import arguments, in_child, numbers, start
 
 from ciao_stream import benchmark
-from ciao_stream.cells import require_answer
 from ciao_stream.exceptions import CiaoError
+from ciao_stream.ray_cluster import require_answer
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "CIAO_DATA_ROOT": None}
 CELLS = ("dl", "dl+ciao", "logreg")

@@ -1,1 +1,1 @@
-"""Decision heads and how they are trained: what the paper's authors found by search."""
+"""Decision heads and how they are trained: what the paper's authors found, and the search for better ones."""

@@ -1,0 +1,63 @@
+"""Run online learners, each face once, and offline training as their bound; compare them on the way."""
+
+from __future__ import annotations
+
+import json
+
+from ciao_stream import experiment
+from ciao_stream.atomic import write_text
+from ciao_stream.command import output_console
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.faces import Split
+from ciao_stream.plan import Plan
+from ciao_stream.report.results import Document
+from ciao_stream.report.table import synthetic_mark, to_markdown, to_rich
+from ciao_stream.suites.online.evidence import build_document
+from ciao_stream.suites.online.figure import write_figure
+from ciao_stream.suites.online.tables import build_tables, notes
+from strategies import load_strategy
+from strategies._online import Online, read_prequential
+
+STRATEGIES = [
+    "online+ciao", "online", "online-softmax", "online-logistic", "online-slda", "online-naive", "online-replay",
+    "dl", "dl+ciao",
+]  # fmt: skip
+SEEDS = 5
+JUDGED: Split = "test"
+
+
+def run(plan: Plan, command: list[str]) -> Document:
+    """Run a plan, write ``online.json``, ``online.md`` and ``online.png`` beside the results, print the tables.
+
+    Args:
+        plan: Strategies that learn online, and others, which are the bound.
+        command: The command line, for the record.
+
+    Raises:
+        CiaoError: As :func:`ciao_stream.experiment.run`; or no strategy learns online.
+    """
+    plan.check()
+    online = [name for name in plan.strategies if isinstance(load_strategy(name)[0].STRATEGY, Online)]
+    if not online:
+        raise CiaoError(f"suite online needs a strategy that learns online, such as {', '.join(STRATEGIES[:2])}")
+    results = experiment.run(plan, command, show=False)
+    ran = [run for run in results["runs"] if run["strategy"] in online]
+    curves = [
+        {key: run[key] for key in ("strategy", "task", "seed")}
+        | read_prequential(plan.out / "cells" / run["strategy"] / f"seed{run['seed']}", run["task"])
+        for run in ran
+    ]
+    document = build_document(results, curves)
+    tables, lines, mark = build_tables(document), notes(document), synthetic_mark(document)
+    head = f"# Learned online{f' ({mark})' if mark else ''}"
+    listed = "\n".join(f"- {line}" for line in lines)
+    write_text(plan.out / "online.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+    write_text(plan.out / "online.md", "\n\n".join([head, listed, "![curves](online.png)", *map(to_markdown, tables)]))
+    write_figure(plan.out / "online.png", document)
+    shown = output_console(highlight=False)
+    for table in tables:
+        shown.print(to_rich(table))
+    for line in lines:
+        shown.print(line, style="dim", soft_wrap=True)
+    shown.print(f"tables and curves: {plan.out}", soft_wrap=True)
+    return document

@@ -1,0 +1,58 @@
+"""``online``: the world of the streaming learner, with its own preset and settings, on a data set as a stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ciao_stream.settings import PRESETS
+from ciao_stream.streaming.online_world import OnlineWorld
+from ciao_stream.streaming.settings import StreamSettings
+from ciao_stream.tasks import TaskSpec
+from strategies._online import Online
+from strategies._sequence import Asked, Job
+
+EVAL_BATCH = 256
+"""Faces per batch of evaluation."""
+
+
+@dataclass
+class _Learner:
+    """One online world, with frames that are named by their place in the stream."""
+
+    online: OnlineWorld
+    frames: int = 0
+
+    def take(self, x: Tensor, y: Tensor) -> Tensor:
+        """See :class:`strategies._online.OnlineModel`."""
+        outputs = []
+        for z, target in zip(x.half(), y.numpy(), strict=True):
+            heard = self.online.frame(str(self.frames), z, target)
+            self.online.learn()
+            self.frames += 1
+            outputs.append(torch.from_numpy(heard.outputs))
+        return torch.stack(outputs)
+
+    def outputs(self, asked: Asked) -> Tensor:
+        """See :class:`strategies._online.OnlineModel`."""
+        world = self.online.world
+        batches = asked(world.level).batches(EVAL_BATCH)
+        return torch.cat([world.predict(x.to(world.device)).cpu() for x, _ in batches])
+
+    def size(self) -> int:
+        """See :class:`strategies._online.OnlineModel`."""
+        return self.online.world.parameter_count()
+
+    def sha256(self) -> str:
+        """See :class:`strategies._online.OnlineModel`."""
+        return self.online.world.sha256()
+
+
+def _make(job: Job, spec: TaskSpec, masked: bool) -> _Learner:
+    settings = StreamSettings(masked=masked)
+    return _Learner(OnlineWorld.fresh(spec, job.encoder, settings, PRESETS["online"], job.seed))
+
+
+STRATEGY = Online(_make, reads="z", also_reads=("u",), masks=True, only_classes=False)

@@ -1,0 +1,11 @@
+"""``online-naive``: Avalanche's ``Naive`` on an online stream, with nothing against forgetting."""
+
+from __future__ import annotations
+
+from benchmarks._avalanche import avalanche_home
+from strategies._online_avalanche import online_avalanche
+
+with avalanche_home():
+    from avalanche.training import Naive
+
+STRATEGY = online_avalanche(Naive)

@@ -1,0 +1,7 @@
+"""``online-slda``: streaming linear discriminant analysis on frozen features, answered before it learns."""
+
+from __future__ import annotations
+
+from strategies._online_baseline import online_baseline
+
+STRATEGY = online_baseline("slda")

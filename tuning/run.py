@@ -1,0 +1,262 @@
+"""A head search: encode once, then for each task propose, train and judge trials on Ray, and keep the best settings."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from ciao_stream.atomic import write_text
+from ciao_stream.claim import claim, given_up_on_bad_data
+from ciao_stream.command import output_console
+from ciao_stream.encoder import Encoder
+from ciao_stream.encoders import load_encoder
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.faces import TaskData
+from ciao_stream.preparation import crop_tasks, data_sha256, encode_tasks, load_tasks
+from ciao_stream.ray_cluster import ray_cluster, require_answer
+from ciao_stream.report.html.tuning import write_tuning_report
+from ciao_stream.versions import installed_version
+from tuning.ground import make_ground, read_by
+from tuning.journal import Journal, TrialRow, best
+from tuning.live import Progress, summary_table
+from tuning.plan import TunePlan
+from tuning.trial import Ground
+from tuning.tuned import FORMAT as TUNED_FORMAT
+from tuning.tuned import TUNED
+
+FORMAT = "ciao_stream/tune/1"
+
+RETRIES = 2
+"""How often a trial whose worker died is run again elsewhere."""
+
+TRIALS_PER_GPU = 4
+"""Trials that share a GPU where nothing else is said."""
+
+RUNGS = 25, 2
+"""ASHA judges trials first at this percentage of their epochs, and lets one in so many go on from there."""
+
+MEDIAN_FROM = 5
+"""Trials that must have ended before the median rule stops any."""
+
+_RAY_FOLDER = "ray"
+
+
+def run(plan: TunePlan, command: list[str], show: bool = True) -> Path:
+    """Run a search, or go on with one, and return the path of its ``tuned.json``.
+
+    Args:
+        plan: What to search.
+        command: The arguments of the command, for the record.
+        show: Whether to print the best settings.
+
+    Raises:
+        CiaoError: The plan, the space or the data are bad, the output cannot be written, there is no Ray to connect
+            to, ``--resume`` meets another search, or no trial of a task finished.
+    """
+    console = Console(stderr=True)
+    encoder, tasks = _prepare(plan, console)
+    screen = Console(stderr=True, quiet=not console.is_terminal)
+    out = plan.plan.out
+    journal = Journal(out)
+    header = _header(plan, encoder, command)
+    metrics = {task.spec.name: task.spec.primary for task in tasks}
+    grounds = {
+        task.spec.name: make_ground(plan.plan, task, encoder, plan.scheme, plan.masked, plan.folds, plan.share)
+        for task in tasks
+    }
+    _quiet()
+    with ray_cluster(plan.plan.ray or ""):
+        for task in tasks:
+            name = task.spec.name
+            ended = journal.of_task(name)
+            if len(ended) >= plan.trials:
+                continue
+            progress = Progress(name, task.spec.primary, plan.trials, ended)
+            with Live(progress.table(), console=screen, auto_refresh=False, transient=True) as live:
+
+                def told(one_ended: bool, live: Live = live, progress: Progress = progress) -> None:
+                    live.update(progress.table(), refresh=True)
+                    if one_ended:
+                        _write_tuned(plan, header, tasks, journal)
+
+                _search(plan, grounds[name], journal, progress, told)
+    _write_tuned(plan, header, tasks, journal)
+    if none := [name for name in metrics if best(journal.of_task(name)) is None]:
+        reasons = {row.error for row in journal.of_task(none[0]) if row.error}
+        why = f", such as: {min(reasons)}" if reasons else ""
+        raise CiaoError(f"no trial of {', '.join(none)} finished: the reasons stand in {journal.path}{why}")
+    page = write_tuning_report(out)
+    if show:
+        shown = output_console()
+        shown.print(summary_table({name: journal.of_task(name) for name in metrics}, metrics))
+        shown.print(f"best settings: {out / TUNED}; all trials: {journal.path}; pictures: {page}", soft_wrap=True)
+    return out / TUNED
+
+
+def _prepare(plan: TunePlan, console: Console) -> tuple[Encoder, list[TaskData]]:
+    plan.check()
+    shared = plan.plan
+    if shared.ray:
+        require_answer(shared.ray)
+    encoder = load_encoder(shared.encoder).to(shared.device)
+    tasks = load_tasks(shared, console)
+    data = {task.spec.name: data_sha256(task) for task in tasks}
+    claim(shared.out, plan.identity(data, encoder.fingerprint(), FORMAT), shared.resume)
+    with given_up_on_bad_data(shared.out, shared.resume):
+        tasks = crop_tasks(tasks, shared.crop, console)
+        encode_tasks(shared, tasks, encoder, [read_by(plan.scheme, plan.masked)], console)
+    return encoder, tasks
+
+
+def _quiet() -> None:
+    """Leave the screen, and what is kept of trials, to this package."""
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "3600"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one prints errors however quiet it is asked to be
+    for name in ("ray.tune", "ray.train", "ray.air", "hyperopt"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _search(plan: TunePlan, ground: Ground, journal: Journal, progress: Progress, told: Any) -> None:
+    """Run what is missing of a task's trials."""
+    import ray
+    from ray import tune
+
+    from tuning.recorder import Recorder
+    from tuning.search import HeadSearch
+    from tuning.worker import HeadTrial
+
+    task = ground.spec.name
+    space = plan.space_of(task)
+    done = {row.number for row in progress.ended}
+    numbers = [number for number in range(plan.trials) if number not in done]
+    search = HeadSearch(
+        space,
+        task,
+        numbers,
+        plan.points(task, space),
+        [known(row) for row in progress.ended],
+        plan.search,
+        plan.seed,
+    )
+    at_a_time, resources = _resources(plan, ray.cluster_resources())
+    scratch = plan.plan.out.absolute() / _RAY_FOLDER
+    shutil.rmtree(scratch, ignore_errors=True)
+    tuner = tune.Tuner(
+        tune.with_resources(tune.with_parameters(HeadTrial, ground=ground), resources),
+        tune_config=tune.TuneConfig(
+            metric="score",
+            mode="max",
+            search_alg=search,
+            scheduler=_scheduler(plan),
+            num_samples=len(numbers),
+            max_concurrent_trials=at_a_time,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name=task,
+            storage_path=str(scratch),
+            callbacks=[Recorder(journal, space, ground.settings, progress, told)],
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            verbose=0,
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def known(row: TrialRow) -> Any:
+    """Return what a search that goes on is told of a trial."""
+    from tuning.search import WORST, Known
+
+    return Known(row.number, row.point, WORST if row.at_fault else row.score)
+
+
+def _resources(plan: TunePlan, cluster: Mapping[str, float]) -> tuple[int, dict[str, float]]:
+    """Return how many trials run at a time, and what each holds: less than a core where they are many."""
+    cpus, gpus = cluster.get("CPU", 1.0), cluster.get("GPU", 0.0)
+    if plan.plan.device == "cuda":
+        if not gpus:
+            raise CiaoError("--device cuda: the Ray cluster has no GPU; use --device cpu")
+        at_a_time = plan.concurrent or int(TRIALS_PER_GPU * gpus)
+        return at_a_time, {"cpu": _part(cpus, at_a_time), "gpu": _part(gpus, at_a_time)}
+    at_a_time = plan.concurrent or max(int(cpus), 1)
+    return at_a_time, {"cpu": _part(cpus, at_a_time)}
+
+
+def _part(there: float, sharers: int) -> float:
+    return min(1.0, int(1000 * there / sharers) / 1000)
+
+
+def _scheduler(plan: TunePlan) -> Any:
+    """Return who stops trials; all judge them by the percentage of their own epochs, which the schedule follows too."""
+    from ray.tune import schedulers
+
+    first, one_in = RUNGS
+    if plan.early_stop == "asha":
+        return schedulers.ASHAScheduler("percent", max_t=100, grace_period=first, reduction_factor=one_in)
+    if plan.early_stop == "median":
+        return schedulers.MedianStoppingRule("percent", grace_period=first, min_samples_required=MEDIAN_FROM)
+    return schedulers.FIFOScheduler()
+
+
+def _header(plan: TunePlan, encoder: Encoder, command: list[str]) -> dict[str, Any]:
+    packages = ("ciao-stream", "torch", "ray", "hyperopt")
+    return {
+        "format": TUNED_FORMAT,
+        "command": command,
+        "versions": {name: installed_version(name) for name in packages},
+        "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint(), "weights": encoder.weights},
+        "scheme": plan.plan.strategies[0],
+        "search": plan.search,
+        "seed": plan.seed,
+        "early_stop": plan.early_stop,
+        "known_points": plan.known_points,
+        "labels": plan.plan.labels,
+        "folds": plan.folds,
+        "trial_seeds": plan.plan.seeds,
+        "preset": plan.plan.preset,
+    }
+
+
+def _write_tuned(plan: TunePlan, header: Mapping[str, Any], tasks: list[TaskData], journal: Journal) -> None:
+    """Write the best settings so far, whole or not at all; nothing where no trial has finished."""
+    found = {}
+    for task in tasks:
+        name = task.spec.name
+        rows = journal.of_task(name)
+        if (top := best(rows)) is None:
+            continue
+        found[name] = {
+            "settings": top.settings,
+            "config": top.config,
+            "score": {
+                "metric": task.spec.primary,
+                "mean": top.score,
+                "std": statistics.stdev(top.values) if len(top.values) > 1 else 0.0,
+                "values": top.values,
+            },
+            "trial": top.number,
+            "trials": {
+                status: sum(row.status == status for row in rows) for status in ("finished", "stopped", "failed")
+            },
+            "source": task.train.source,
+            "data": data_sha256(task),
+        }
+    if found:
+        space = plan.space_of(next(iter(found)))
+        document = {**header, "space": space.content, "space_sha256": space.sha256, "tasks": found}
+        write_text(plan.plan.out / TUNED, json.dumps(document, allow_nan=False, indent=1))
