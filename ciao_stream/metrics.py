@@ -55,12 +55,7 @@ def evaluate(
     >>> evaluate(spec, torch.tensor([[2.0, 1.0], [0.0, 3.0]]), torch.tensor([0, 0]))["accuracy"]
     0.5
     """
-    raw = outputs.detach().to("cpu", torch.float64).numpy()
-    truth = _array(targets)
-    _check(spec, raw, truth)
-    answers = _answers(spec, raw)
-    if groups is not None:
-        answers, truth = _merge(spec, answers, truth, _array(groups))
+    answers, truth = judged_answers(spec, outputs, targets, groups)
     if spec.kind == "dimensional":
         return _dimensional(spec, answers, truth.astype(np.float64))
     if spec.kind == "multilabel":
@@ -69,6 +64,34 @@ def evaluate(
     if spec.kind == "votes":
         metrics["kl"] = _divergence(answers, truth.astype(np.float64))
     return metrics
+
+
+def judged_answers(
+    spec: TaskSpec,
+    outputs: Tensor,
+    targets: Tensor | npt.NDArray[np.generic],
+    groups: Tensor | npt.NDArray[np.generic] | None = None,
+) -> tuple[Floats, npt.NDArray[np.generic]]:
+    """Return what is judged, and against what: one answer per sample, or per group where there are groups.
+
+    Args:
+        spec: The task.
+        outputs: As for :func:`evaluate`.
+        targets: As for :func:`evaluate`.
+        groups: As for :func:`evaluate`.
+
+    Returns:
+        Probabilities, or values of dimensional tasks, float64 (n, n_out); and the targets of the same n, in the layout
+        of the kind.
+
+    Raises:
+        CiaoError: As :func:`evaluate`.
+    """
+    raw = outputs.detach().to("cpu", torch.float64).numpy()
+    truth = _array(targets)
+    _check(spec, raw, truth)
+    answers = _answers(spec, raw)
+    return (answers, truth) if groups is None else _merge(spec, answers, truth, _array(groups))
 
 
 def concordance(predictions: Floats, targets: Floats) -> float:

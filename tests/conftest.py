@@ -1,6 +1,7 @@
 """Nothing that a test caches lands in the user's own cache folder."""
 
 import pytest
+from browser import browser as browser
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -70,10 +70,10 @@ def document(out: Path) -> dict[str, Any]:
 
 
 def numbers(out: Path) -> dict[str, Any]:
-    """All of a run's results that a seed decides: metrics, weights' hashes and R; no seconds."""
+    """All of a run's results that a seed decides: metrics, details, weights' hashes and R; no seconds."""
     found = document(out)
     runs = {
-        (run["strategy"], run["task"], run["seed"]): (run["metrics"], run["state_sha256"], run["n"])
+        (run["strategy"], run["task"], run["seed"]): (run["metrics"], run["details"], run["state_sha256"], run["n"])
         for run in found["runs"]
     }
     return {"runs": runs, "matrices": found["matrices"]}

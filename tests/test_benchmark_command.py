@@ -50,7 +50,8 @@ def no_data_of_the_users(monkeypatch, tmp_path):
 def test_a_run_leaves_every_file_of_the_report(ran):
     out, printed = ran
     files = {path.name for path in out.iterdir()}
-    assert files == {"run.json", "cells", "results.json", "results.csv", "table.md", "bars.png", "r_matrix.png"}
+    made_of_results = {"results.csv", "table.md", "bars.png", "r_matrix.png", "report.html"}
+    assert files == {"run.json", "cells", "results.json"} | made_of_results
     assert read_results(out / "results.json")["encoder"]["name"] == "ciao-face"
     assert imread(out / "bars.png").std() > 0
     assert f"results, table and figures: {out}" in printed

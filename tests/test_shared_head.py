@@ -14,7 +14,7 @@ from ciao_stream.metrics import evaluate
 from ciao_stream.tasks import EMOTIONS, TaskSpec
 from strategies import load_strategy
 from strategies._contract import SETTINGS, SIZES, Ground
-from strategies._shared_head import SharedLabels, _measure
+from strategies._shared_head import SharedLabels, _answer, _judge
 
 one_thread = sequences.one_thread
 
@@ -80,7 +80,8 @@ def test_evaluation_chooses_among_the_classes_of_the_task():
             return constant.expand(len(x), 8)
 
     test = {name: shuffled(name, spec_of(name).labels) for name in ("fer", "affectnet")}
-    found = _measure(Net(), {name: SharedLabels(data, EMOTIONS) for name, data in test.items()})
+    labelled = {name: SharedLabels(data, EMOTIONS) for name, data in test.items()}
+    found = _judge(labelled, _answer(Net(), labelled))
     for name, answer in (("fer", "anger"), ("affectnet", "contempt")):
         faces = test[name].faces
         truth = [faces.spec.labels[i] for i in faces.classes()]

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import platform
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from ciao_stream.report.rows import RunRow
 from ciao_stream.report.summary import summarise
 from ciao_stream.report.table import build_table, judged_split, to_markdown
 from ciao_stream.report.validate import FORMAT, check_document
-from ciao_stream.versions import installed_version
+from ciao_stream.versions import installed_packages, installed_version
 
 __all__ = [
     "FORMAT",
@@ -32,6 +33,9 @@ __all__ = [
     "read_results",
     "write_results",
 ]
+
+_NUMBERS = re.compile(r"\[\n\s+(?:-?[\d.eE+-]+|null)(?:,\n\s+(?:-?[\d.eE+-]+|null))*\n\s+\]")
+"""A list of numbers in indented JSON; no text there holds a line end."""
 
 Document = dict[str, Any]
 """A results document: plain JSON values, no NaN."""
@@ -52,6 +56,7 @@ def describe_environment(device: str, precision: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "device": device,
         "precision": precision,
+        "packages": installed_packages(),
     }
 
 
@@ -94,6 +99,7 @@ def build_document(
     rows: Iterable[RunRow],
     matrices: Mapping[str, Mapping[int, npt.ArrayLike]],
     not_run: Sequence[Mapping[str, str]] = (),
+    shared_images: Sequence[Mapping[str, Any]] | None = None,
 ) -> Document:
     """Put a results document together; the summary is computed here.
 
@@ -107,6 +113,7 @@ def build_document(
         matrices: R float (T + 1, T) of the primary metrics on the judged split, by strategy and seed; columns in the
             order of ``tasks``; NaN where not evaluated, as in the whole column of a task that was not run.
         not_run: ``{strategy, task, reason}`` for each cell that stays empty.
+        shared_images: From :func:`ciao_stream.sharing.shared_images`; None where nobody looked.
 
     Raises:
         CiaoError: The parts do not fit together; one message names every problem.
@@ -128,6 +135,7 @@ def build_document(
         "matrices": nested,
         "not_run": [dict(cell) for cell in not_run],
         "summary": [],
+        **({} if shared_images is None else {"shared_images": [dict(one) for one in shared_images]}),
     }
     check_document(document)
     document["summary"] = summarise(rows, nested, judged_split(document))
@@ -145,7 +153,7 @@ def write_results(document: Document, out_dir: str | os.PathLike[str]) -> list[P
     """
     check_document(document)
     try:
-        text = json.dumps(document, indent=1, allow_nan=False)
+        text = _NUMBERS.sub(_on_one_line, json.dumps(document, indent=1, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise CiaoError(f"the results cannot be written as JSON: {error}") from error
     out = Path(out_dir)
@@ -191,6 +199,10 @@ def _csv(document: Document) -> str:
         fields = {**tasks[run["task"]], **run, **run["metrics"]}
         writer.writerow([fields.get(name) for name in [*head, *names, *tail]])
     return text.getvalue()
+
+
+def _on_one_line(numbers: re.Match[str]) -> str:
+    return re.sub(r"\n\s*", "", numbers[0].replace(",\n", ", \n"))
 
 
 def _nested(matrix: npt.ArrayLike) -> list[list[float | None]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ciao_stream.exceptions import CiaoError
@@ -28,6 +28,7 @@ class RunRow:
         encode_seconds: Time to encode the task's faces; 0 when they came from the cache.
         train_seconds: Time to train this task, encoding left out.
         state_sha256: Digest of the trained state, equal for equal runs; None where the strategy has none.
+        details: What :mod:`ciao_stream.details` says of the answers, and ``curve``; empty where it was not recorded.
 
     Raises:
         CiaoError: A field is out of range; the message names the row.
@@ -44,6 +45,7 @@ class RunRow:
     encode_seconds: float
     train_seconds: float
     state_sha256: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problems = []

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ciao_stream import continual
+from ciao_stream.details import detail_problems
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.report.rows import RunRow
 from ciao_stream.tasks import TaskSpec
@@ -96,3 +97,5 @@ def _run_problems(runs: list[Any], specs: Mapping[str, TaskSpec]) -> Iterator[st
             yield f"{where}: unknown task"
         elif row.primary != specs[row.task].primary:
             yield f"{where}: judged by {row.primary!r} instead of {specs[row.task].primary!r}"
+        else:
+            yield from (f"{where}: {problem}" for problem in detail_problems(specs[row.task], row.details))

@@ -1,0 +1,63 @@
+"""The figures of a run's explanation, as a part of the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from ciao_stream.explaining.embed import pictures
+
+WIDEST = 1600
+"""Pixels; a wider picture is scaled down, for a page has to stay small."""
+
+BUDGET = 2_500_000
+"""Bytes of all pictures of a page together; those beyond are named and not shown."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure as the page holds it.
+
+    Args:
+        title: What it shows.
+        uri: ``data:`` and all of it; empty where there was no room.
+        width: In pixels.
+        height: In pixels.
+    """
+
+    title: str
+    uri: str
+    width: int
+    height: int
+
+
+def find_pictures(run: Path) -> list[Shown]:
+    """Return the figures that ``python -m ciao_stream.explain`` left of a run; none where there was none.
+
+    Raises:
+        CiaoError: The explanation is damaged.
+    """
+    room, shown = BUDGET, []
+    for picture in pictures(run):
+        data, width, height = _fitted(picture.png)
+        uri = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+        if len(uri) > room:
+            uri = ""
+        room -= len(uri)
+        shown.append(Shown(picture.title, uri, width, height))
+    return shown
+
+
+def _fitted(png: bytes) -> tuple[bytes, int, int]:
+    """Return a picture that is not too wide, and its size."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as image:
+        if image.width <= WIDEST:
+            return png, image.width, image.height
+        scaled = image.convert("RGB").resize((WIDEST, round(image.height * WIDEST / image.width)))
+    buffer = io.BytesIO()
+    scaled.quantize(256).save(buffer, format="png", optimize=True)
+    return buffer.getvalue(), scaled.width, scaled.height
