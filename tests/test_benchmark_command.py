@@ -224,7 +224,7 @@ def test_the_installed_command_runs_the_same_commands(tmp_path, capsys, monkeypa
     capsys.readouterr()
     monkeypatch.setattr(sys, "argv", ["ciao-stream", "benchmrk"])
     assert cli.main() == 2
-    known = "(known: benchmark, stream, pretrain, data)"
+    known = "(known: benchmark, tune, stream, explain, report, pretrain, data)"
     assert capsys.readouterr().err == f"error: unknown command 'benchmrk': did you mean 'benchmark'? {known}\n"
     monkeypatch.setattr(sys, "argv", ["ciao-stream"])
     assert cli.main() == 0
