@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -92,6 +95,15 @@ def judged_answers(
     _check(spec, raw, truth)
     answers = _answers(spec, raw)
     return (answers, truth) if groups is None else _merge(spec, answers, truth, _array(groups))
+
+
+def strict(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Return metrics as strict JSON has them: what is undefined as null.
+
+    >>> strict({"accuracy": 0.5, "roc_auc": float("nan")})
+    {'accuracy': 0.5, 'roc_auc': None}
+    """
+    return {name: None if math.isnan(value) else float(value) for name, value in metrics.items()}
 
 
 def concordance(predictions: Floats, targets: Floats) -> float:

@@ -8,7 +8,6 @@ points, and the prequential metric of each fiftieth of the stream.
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from torch import Tensor
 from ciao_stream.atomic import write_text
 from ciao_stream.encoder import Level
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.metrics import evaluate
+from ciao_stream.metrics import evaluate, strict
 from ciao_stream.seeds import numpy_generator
 from ciao_stream.streaming.settings import StreamSettings
 from ciao_stream.tasks import TaskSpec
@@ -187,7 +186,7 @@ def _write(
     judged: Mapping[int, Mapping[str, float]],
 ) -> None:
     points = [
-        {"n": n, "prequential": _strict(evaluate(spec, outputs[:n], targets[:n])), "judged": _strict(metrics)}
+        {"n": n, "prequential": strict(evaluate(spec, outputs[:n], targets[:n])), "judged": strict(metrics)}
         for n, metrics in judged.items()
     ]
     edges = np.unique(np.linspace(0, len(targets), WINDOWS + 1).round().astype(int)).tolist()
@@ -195,14 +194,10 @@ def _write(
         {
             "first": first + 1,
             "last": last,
-            "value": _strict(evaluate(spec, outputs[first:last], targets[first:last]))[spec.primary],
+            "value": strict(evaluate(spec, outputs[first:last], targets[first:last]))[spec.primary],
         }
         for first, last in pairwise(edges)
     ]
     folder.mkdir(parents=True, exist_ok=True)
     document = {"format": FORMAT, "points": points, "windows": windows}
     write_text(folder / FILE, json.dumps(document, indent=1, allow_nan=False))
-
-
-def _strict(metrics: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else float(value) for name, value in metrics.items()}

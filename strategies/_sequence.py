@@ -17,6 +17,7 @@ from ciao_stream.encoded import EncodedFaces
 from ciao_stream.encoder import Encoder, Level
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import Split
+from ciao_stream.metrics import strict
 from ciao_stream.settings import Settings
 from ciao_stream.tasks import TaskSpec
 
@@ -84,9 +85,7 @@ class Outcome:
     def save(self, path: Path) -> None:
         """Write the outcome as strict JSON; values that are not numbers become null."""
         rows = [[None if np.isnan(v) else float(v) for v in row] for row in self.matrix]
-        tasks = [
-            asdict(t) | {"metrics": {k: None if np.isnan(v) else v for k, v in t.metrics.items()}} for t in self.tasks
-        ]
+        tasks = [asdict(t) | {"metrics": strict(t.metrics)} for t in self.tasks]
         write_text(
             path, json.dumps({"matrix": rows, "tasks": tasks, "not_run": self.not_run}, allow_nan=False, indent=1)
         )

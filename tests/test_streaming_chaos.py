@@ -14,6 +14,7 @@ import signal
 import time
 
 import pytest
+import redis_server
 from redis_proxy import between
 from redis_server import running
 from stream_children import (
@@ -144,15 +145,8 @@ def test_nothing_is_lost_doubled_or_moved_in_a_long_run(tmp_path, seed):
     run_chaos(tmp_path, seed, n=20_000, quotas=quotas, per_round=75)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("redis"), fsync="everysec") as server:
-        yield server
-
-
-@pytest.fixture
-def names(request):
-    return StreamNames("".join(c if c.isalnum() else "-" for c in request.node.name))
+server = redis_server.server
+names = redis_server.names
 
 
 def test_control_a_learner_that_trusts_the_group_loses_frames(server, names, tmp_path):

@@ -8,6 +8,7 @@ import zlib
 
 import pytest
 import redis
+import redis_server
 import stream_events
 import torch
 from redis_server import running
@@ -26,7 +27,6 @@ from ciao_stream.streaming.images import write_image
 from ciao_stream.streaming.learner_folder import LearnerFolder
 from ciao_stream.streaming.log import FrameLog
 from ciao_stream.streaming.messages import encode_frame, encode_task
-from ciao_stream.streaming.names import StreamNames
 from ciao_stream.streaming.pace import FollowSettings
 from ciao_stream.streaming.status import StatusWriter, read_status
 from ciao_stream.tasks import TaskSpec
@@ -35,21 +35,9 @@ from ciao_stream.worlds import World
 SOON = {"until_idle": 0.1, "checkpoint_entries": 16}
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("redis"), fsync="everysec") as server:
-        yield server
-
-
-@pytest.fixture
-def names(request):
-    return StreamNames("".join(c if c.isalnum() else "-" for c in request.node.name))
-
-
-@pytest.fixture
-def client(server):
-    with server.client() as client:
-        yield client
+server = redis_server.server
+names = redis_server.names
+client = redis_server.client
 
 
 def follow_on(server, names, folder, **settings):

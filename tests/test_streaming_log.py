@@ -6,6 +6,7 @@ import time
 
 import pytest
 import redis
+import redis_server
 from redis_server import running
 from stream_messages import FER, TASKS, declaration, face, frame, late_label
 
@@ -20,22 +21,9 @@ from ciao_stream.streaming.positions import START, order
 from ciao_stream.streaming.refusals import BadMessage
 from ciao_stream.streaming.sequence import SequenceTracker
 
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("redis"), fsync="everysec") as server:
-        yield server
-
-
-@pytest.fixture
-def names(request):
-    return StreamNames("".join(c if c.isalnum() else "-" for c in request.node.name))
-
-
-@pytest.fixture
-def client(server):
-    with server.client() as client:
-        yield client
+server = redis_server.server
+names = redis_server.names
+client = redis_server.client
 
 
 @pytest.fixture

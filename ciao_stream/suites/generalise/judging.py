@@ -17,7 +17,7 @@ from ciao_stream.cells import Cell, Outcomes, job_of
 from ciao_stream.encoder import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import TaskData
-from ciao_stream.metrics import evaluate
+from ciao_stream.metrics import evaluate, strict
 from ciao_stream.plan import Plan
 from ciao_stream.preparation import encoded_faces, progress_bars
 from strategies import load_strategy
@@ -155,8 +155,3 @@ def _kept(path: Path, state_sha256: str) -> dict[str, Answer] | None:
         return None
     except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise CiaoError(f"{path} is damaged: delete it to judge anew") from error
-
-
-def strict(metrics: Mapping[str, float]) -> dict[str, float | None]:
-    """Return metrics as strict JSON has them: what is undefined as null."""
-    return {name: None if math.isnan(value) else value for name, value in metrics.items()}
