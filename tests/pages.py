@@ -150,3 +150,40 @@ def check_text(text: str, value: float, where: str) -> None:
     half = 0.5 * scale * 10 ** -len(digits.partition(".")[2])
     read = float(digits) * scale
     assert any(abs(read - factor * value) <= half * (1 + 1e-9) for factor in (1, 100)), f"{where}: {text} for {value}"
+
+
+def check_tables(html: str, markdown: str) -> int:
+    """Compare a suite's page with its Markdown: titles, notes, headings, every cell and its look; return how many."""
+    section = read_page(html).find("section", id="tables")[0]
+    _, *titles = (plain(line[2:]) for line in markdown.splitlines() if line.startswith("# "))
+    assert [heading.text for heading in section.find("h3")] == titles
+    notes = {plain(line[2:]) for line in markdown.splitlines() if line.startswith("- ")}
+    assert {item.text for item in section.find("li")} == notes
+    grids = re.findall(r"(?:^\|.*\n)+", markdown, flags=re.M)
+    compared = 0
+    for table, grid in zip(section.find("table"), grids, strict=True):
+        heads, _, *rows = (line[2:-2].split(" | ") for line in grid.splitlines())
+        shown = table.find("th", scope="col")
+        assert [[*map(plain, head.split("<br>"))] for head in heads] == [[*map(read, th.children)] for th in shown]
+        for row, tr in zip(rows, table.find("tbody")[0].find("tr"), strict=True):
+            cells = [cell for cell in tr.walk() if cell.tag in ("th", "td")]
+            assert [*map(with_look, row)] == [
+                (cell.text, "best" in cell.classes, "published" in cell.classes) for cell in cells
+            ]
+            compared += len(row)
+    return compared
+
+
+def plain(text: str) -> str:
+    """Markdown without its escapes."""
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def read(child: Element | str) -> str:
+    return child if isinstance(child, str) else child.text
+
+
+def with_look(cell: str) -> tuple[str, bool, bool]:
+    """What a cell of Markdown says, whether it is bold, and whether in italics."""
+    stars = len(cell) - len(cell.lstrip("*"))
+    return plain(cell[stars : len(cell) - stars]), stars == 2, stars == 1

@@ -1,6 +1,9 @@
 """``benchmark --suite ablation``: every change by itself, against the settings without it, over the same seeds."""
 
+from urllib.parse import unquote
+
 import numpy as np
+import pages
 import pytest
 import sequences
 from sequences import document, in_child
@@ -50,7 +53,7 @@ def ran(tmp_path_factory):
 def test_each_change_is_a_benchmark_of_its_own(ran):
     out, _, _ = ran
     changed = {one.folder: one.changes for one in FEW}
-    assert {path.name for path in out.iterdir()} == {run.PRESET, "ablation.md", *changed}
+    assert {path.name for path in out.iterdir()} == {run.PRESET, "ablation.md", "ablation.html", *changed}
     for name, changes in {run.PRESET: {}, **changed}.items():
         found = document(out / name)
         asked = Settings(epochs=1).changed({"head.hidden": [8], **changes})
@@ -80,6 +83,15 @@ def test_the_table_holds_the_differences_over_the_same_seeds(ran):
     assert [row[1].text for row in shown.rows] == ["none", *(one.name for one in FEW)]
     assert "depthwise" not in printed
     assert "ablation.md" in printed
+
+
+def test_the_page_holds_the_table_and_leads_to_every_run(ran):
+    out, _, _ = ran
+    html = (out / "ablation.html").read_text()
+    assert pages.check_tables(html, (out / "ablation.md").read_text()) == 8 * (1 + len(FEW))
+    links = [link.attributes["href"] for link in pages.read_page(html).find("section", id="runs")[0].find("a")]
+    assert {(out / unquote(link)).parent.name for link in links} == {run.PRESET, *(one.folder for one in FEW)}
+    assert all((out / unquote(link)).is_file() for link in links)
 
 
 def test_a_finished_ablation_is_not_run_again(ran):

@@ -1,8 +1,10 @@
 """``benchmark --suite online``: each face once, answered before it is learned, beside what offline training gives."""
 
+import base64
 import json
 
 import numpy as np
+import pages
 import pytest
 import sequences
 import torch
@@ -68,6 +70,17 @@ def test_every_number_comes_from_the_curves_of_the_cells(ran):
     assert "did not run on affectnet-va: dimensional targets do not fit a classifier" in printed
     for table in build_tables(told):
         assert to_markdown(table) in (out / "online.md").read_text()
+
+
+def test_the_page_holds_tables_and_curves_and_leads_to_that_of_the_run(ran):
+    out, _, _ = ran
+    html = (out / "online.html").read_text()
+    page = pages.read_page(html)
+    assert pages.check_tables(html, (out / "online.md").read_text()) > 20
+    (image,) = page.find("img")
+    assert base64.b64decode(image.attributes["src"].partition("base64,")[2]) == (out / "online.png").read_bytes()
+    assert [link.attributes["href"] for link in page.find("section", id="runs")[0].find("a")] == ["report.html"]
+    assert "three strategies" in pages.read_page((out / "report.html").read_text()).find("h1")[0].text.lower()
 
 
 def test_a_second_run_learns_nothing_anew(ran):

@@ -1,9 +1,11 @@
 """``benchmark --suite paper``: the numbers behind its tables, and a run of it on synthetic worlds."""
 
 import math
+from pathlib import Path
 
 import documents
 import numpy as np
+import pages
 import pytest
 import sequences
 from matplotlib.image import imread
@@ -169,6 +171,16 @@ def test_a_suite_leaves_tables_and_figure_and_each_encoders_results(ran):
         assert title in text
     assert imread(out / "figure_4.png").std() > 0
     assert "Table II" in printed
+    html = (out / "paper.html").read_text()
+    page = pages.read_page(html)
+    assert pages.check_tables(html, text) > 100
+    assert len(page.find("img")) == 1
+    links = [link.attributes["href"] for link in page.find("section", id="runs")[0].find("a")]
+    assert links == ["random-ciao-face/report.html", "torchvision-squeezenet1_1/report.html"]
+    assert all((out / link).is_file() for link in links)
+    told = {pair.text for pair in page.find("section", id="repeat")[0].find("dt")}
+    assert {f"{Path(link).parent}.fingerprint" for link in links} <= told
+    assert "mask.parameters" not in told, "each encoder has its own"
     first, second = (
         {run["strategy"] for run in sequences.document(out / name)["runs"]}
         for name in ("random-ciao-face", "torchvision-squeezenet1_1")

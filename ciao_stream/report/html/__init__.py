@@ -14,5 +14,6 @@ both and compare. An element with ``data-value`` bears the value as JSON; the at
 
 Modules: :mod:`~ciao_stream.report.html.page` puts a page together from sections, of which each has a module and a
 template of its own; :mod:`~ciao_stream.report.html.values` makes the numbers, :mod:`~ciao_stream.report.html.svg` and
-:mod:`~ciao_stream.report.html.charts` the drawings.
+:mod:`~ciao_stream.report.html.charts` the drawings. The page of a suite, :mod:`~ciao_stream.report.html.suite`, shows
+tables of several runs as they are, without pointers.
 """

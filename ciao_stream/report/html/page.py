@@ -76,7 +76,7 @@ def render(title: str, kind: str, mark: str, sections: Sequence[Section]) -> str
 
     Args:
         title: Its title.
-        kind: What it reports on: ``benchmark`` or ``tuning``.
+        kind: What it reports on: ``benchmark``, ``tuning`` or a suite.
         mark: What must be said of the data (:func:`ciao_stream.report.table.synthetic_mark`), empty for real data.
         sections: Its parts, in order.
     """

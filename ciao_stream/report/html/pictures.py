@@ -1,9 +1,10 @@
-"""The figures of a run's explanation, as a part of the page."""
+"""Pictures as a part of the page: a run's explanation, a suite's figures."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,14 +40,19 @@ def find_pictures(run: Path) -> list[Shown]:
     Raises:
         CiaoError: The explanation is damaged.
     """
+    return embed((picture.title, picture.png) for picture in pictures(run))
+
+
+def embed(titled: Iterable[tuple[str, bytes]]) -> list[Shown]:
+    """Return pictures as a page holds them, each of a title and a PNG."""
     room, shown = BUDGET, []
-    for picture in pictures(run):
-        data, width, height = _fitted(picture.png)
+    for title, png in titled:
+        data, width, height = _fitted(png)
         uri = f"data:image/png;base64,{base64.b64encode(data).decode()}"
         if len(uri) > room:
             uri = ""
         room -= len(uri)
-        shown.append(Shown(picture.title, uri, width, height))
+        shown.append(Shown(title, uri, width, height))
     return shown
 
 

@@ -6,12 +6,19 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from markupsafe import Markup
+
 from ciao_stream.command import shell_line
 from ciao_stream.report.html.values import Results
 
+BESIDE = Markup(
+    "Beside this page lie <code>results.json</code>, which holds every number of it, <code>results.csv</code>, "
+    "<code>table.md</code> and the figures."
+)
 
-def context(results: Results) -> dict[str, Any]:
-    """Return what the template needs."""
+
+def context(results: Results, beside: Markup = BESIDE) -> dict[str, Any]:
+    """Return what the template needs; ``beside`` says what other files there are."""
     document = results.document
     module, *arguments = document["command"] or [""]
     environment = dict(document["environment"])
@@ -22,10 +29,11 @@ def context(results: Results) -> dict[str, Any]:
         "line": shell_line(module, arguments),
         "environment": [(name, text(value)) for name, value in environment.items()],
         "install": " ".join(f"{name}=={version}" for name, version in (packages or {}).items() if version),
-        "encoder": [(name, text(value)) for name, value in document["encoder"].items()],
+        "encoder": [(name, text(value)) for name, value in flat(document["encoder"]).items()],
         "settings": [(name, text(value)) for name, value in flat(settings).items()],
         "alike": alike({task: flat(chosen) for task, chosen in of_tasks.items()}),
         "tasks": [*of_tasks],
+        "beside": beside,
     }
 
 

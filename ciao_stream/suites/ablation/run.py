@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ciao_stream import experiment
-from ciao_stream.atomic import write_text
-from ciao_stream.command import output_console
 from ciao_stream.encoders import load_encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import Split
 from ciao_stream.masks import AUTO, choose_mask
 from ciao_stream.plan import Plan
+from ciao_stream.report.html.page import NAME
+from ciao_stream.report.html.suite import Findings
 from ciao_stream.report.results import Document
-from ciao_stream.report.table import to_markdown, to_rich
+from ciao_stream.report.table import synthetic_mark
 from ciao_stream.suites.ablation.table import build_table
 from ciao_stream.suites.ablation.variants import variants
+from ciao_stream.suites.report import report
 
 STRATEGIES = ["dl+ciao"]
 SEEDS = 3
@@ -26,7 +27,7 @@ PRESET = "preset"
 
 
 def run(plan: Plan, command: list[str]) -> None:
-    """Run one benchmark for the settings as they are and one for each change, and write ``ablation.md``.
+    """Run one benchmark for the settings as they are and one for each change, and report what they differ in.
 
     Args:
         plan: What all of them share.
@@ -44,11 +45,17 @@ def run(plan: Plan, command: list[str]) -> None:
     tried = [one for one in variants(settings) if not one.changes.keys() & plan.changes.keys()]
     baseline = _run(plan, PRESET, {}, command)
     documents = [(one, _run(plan, one.folder, one.changes, command)) for one in tried]
-    table = build_table(baseline, documents)
-    write_text(plan.out / "ablation.md", f"# Ablation\n\n`{' '.join(command)}`\n\n{to_markdown(table)}")
-    shown = output_console()
-    shown.print(to_rich(table))
-    shown.print(f"table: {plan.out / 'ablation.md'}", soft_wrap=True)
+    findings = Findings(
+        suite="ablation",
+        title="Ablation",
+        mark=synthetic_mark(baseline),
+        notes=(),
+        tables=[build_table(baseline, documents)],
+        document=baseline,
+        pictures={},
+        runs={f"{PRESET}/{NAME}": "no change"} | {f"{one.folder}/{NAME}": f"{one.part}: {one.name}" for one in tried},
+    )
+    report(findings, plan.out)
 
 
 def _run(plan: Plan, folder: str, changes: Mapping[str, object], command: Sequence[str]) -> Document:

@@ -9,20 +9,21 @@ from rich.console import Console
 
 from ciao_stream.atomic import write_text
 from ciao_stream.cells import run_cells
-from ciao_stream.command import output_console
 from ciao_stream.experiment import describe_encoder, describe_settings, not_run, prepare
 from ciao_stream.faces import Split
 from ciao_stream.features import FeatureCache
 from ciao_stream.plan import Plan
 from ciao_stream.precision import fast_dtype
 from ciao_stream.preparation import progress_bars
+from ciao_stream.report.html.suite import Findings
 from ciao_stream.report.results import Document, describe_environment, describe_task
-from ciao_stream.report.table import synthetic_mark, to_markdown, to_rich
+from ciao_stream.report.table import synthetic_mark
 from ciao_stream.suites.generalise.common import with_common_classes
 from ciao_stream.suites.generalise.grid import build_document
 from ciao_stream.suites.generalise.judging import judge, require_predictors
 from ciao_stream.suites.generalise.sharing import find_shared
 from ciao_stream.suites.generalise.tables import build_tables, notes
+from ciao_stream.suites.report import report
 
 STRATEGIES = ["logreg", "dl", "dl+ciao", "cafe-small", "full"]
 SEEDS = 3
@@ -31,7 +32,7 @@ RUN = "ciao_stream/generalise-run/1"
 
 
 def run(plan: Plan, command: list[str]) -> Document:
-    """Run a plan on the common classes, write ``generalise.json`` and ``generalise.md``, print the tables.
+    """Run a plan on the common classes, write ``generalise.json`` and report the tables.
 
     A strategy that takes part learns each task by itself, so that one run over all tasks learns what as many runs
     over one task each would.
@@ -61,19 +62,20 @@ def run(plan: Plan, command: list[str]) -> Document:
         shared=shared,
         not_run=not_run(outcomes),
     )
-    _report(document, plan)
+    write_text(plan.out / "generalise.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+    report(findings(document), plan.out)
     return document
 
 
-def _report(document: Document, plan: Plan) -> None:
-    tables, lines, mark = build_tables(document), notes(document), synthetic_mark(document)
-    head = f"# From one data set to the others{f' ({mark})' if mark else ''}"
-    listed = "\n".join(f"- {line}" for line in lines)
-    write_text(plan.out / "generalise.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
-    write_text(plan.out / "generalise.md", "\n\n".join([head, listed, *map(to_markdown, tables)]))
-    shown = output_console(highlight=False)
-    for table in tables:
-        shown.print(to_rich(table))
-    for line in lines:
-        shown.print(line, style="dim", soft_wrap=True)
-    shown.print(f"grid: {plan.out / 'generalise.md'}, {plan.out / 'generalise.json'}", soft_wrap=True)
+def findings(document: Document) -> Findings:
+    """Return what a grid says."""
+    return Findings(
+        suite="generalise",
+        title="From one data set to the others",
+        mark=synthetic_mark(document),
+        notes=notes(document),
+        tables=build_tables(document),
+        document=document,
+        pictures={},
+        runs={},
+    )

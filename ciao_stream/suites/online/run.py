@@ -6,15 +6,17 @@ import json
 
 from ciao_stream import experiment
 from ciao_stream.atomic import write_text
-from ciao_stream.command import output_console
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import Split
 from ciao_stream.plan import Plan
+from ciao_stream.report.html.page import NAME
+from ciao_stream.report.html.suite import Findings
 from ciao_stream.report.results import Document
-from ciao_stream.report.table import synthetic_mark, to_markdown, to_rich
+from ciao_stream.report.table import synthetic_mark
 from ciao_stream.suites.online.evidence import build_document
 from ciao_stream.suites.online.figure import write_figure
 from ciao_stream.suites.online.tables import build_tables, notes
+from ciao_stream.suites.report import report
 from strategies import load_strategy
 from strategies._online import Online, read_prequential
 
@@ -27,7 +29,7 @@ JUDGED: Split = "test"
 
 
 def run(plan: Plan, command: list[str]) -> Document:
-    """Run a plan, write ``online.json``, ``online.md`` and ``online.png`` beside the results, print the tables.
+    """Run a plan, write ``online.json`` and ``online.png`` beside the results, and report the tables.
 
     Args:
         plan: Strategies that learn online, and others, which are the bound.
@@ -48,16 +50,21 @@ def run(plan: Plan, command: list[str]) -> Document:
         for run in ran
     ]
     document = build_document(results, curves)
-    tables, lines, mark = build_tables(document), notes(document), synthetic_mark(document)
-    head = f"# Learned online{f' ({mark})' if mark else ''}"
-    listed = "\n".join(f"- {line}" for line in lines)
     write_text(plan.out / "online.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
-    write_text(plan.out / "online.md", "\n\n".join([head, listed, "![curves](online.png)", *map(to_markdown, tables)]))
     write_figure(plan.out / "online.png", document)
-    shown = output_console(highlight=False)
-    for table in tables:
-        shown.print(to_rich(table))
-    for line in lines:
-        shown.print(line, style="dim", soft_wrap=True)
-    shown.print(f"tables and curves: {plan.out}", soft_wrap=True)
+    report(findings(document), plan.out)
     return document
+
+
+def findings(document: Document) -> Findings:
+    """Return what the curves say."""
+    return Findings(
+        suite="online",
+        title="Learned online",
+        mark=synthetic_mark(document),
+        notes=notes(document),
+        tables=build_tables(document),
+        document=document,
+        pictures={"online.png": "On the way through the stream, and what offline training reaches"},
+        runs={NAME: "after the stream, and offline"},
+    )

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ciao_stream import experiment
-from ciao_stream.atomic import write_text
-from ciao_stream.command import names, output_console
+from ciao_stream.command import names
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import Split
 from ciao_stream.plan import Plan
-from ciao_stream.report.table import Table, synthetic_mark, to_markdown, to_rich
+from ciao_stream.report.html.page import NAME
+from ciao_stream.report.html.suite import Findings
+from ciao_stream.report.table import synthetic_mark
 from ciao_stream.suites.paper.evidence import Document, comparisons, metrics_of
 from ciao_stream.suites.paper.figure import write_figure_4
 from ciao_stream.suites.paper.published import SCHEMES
 from ciao_stream.suites.paper.tables import BASELINES, WITHOUT_ENCODER, table_i, table_ii
+from ciao_stream.suites.report import report
 from strategies import MASKED
 
 STRATEGIES = [*(scheme + mask for scheme in SCHEMES for mask in ("", MASKED)), *BASELINES]
@@ -24,10 +27,11 @@ SEEDS = 30
 """The paper's number of runs."""
 
 JUDGED: Split = "test"
+FIGURE = "figure_4.png"
 
 
 def run(plan: Plan, command: list[str]) -> None:
-    """Run one benchmark per encoder, each in a folder of its own, and write the paper's tables and figure.
+    """Run one benchmark per encoder, each in a folder of its own, and report the paper's tables and figure.
 
     Args:
         plan: What all of them share; its encoder names one or more, with commas between them.
@@ -41,40 +45,46 @@ def run(plan: Plan, command: list[str]) -> None:
         raise CiaoError("no encoder given")
     if len({*map(_folder, encoders)}) < len(encoders):
         raise CiaoError(f"two of the encoders {', '.join(encoders)} would share a results folder: rename one")
-    documents = []
+    documents = {}
     for i, encoder in enumerate(encoders):
         strategies = [s for s in plan.strategies if i == 0 or s not in WITHOUT_ENCODER]
         out = plan.out / _folder(encoder)
         resume = plan.resume and (out / "run.json").exists()
         own = replace(plan, encoder=encoder, strategies=strategies, out=out, resume=resume)
-        documents.append(experiment.run(own, command))
-    tables = report(documents, plan.out)
-    shown = output_console()
-    for table in tables:
-        shown.print(to_rich(table))
-    shown.print(f"tables and figure: {plan.out}", soft_wrap=True)
+        documents[_folder(encoder)] = experiment.run(own, command)
+    if compared := comparisons([*documents.values()]):
+        write_figure_4(plan.out / FIGURE, compared)
+    report(findings(documents), plan.out)
 
 
-def report(documents: Sequence[Document], out: Path) -> list[Table]:
-    """Write ``paper.md`` and ``figure_4.png``, each whole or not at all, and return the tables.
+def findings(documents: Mapping[str, Document]) -> Findings:
+    """Return what the runs say.
 
     Args:
-        documents: Results, one per encoder, of the same tasks.
-        out: Where to.
-
-    Raises:
-        CiaoError: A file cannot be written.
+        documents: Results, one per encoder, of the same tasks, by the name of the folder.
     """
-    compared, tasks = comparisons(documents), documents[0]["tasks"]
-    tables = [table_i(task, documents, compared, metric) for task in tasks for metric in metrics_of(task)]
-    tables.append(table_ii(tasks, documents))
-    encoders = [f"{one['encoder']['name']}: weights {one['encoder']['weights']}" for one in documents]
-    mark = synthetic_mark(documents[0])
-    head = [f"# Evidence of CIAO{f' ({mark})' if mark else ''}", *encoders, "![trained parameters](figure_4.png)"]
-    write_text(out / "paper.md", "\n\n".join([*head, *map(to_markdown, tables)]))
-    if compared:
-        write_figure_4(out / "figure_4.png", compared)
-    return tables
+    found = [*documents.values()]
+    compared, tasks = comparisons(found), found[0]["tasks"]
+    encoders = {folder: one["encoder"] for folder, one in documents.items()}
+    return Findings(
+        suite="paper",
+        title="Evidence of CIAO",
+        mark=synthetic_mark(found[0]),
+        notes=[f"{one['name']}: weights {one['weights']}" for one in encoders.values()],
+        tables=[
+            *(table_i(task, found, compared, metric) for task in tasks for metric in metrics_of(task)),
+            table_ii(tasks, found),
+        ],
+        document=found[0] if len(found) == 1 else {**found[0], "encoder": encoders, "settings": _alike(found)},
+        pictures={FIGURE: "Figure 4: parameters that each scheme trains, mean over tasks"} if compared else {},
+        runs={f"{folder}/{NAME}": folder for folder in documents},
+    )
+
+
+def _alike(documents: Sequence[Document]) -> dict[str, Any]:
+    """Return what all settings have in common; the mask of ``auto`` depends on the encoder."""
+    first, *others = (one["settings"] for one in documents)
+    return {name: value for name, value in first.items() if all(one.get(name) == value for one in others)}
 
 
 def _folder(encoder: str) -> str:
