@@ -66,6 +66,7 @@ class Settings:
             on their sum.
         optimizer: ``adam``, or ``sgd`` with momentum.
         lr: Learning rate, > 0.
+        mask_rate: Factor of it for the mask, > 0.
         momentum: Of ``sgd``, in [0, 1); Nesterov's where > 0.
         weight_decay: Decoupled for ``adam``; >= 0.
         batch_size: Faces per step, >= 2: one alone has nothing to contrast, and no variance.
@@ -89,6 +90,7 @@ class Settings:
     alternate: bool = False
     optimizer: OptimizerName = "adam"
     lr: float = 1e-3
+    mask_rate: float = 1.0
     momentum: float = 0.0
     weight_decay: float = 1e-4
     batch_size: int = 64
@@ -111,6 +113,7 @@ class Settings:
             ("alternate", self.alternate, isinstance(self.alternate, bool), "true or false"),
             ("balanced", self.balanced, isinstance(self.balanced, bool), "true or false"),
             ("lr", self.lr, _is_number(self.lr) and self.lr > 0, "a number > 0"),
+            ("mask_rate", self.mask_rate, _is_number(self.mask_rate) and self.mask_rate > 0, "a number > 0"),
             ("momentum", self.momentum, _in_unit(self.momentum), "a number in [0, 1)"),
             ("weight_decay", self.weight_decay, _is_number(self.weight_decay), "a number >= 0"),
             (
@@ -203,7 +206,8 @@ PRESETS: dict[str, Settings] = {
     "online": Settings(
         head=HeadSettings(hidden=(), start="zero"),
         optimizer="sgd",
-        lr=0.01,
+        lr=0.02,
+        mask_rate=50.0,
         weight_decay=0.0,
         schedule="constant",
     ),

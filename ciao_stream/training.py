@@ -45,8 +45,12 @@ class WorldLearner:
         self.settings = world.settings
         mask = [] if world.mask is None else [*world.mask.parameters()]
         rest = [p for name, p in world.named_parameters() if not name.startswith("mask.")]
-        groups = [mask, rest] if mask and self.settings.alternate else [mask + rest]
-        self.optimizers = [make_optimizer(group, self.settings) for group in groups]
+        groups = [{"params": rest, "factor": 1.0}]
+        if mask:
+            groups.insert(0, {"params": mask, "factor": self.settings.mask_rate})
+        each = [[group] for group in groups] if self.settings.alternate else [groups]
+        self.optimizers = [make_optimizer(groups, self.settings) for groups in each]
+        self.set_rate(1)
 
     @property
     def uses_unlabelled(self) -> bool:
@@ -58,11 +62,17 @@ class WorldLearner:
         share = 1.0
         if self.settings.schedule == "cosine":
             share = (1 + math.cos(math.pi * epoch / self.settings.epochs)) / 2
+        self.set_rate(share)
+
+    def set_rate(self, share: float) -> None:
+        """Set the learning rate to a share of the settings' ``lr``, the mask's to ``mask_rate`` times that."""
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = self.settings.lr * share
+                group["lr"] = self.settings.lr * group["factor"] * share
 
-    def step(self, x: Tensor, y: Tensor, unlabelled: Tensor | None = None) -> StepLosses:
+    def step(
+        self, x: Tensor, y: Tensor, unlabelled: Tensor | None = None, log_shift: Tensor | None = None
+    ) -> StepLosses:
         """Learn from one batch.
 
         Args:
@@ -70,19 +80,21 @@ class WorldLearner:
             y: Targets in the layout of the task's kind.
             unlabelled: Faces without a label at the world's level, for the term that the settings name, if they name
                 one.
+            log_shift: (n_out,), added to the outputs in the decision term alone, where the batch's classes are not as
+                common as the answers are to take them to be; None for nothing.
         """
         self.world.train()
         contrasted = self.world.mask is not None and self.settings.contrast_weight > 0
         others = unlabelled if self.uses_unlabelled else None
         if len(self.optimizers) > 1 and (contrasted or others is not None):
             mask_optimizer, rest_optimizer = self.optimizers
-            _, contrast = self._losses(x, y, contrasted)
+            _, contrast = self._losses(x, y, contrasted, log_shift)
             other = None if others is None else unlabelled_loss(self.world, others)
             self._update(mask_optimizer, self._beside(contrast, other))
-            decision, _ = self._losses(x, y, contrasted=False)
+            decision, _ = self._losses(x, y, False, log_shift)
             self._update(rest_optimizer, decision)
         else:
-            decision, contrast = self._losses(x, y, contrasted)
+            decision, contrast = self._losses(x, y, contrasted, log_shift)
             other = None if others is None else unlabelled_loss(self.world, others)
             self._update(self.optimizers[-1], decision + self._beside(contrast, other))
         told = contrast.item() if contrasted else None, None if other is None else other.item()
@@ -98,12 +110,12 @@ class WorldLearner:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
 
-    def _losses(self, x: Tensor, y: Tensor, contrasted: bool) -> tuple[Tensor, Tensor]:
+    def _losses(self, x: Tensor, y: Tensor, contrasted: bool, log_shift: Tensor | None) -> tuple[Tensor, Tensor]:
         spec, settings = self.world.spec, self.settings
         with autocast(x.device):
             masked = self.world.map(x)
             outputs = self.world.head(masked).float()
-        decision = decision_loss(spec, outputs, y)
+        decision = decision_loss(spec, outputs if log_shift is None else outputs + log_shift, y)
         if not contrasted:
             return decision, decision.new_zeros(())
         embedding = output_embedding(spec, outputs) if settings.contrast_on == "output" else masked.mean(dim=(2, 3))
@@ -122,8 +134,8 @@ class WorldLearner:
         optimizer.step()
 
 
-def make_optimizer(parameters: list[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
-    """Make the optimiser that the settings name, over exactly these parameters."""
+def make_optimizer(parameters: list[nn.Parameter] | list[dict[str, Any]], settings: Settings) -> torch.optim.Optimizer:
+    """Make the optimiser that the settings name, over exactly these parameters, or groups of them."""
     if settings.optimizer == "adam":
         return torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     return torch.optim.SGD(

@@ -1,6 +1,7 @@
 """The online learner: predicts, evaluates, then learns; one world at a time; the same code as offline."""
 
 import dataclasses
+import math
 import resource
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from ciao_stream.worlds import World
 
 FER, VOTES = tiny.SPECS["categorical"], tiny.SPECS["votes"]
 KINDS = [*tiny.SPECS]
-NO_REPLAY = dataclasses.replace(QUICK, replay_ratio=0)
+NO_REPLAY = dataclasses.replace(QUICK, replay_ratio=0, fall_steps=2)
 
 
 def wider(spec):
@@ -68,6 +69,7 @@ def test_online_and_offline_give_the_same_parameters_bit_for_bit(kind, preset):
         batch = frames[4 * step : 4 * step + 4]
         x = torch.cat([encoded(event) for event in batch]).float()
         y = torch.from_numpy(np.stack([label_target(spec, event.label) for event in batch]))
+        offline.set_rate(1 / math.sqrt(1 + step / 2))
         with seeded_torch(0, STEP, spec.name, step):
             offline.step(x, y)
     assert online.worlds[spec.name].counts["steps"] == 5
@@ -372,13 +374,25 @@ def test_drift_is_told_and_not_answered_by_default():
     assert online.report()["worlds"]["fer"]["prequential"]["drift"]["dummy"] == 1
 
 
-def test_drift_raises_the_rate_for_a_while():
-    stream, online = begun(dataclasses.replace(DRIFTING, on_drift="raise-rate", drift_rate=5.0, drift_steps=2), n=299)
-    optimizer, rates = online.worlds["fer"].learner.optimizers[0], []
-    for event in stream.frames(FER, 17):
-        if online.apply(event).steps:
-            rates.append(optimizer.param_groups[0]["lr"])
-    assert rates == pytest.approx([5e-3, 5e-3, 1e-3, 1e-3, 1e-3])
+def rates_of(online, events):
+    """The learning rates of the steps that some events lead to."""
+    optimizer = online.worlds["fer"].learner.optimizers[0]
+    return [optimizer.param_groups[0]["lr"] for event in events if online.apply(event).steps]
+
+
+def test_the_rate_falls():
+    stream, online = begun(dataclasses.replace(QUICK, fall_steps=2))
+    rates = rates_of(online, stream.frames(FER, 4 * QUICK.micro_batch))
+    assert rates == pytest.approx([1e-3 / math.sqrt(1 + step / 2) for step in range(4)])
+
+
+@pytest.mark.parametrize("fall", [0, 10])
+def test_drift_raises_the_rate_for_a_while_and_it_falls_anew(fall):
+    settings = dataclasses.replace(DRIFTING, on_drift="raise-rate", drift_rate=5.0, drift_steps=2, fall_steps=fall)
+    stream, online = begun(settings, n=299)
+    rates = rates_of(online, stream.frames(FER, 17))
+    fallen = [1 / math.sqrt(1 + step / 10) if fall else 1 for step in range(5)]
+    assert rates == pytest.approx(np.multiply([5e-3, 5e-3, 1e-3, 1e-3, 1e-3], fallen))
 
 
 def test_drift_empties_the_memory():

@@ -200,6 +200,40 @@ def test_optimisers_are_made_as_the_settings_say():
         assert (sgd.defaults["momentum"], sgd.defaults["nesterov"]) == (momentum, momentum > 0)
 
 
+@pytest.mark.parametrize("alternate", [False, True])
+def test_the_mask_has_a_rate_of_its_own(alternate):
+    def moved(mask_rate):
+        settings = tiny.small(optimizer="sgd", lr=0.01, weight_decay=0.0, mask_rate=mask_rate, alternate=alternate)
+        learner, (x, y) = learner_of("dl", settings=settings)
+        start = tiny.frozen_copy(learner.world)
+        with seeded_torch(0, "step"):
+            learner.step(x, y)
+        return {name: p.detach() - start[name] for name, p in learner.world.named_parameters()}
+
+    once, tenfold = moved(1.0), moved(10.0)
+    for name, step in once.items():
+        if name.startswith("mask."):
+            torch.testing.assert_close(tenfold[name], 10 * step, rtol=1e-3, atol=1e-6)
+        elif not alternate:
+            torch.testing.assert_close(tenfold[name], step, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["categorical", "votes"])
+def test_a_shift_of_the_outputs_changes_the_decision_term_alone(kind):
+    def losses(shift, **changes):
+        learner, (x, y) = learner_of("dl", kind=kind, settings=tiny.small(**changes))
+        with seeded_torch(0, "step"):
+            return learner.step(x, y, log_shift=shift), learner.world.sha256()
+
+    n_out = tiny.SPECS[kind].n_out
+    plain, zero = losses(None), losses(torch.zeros(n_out))
+    assert zero == plain
+    tilted, other = losses(torch.arange(n_out, dtype=torch.float32))
+    assert tilted.contrast == plain[0].contrast
+    assert tilted.decision != plain[0].decision
+    assert other != plain[1]
+
+
 @pytest.mark.parametrize("preset", [tiny.DEFAULT, tiny.PAPER], ids=["default", "paper"])
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_training_goes_on_from_its_state_as_if_it_had_never_stopped(scheme, preset):

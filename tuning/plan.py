@@ -19,7 +19,7 @@ from tuning.space import Point, Space, read_space
 
 EarlyStop = Literal["asha", "median", "none"]
 
-MASK_SETTINGS = ("mask", "rank", "contrast", "contrast_on", "temperature", "contrast_weight", "alternate")
+MASK_SETTINGS = ("mask", "mask_rate", "rank", "contrast", "contrast_on", "temperature", "contrast_weight", "alternate")
 """Settings that mean nothing where there is no mask; but ``rank`` is also that of ``lora``."""
 
 

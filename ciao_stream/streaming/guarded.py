@@ -16,7 +16,9 @@ class _NotFiniteError(Exception):
     """A gradient is not finite."""
 
 
-def guarded_step(learner: WorldLearner, x: Tensor, y: Tensor, unlabelled: Tensor | None = None) -> StepLosses | None:
+def guarded_step(
+    learner: WorldLearner, x: Tensor, y: Tensor, unlabelled: Tensor | None = None, log_shift: Tensor | None = None
+) -> StepLosses | None:
     """Take one step of a learner, unless a gradient has a NaN, an infinity, or a square beyond float32.
 
     Such a gradient is what a loss that is not finite leaves behind. It is seen before the optimiser moves anything;
@@ -28,6 +30,7 @@ def guarded_step(learner: WorldLearner, x: Tensor, y: Tensor, unlabelled: Tensor
         x: Batch at the world's level.
         y: Targets in the layout of the task's kind.
         unlabelled: Faces without a label at the world's level, if there are any.
+        log_shift: See :meth:`WorldLearner.step`.
 
     Returns:
         The losses; None where the world and its optimisers are bit for bit as they were.
@@ -38,7 +41,7 @@ def guarded_step(learner: WorldLearner, x: Tensor, y: Tensor, unlabelled: Tensor
     moments = [{name: tensor.clone() for name, tensor in read_state(optimizer).items()} for optimizer in earlier]
     hooks = [optimizer.register_step_pre_hook(_require_finite) for optimizer in learner.optimizers]
     try:
-        return learner.step(x, y, unlabelled)
+        return learner.step(x, y, unlabelled, log_shift)
     except _NotFiniteError:
         with torch.no_grad():
             for tensor, before in [*buffers, *weights]:

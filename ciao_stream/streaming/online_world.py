@@ -21,6 +21,7 @@ from ciao_stream.face_statistics import LEAST, FaceStatistics, n_features, poole
 from ciao_stream.seeds import numpy_generator, seeded_torch
 from ciao_stream.settings import Settings
 from ciao_stream.streaming.beside import Beside
+from ciao_stream.streaming.class_prior import log_shift
 from ciao_stream.streaming.growth import grow
 from ciao_stream.streaming.guarded import guarded_step
 from ciao_stream.streaming.held import Held, HeldFrames
@@ -159,8 +160,9 @@ class OnlineWorld:
         return taken
 
     def raise_rate(self) -> None:
-        """Learn faster for a while."""
+        """Learn faster for a while, and let the rate fall anew."""
         self.counts["raised_steps_left"] = self.settings.drift_steps
+        self.counts["falls_from"] = self.counts["turns"]
 
     def forget_faces(self) -> None:
         """Forget all frames: those that wait, the micro-batch, and the memory."""
@@ -282,18 +284,27 @@ class OnlineWorld:
         turn = self.counts["turns"]
         self.counts["turns"] += 1
         z, y = stack(self.batch)
+        shift = None
         if self.settings.replay_ratio:
             old_z, old_y = self.replay.draw(math.ceil(self.settings.replay_ratio * len(z)), turn)
+            shift = self._log_shift(len(z), len(old_z))
             z, y = torch.cat([z, old_z]), torch.cat([y, old_y])
         if len(z) < 2:
             self.counts["steps_too_small"] += 1
             return False
-        self._set_rate()
+        self._set_rate(turn)
         device = self.world.device
         with seeded_torch(self._seed, STEP, self.spec.name, turn):
-            losses = guarded_step(self.learner, self._input(z), y.to(device), self._unlabelled(turn))
+            losses = guarded_step(self.learner, self._input(z), y.to(device), self._unlabelled(turn), shift)
         self.counts["steps" if losses is not None else "steps_not_finite"] += 1
         return losses is not None
+
+    def _log_shift(self, new: int, drawn: int) -> Tensor | None:
+        """Return what takes the memory's share of each class out of a step; None of tasks without classes."""
+        if not self.spec.has_classes:
+            return None
+        shift = log_shift(self.settings.class_prior, new, drawn, self.replay.seen, self.replay.kept)
+        return torch.from_numpy(shift).to(self.world.device)
 
     def _unlabelled(self, turn: int) -> Tensor | None:
         """Draw frames that wait for their label, at the world's level; None where nothing is learned from them."""
@@ -303,12 +314,12 @@ class OnlineWorld:
         z = self.pending.draw(n, numpy_generator(self._seed, UNLABELLED, self.spec.name, turn))
         return None if z is None else self._input(z)
 
-    def _set_rate(self) -> None:
+    def _set_rate(self, turn: int) -> None:
         raised = self.counts["raised_steps_left"] > 0
         self.counts["raised_steps_left"] -= raised
-        for optimizer in self.learner.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = self.world.settings.lr * (self.settings.drift_rate if raised else 1)
+        fall, fallen = self.settings.fall_steps, turn - self.counts["falls_from"]
+        share = (1 + fallen / fall) ** -0.5 if fall else 1.0
+        self.learner.set_rate(share * self.settings.drift_rate if raised else share)
 
     def _input(self, z: Tensor) -> Tensor:
         """Return a batch at the world's level, float32, of stored ``z``."""

@@ -57,6 +57,9 @@ class Replay:
         capacity: Samples at most.
         z_shape: Shape of ``z``.
         seed: Of the run.
+
+    Attributes:
+        seen: How many samples of each class were offered, int64 (n_out,); zeros where the task has no classes.
     """
 
     def __init__(self, spec: TaskSpec, capacity: int, z_shape: Sequence[int], seed: int) -> None:
@@ -69,11 +72,16 @@ class Replay:
         self._slots: dict[str, int] = {}
         self._offers = 0
         self._passed = 0
-        self._seen = np.zeros(spec.n_out, dtype=np.int64)
+        self.seen = np.zeros(spec.n_out, dtype=np.int64)
         self._been_largest = np.zeros(spec.n_out, dtype=bool)
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    @property
+    def kept(self) -> npt.NDArray[np.int64]:
+        """How many samples of each class are here, (K,)."""
+        return np.bincount(self._classes(), minlength=self.spec.n_out)
 
     def get(self, frame_id: str) -> Sample | None:
         """Return a copy of the sample of a frame; None where it is not here."""
@@ -85,7 +93,7 @@ class Replay:
         kept = self._targets[: len(self)]
         if self.spec.kind == "dimensional":
             return {"samples": len(self)}
-        totals = kept.sum(axis=0) if self.spec.kind == "multilabel" else self._kept()
+        totals = kept.sum(axis=0) if self.spec.kind == "multilabel" else self.kept
         return {label: int(n) for label, n in zip(self.spec.labels, totals, strict=True)}
 
     def offer(self, sample: Sample) -> bool:
@@ -100,7 +108,7 @@ class Replay:
             return True
         self._passed += 1
         if self.spec.has_classes:
-            self._seen[self._class(sample.target)] += 1
+            self.seen[self._class(sample.target)] += 1
         slot = len(self) if len(self) < self.capacity else self._slot_for(sample.target)
         if slot is None:
             return False
@@ -119,8 +127,8 @@ class Replay:
         """Give a sample that is here another target."""
         slot = self._slots[frame_id]
         if self.spec.has_classes:
-            self._seen[self._class(self._targets[slot])] -= 1
-            self._seen[self._class(target)] += 1
+            self.seen[self._class(self._targets[slot])] -= 1
+            self.seen[self._class(target)] += 1
         self._targets[slot] = target
         self._mark_largest()
 
@@ -142,14 +150,14 @@ class Replay:
         """Forget everything, as if nothing had ever been offered; only the draws go on where they were."""
         self._ids, self._slots = [], {}
         self._passed = 0
-        self._seen[:] = 0
+        self.seen[:] = 0
         self._been_largest[:] = False
 
     def grow(self, spec: TaskSpec) -> None:
         """Take in labels that come after those of now: of none of the samples here."""
         new = spec.n_out - self.spec.n_out
         self.spec = spec
-        self._seen = np.pad(self._seen, (0, new))
+        self.seen = np.pad(self.seen, (0, new))
         self._been_largest = np.pad(self._been_largest, (0, new))
         if self._targets.ndim == 2:
             self._targets = np.pad(self._targets, ((0, 0), (0, new)))
@@ -158,7 +166,7 @@ class Replay:
         """Return what :meth:`load` needs."""
         n = len(self)
         values = {"ids": [*self._ids], "offers": self._offers, "passed": self._passed}
-        values |= {"seen": self._seen.tolist(), "been_largest": self._been_largest.tolist()}
+        values |= {"seen": self.seen.tolist(), "been_largest": self._been_largest.tolist()}
         return State(values, {"z": self._z[:n], "targets": torch.from_numpy(self._targets[:n])})
 
     def load(self, state: State) -> None:
@@ -167,7 +175,7 @@ class Replay:
         self._ids = [*values["ids"]]
         self._slots = {frame_id: slot for slot, frame_id in enumerate(self._ids)}
         self._offers, self._passed = values["offers"], values["passed"]
-        self._seen = np.array(values["seen"], dtype=np.int64)
+        self.seen = np.array(values["seen"], dtype=np.int64)
         self._been_largest = np.array(values["been_largest"], dtype=bool)
         self._z[:n] = state.tensors["z"]
         self._targets[:n] = state.tensors["targets"].numpy()
@@ -178,10 +186,10 @@ class Replay:
         if not self.spec.has_classes:
             slot = int(rng.integers(self._passed))
             return slot if slot < self.capacity else None
-        own, kept, classes = self._class(target), self._kept(), self._classes()
+        own, kept, classes = self._class(target), self.kept, self._classes()
         if not self._been_largest[own]:
             return int(rng.choice(np.flatnonzero(np.isin(classes, np.flatnonzero(kept == kept.max())))))
-        if rng.random() >= kept[own] / self._seen[own]:
+        if rng.random() >= kept[own] / self.seen[own]:
             return None
         return int(rng.choice(np.flatnonzero(classes == own)))
 
@@ -193,13 +201,9 @@ class Replay:
         targets = self._targets[: len(self)]
         return targets if self.spec.kind == "categorical" else targets.argmax(axis=1)
 
-    def _kept(self) -> npt.NDArray[np.int64]:
-        """Return how many samples of each class are here."""
-        return np.bincount(self._classes(), minlength=self.spec.n_out)
-
     def _mark_largest(self) -> None:
         if self.spec.has_classes and len(self) == self.capacity:
-            kept = self._kept()
+            kept = self.kept
             self._been_largest |= kept == kept.max()
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_type_hints
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.plugins import plugin_names
 from ciao_stream.settings import UnlabelledTerm
+from ciao_stream.streaming.class_prior import ClassPrior
 
 DetectorName = Literal["adwin", "page-hinkley", "dummy"]
 """What watches the error: see :mod:`ciao_stream.streaming.drift`."""
@@ -34,12 +35,16 @@ class StreamSettings:
         replay_ratio: Samples from the memory per new one in each step, rounded up, >= 0. A micro-batch of 1 needs
             more than 0: a step over one sample is never taken, because batch normalisation has no variance of it.
         replay_capacity: Samples that one world's memory holds, >= 1.
+        class_prior: How common the answers take classes to be: as they came in the ``stream``, or ``even``. See
+            :mod:`ciao_stream.streaming.class_prior`.
         unlabelled: What is learned from frames that wait for their label: ``none`` (nothing, unless the world's
             settings ask for it), ``consistency`` of answers, or ``contrast`` of maps, which needs a mask. See
             :mod:`ciao_stream.unlabelled`.
         unlabelled_weight: Factor of that term, > 0.
         unlabelled_ratio: Frames that wait per new labelled one in each step, drawn anew for each, rounded up, > 0.
-        lr: Learning rate, > 0; None for that of the world's settings. It is constant.
+        lr: Learning rate, > 0; None for that of the world's settings.
+        fall_steps: Step n of a world, counted from 0, is taken at the learning rate divided by
+            sqrt(1 + n / ``fall_steps``), >= 0; 0 for a constant rate.
         pending_capacity: Frames of a world that wait for their label, >= 1; the oldest make way.
         recent_capacity: Labelled frames of a world that are kept for a correction, >= 1; the oldest make way.
         beside: Baselines that learn from the same frames beside every world with classes, names with commas between
@@ -47,8 +52,8 @@ class StreamSettings:
         window: Answers over which rolling figures are had, >= 1.
         fading: Weight of an answer relative to the next one in fading figures, in (0, 1).
         detector: Whose signal is answered.
-        on_drift: The answer: ``none``; ``raise-rate`` for a while; ``refresh-replay``: forget the memory;
-            ``new-world``: go on in a copy of the world and leave the world as it is.
+        on_drift: The answer: ``none``; ``raise-rate`` for a while, from which it falls anew; ``refresh-replay``:
+            forget the memory; ``new-world``: go on in a copy of the world and leave the world as it is.
         drift_rate: Factor of the learning rate under ``raise-rate``, >= 1.
         drift_steps: Steps for which the rate stays raised, >= 1.
         worlds_per_task: Worlds that ``new-world`` may have for one task, the first one included, >= 1; once they are
@@ -63,11 +68,13 @@ class StreamSettings:
     micro_batch: int = 8
     steps: int = 1
     replay_ratio: float = 7.0
-    replay_capacity: int = 1000
+    replay_capacity: int = 2000
+    class_prior: ClassPrior = "stream"
     unlabelled: UnlabelledTerm = "none"
     unlabelled_weight: float = 1.0
     unlabelled_ratio: float = 3.0
     lr: float | None = None
+    fall_steps: float = 100.0
     pending_capacity: int = 512
     recent_capacity: int = 64
     beside: str = ""
@@ -94,6 +101,7 @@ class StreamSettings:
             ("unlabelled_weight", _positive(self.unlabelled_weight), "a number > 0"),
             ("unlabelled_ratio", _positive(self.unlabelled_ratio), "a number > 0"),
             ("lr", self.lr is None or _positive(self.lr), "a number > 0, or nothing"),
+            ("fall_steps", _number(self.fall_steps), "a number >= 0"),
             ("fading", _number(self.fading) and 0 < self.fading < 1, "a number between 0 and 1"),
             ("drift_rate", _number(self.drift_rate) and self.drift_rate >= 1, "a number >= 1"),
         ]
