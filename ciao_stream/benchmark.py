@@ -8,20 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.names import OWN, task_names
-from ciao_stream.command import (
-    changes,
-    count,
-    data_root,
-    default_cache,
-    default_out,
-    names,
-    run_command,
-    shell_line,
-    torch_device,
-)
+from ciao_stream.command import count, default_out, names, run_command, shell_line
 from ciao_stream.encoders import LIBRARIES, encoder_names
-from ciao_stream.settings import PRESETS
+from ciao_stream.plan_options import machine_options, plan_of, task_options, training_options
 from strategies import strategy_names
 
 if TYPE_CHECKING:
@@ -48,13 +37,7 @@ def parser() -> argparse.ArgumentParser:
         description="Learn tasks one after another over one frozen face encoder, with several strategies, and compare.",
         epilog="Without --data-root (nor $CIAO_DATA_ROOT) the tasks are synthetic worlds, and marked so everywhere.",
     )
-    p.add_argument(
-        "--tasks",
-        required=True,
-        metavar="T,T",
-        help=f"NAME or NAME:RULE, of {', '.join([*task_names(), *OWN.values()])}",
-    )
-    p.add_argument("--data-root", metavar="DIR", help="folder that holds the data sets")
+    task_options(p)
     others = (*(f"{library}:NAME" for library in (*LIBRARIES, "weights")), "or a folder of pretrain's")
     encoders = ", ".join([*encoder_names(), *others])
     p.add_argument("--encoder", default="ciao-face", metavar="E", help=f"{encoders} (%(default)s)")
@@ -66,17 +49,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--strategies", metavar="S,S", help=f"of {', '.join(strategy_names())} ({DEFAULT_STRATEGIES}; the suite's)"
     )
-    p.add_argument("--preset", default="default", metavar="P", help=f"{' or '.join(PRESETS)} (%(default)s)")
+    p.add_argument("--seeds", type=count, metavar="N", help="runs 0 to N-1 of every strategy (3; the suite's)")
+    training_options(p, fixed="replace one of the preset's settings", epochs="passes over each task (the preset's)")
     p.add_argument(
         "--heads", type=Path, metavar="FILE", help="the tuned.json of `ciao_stream.tune`: each task's own settings"
-    )
-    p.add_argument("--seeds", type=count, metavar="N", help="runs 0 to N-1 of every strategy (3; the suite's)")
-    p.add_argument("--epochs", type=count, metavar="N", help="passes over each task (the preset's)")
-    p.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="replace one of the preset's settings"
-    )
-    p.add_argument(
-        "--labels", type=float, default=1.0, metavar="SHARE", help="use this share of the training labels (%(default)s)"
     )
     p.add_argument(
         "--judge-on",
@@ -85,19 +61,9 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--out", type=Path, metavar="DIR", help="results (runs/benchmark-TIME)")
     p.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    p.add_argument("--device", default="auto", metavar="D", help="auto, cpu or cuda (%(default)s)")
-    p.add_argument(
-        "--ray",
-        nargs="?",
-        const="",
-        metavar="ADDRESS",
-        help="run the cells side by side, one core each: on this machine, or on the Ray cluster at ADDRESS",
+    machine_options(
+        p, ray="run the cells side by side, one core each: on this machine, or on the Ray cluster at ADDRESS"
     )
-    p.add_argument("--cache", type=Path, metavar="DIR", help="encoded features ($CIAO_CACHE or ~/.cache/ciao_stream)")
-    p.add_argument(
-        "--cache-budget", type=count, default=64, metavar="GiB", help="most that the cache takes (%(default)s)"
-    )
-    p.add_argument("--balance", default="", metavar="T,T", help="tasks that are trained on equally frequent classes")
     p.add_argument(
         "--face-crop",
         default="auto",
@@ -107,7 +73,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--detector", default="haar", metavar="D", help="haar or yunet:FILE (%(default)s)")
     p.add_argument("--no-face", default="whole", metavar="W", help="whole image, drop it, or error (%(default)s)")
     p.add_argument("--several-faces", default="largest", metavar="W", help="largest, central, or error (%(default)s)")
-    p.add_argument("--synthetic-size", type=count, metavar="N", help="training faces of each synthetic world")
     return p
 
 
@@ -151,29 +116,15 @@ def make_plan(
         CiaoError: An option is out of range.
     """
     from benchmarks.face_crop import FaceCrop
-    from ciao_stream.plan import Plan
     from tuning.tuned import read_tuned
 
-    return Plan(
-        tasks=names(options.tasks),
-        data_root=data_root(options.data_root),
-        encoder=options.encoder,
+    return plan_of(
+        options,
+        out,
         strategies=strategies if options.strategies is None else names(options.strategies),
-        preset=options.preset,
         seeds=options.seeds or seeds,
-        epochs=options.epochs,
-        out=out,
-        resume=options.resume,
-        device=torch_device(options.device),
-        cache=options.cache or default_cache(out),
-        cache_budget=options.cache_budget * 2**30,
-        synthetic_size=options.synthetic_size,
-        crop=FaceCrop(options.face_crop, options.detector, options.no_face, options.several_faces),
-        balance=names(options.balance),
-        ray=options.ray,
-        labels=options.labels,
         judged=options.judge_on or judged,
-        changes=changes(options.set),
+        crop=FaceCrop(options.face_crop, options.detector, options.no_face, options.several_faces),
         heads=None if options.heads is None else read_tuned(options.heads),
     )
 

@@ -7,19 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.names import OWN, task_names
-from ciao_stream.command import (
-    changes,
-    count,
-    data_root,
-    default_cache,
-    default_out,
-    names,
-    run_command,
-    shell_line,
-    torch_device,
-)
-from ciao_stream.settings import PRESETS
+from ciao_stream.command import count, default_out, run_command, shell_line
+from ciao_stream.plan_options import machine_options, plan_of, task_options, training_options
 
 if TYPE_CHECKING:
     from tuning.plan import TunePlan
@@ -38,25 +27,16 @@ def parser() -> argparse.ArgumentParser:
         epilog="`python -m ciao_stream.benchmark --heads DIR/tuned.json` uses what was found. Without --data-root (nor "
         "$CIAO_DATA_ROOT) the tasks are synthetic worlds.",
     )
-    p.add_argument(
-        "--tasks",
-        required=True,
-        metavar="T,T",
-        help=f"NAME or NAME:RULE, of {', '.join([*task_names(), *OWN.values()])}",
-    )
-    p.add_argument("--data-root", metavar="DIR", help="folder that holds the data sets")
+    task_options(p)
     p.add_argument("--encoder", default="ciao-face", metavar="E", help="as in benchmark (%(default)s)")
     p.add_argument("--trials", type=count, default=DEFAULT_TRIALS, metavar="N", help="of each task (%(default)s)")
     p.add_argument("--scheme", default="dl+ciao", metavar="S", help="what is trained, as in benchmark (%(default)s)")
     p.add_argument("--space", type=Path, metavar="FILE", help=".toml or .json: what is searched (tuning/space.toml)")
     p.add_argument("--search", default="tpe", metavar="W", help="tpe or random (%(default)s)")
-    p.add_argument("--preset", default="default", metavar="P", help=f"{' or '.join(PRESETS)}: what is not searched")
-    p.add_argument("--epochs", type=count, metavar="N", help="passes of each trial (the space's, or the preset's)")
-    p.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="fix a setting, which is then not searched"
-    )
-    p.add_argument(
-        "--labels", type=float, default=1.0, metavar="SHARE", help="use this share of the training labels (%(default)s)"
+    training_options(
+        p,
+        fixed="fix a setting, which is then not searched",
+        epochs="passes of each trial (the space's, or the preset's)",
     )
     p.add_argument(
         "--folds",
@@ -83,9 +63,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--seed", type=int, default=0, metavar="N", help="of the search (%(default)s)")
     p.add_argument("--concurrent", type=count, metavar="N", help="trials at a time (one per core; 4 per GPU)")
-    p.add_argument(
-        "--ray", nargs="?", const="", metavar="ADDRESS", help="run on the Ray cluster at ADDRESS, not on this machine"
-    )
+    machine_options(p, ray="run on the Ray cluster at ADDRESS, not on this machine")
     p.add_argument(
         "--share",
         default="path",
@@ -94,13 +72,6 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--out", type=Path, metavar="DIR", help="results (runs/tune-TIME)")
     p.add_argument("--resume", action="store_true", help="go on with the search in --out, also with more --trials")
-    p.add_argument("--device", default="auto", metavar="D", help="auto, cpu or cuda (%(default)s)")
-    p.add_argument("--cache", type=Path, metavar="DIR", help="encoded features ($CIAO_CACHE or ~/.cache/ciao_stream)")
-    p.add_argument(
-        "--cache-budget", type=count, default=64, metavar="GiB", help="most that the cache takes (%(default)s)"
-    )
-    p.add_argument("--balance", default="", metavar="T,T", help="tasks that are trained on equally frequent classes")
-    p.add_argument("--synthetic-size", type=count, metavar="N", help="training faces of each synthetic world")
     return p
 
 
@@ -126,31 +97,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _plan(options: argparse.Namespace, out: Path) -> TunePlan:
     from benchmarks.face_crop import FaceCrop
-    from ciao_stream.plan import Plan
     from tuning.plan import TunePlan
     from tuning.space import DEFAULT_SPACE
 
-    shared = Plan(
-        tasks=names(options.tasks),
-        data_root=data_root(options.data_root),
-        encoder=options.encoder,
-        strategies=[options.scheme],
-        preset=options.preset,
-        seeds=options.trial_seeds,
-        epochs=options.epochs,
-        out=out,
-        resume=options.resume,
-        device=torch_device(options.device),
-        cache=options.cache or default_cache(out),
-        cache_budget=options.cache_budget * 2**30,
-        synthetic_size=options.synthetic_size,
-        crop=FaceCrop(),
-        balance=names(options.balance),
-        ray=options.ray,
-        labels=options.labels,
-        judged="validation",
-        changes=changes(options.set),
-    )
+    strategies, seeds = [options.scheme], options.trial_seeds
+    shared = plan_of(options, out, strategies=strategies, seeds=seeds, judged="validation", crop=FaceCrop())
     return TunePlan(
         plan=shared,
         trials=options.trials,
