@@ -207,7 +207,7 @@ PRESETS: dict[str, Settings] = {
         head=HeadSettings(hidden=(), start="zero"),
         optimizer="sgd",
         lr=0.02,
-        mask_rate=50.0,
+        mask_rate=5.0,
         weight_decay=0.0,
         schedule="constant",
     ),

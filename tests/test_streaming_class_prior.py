@@ -15,7 +15,11 @@ from ciao_stream.streaming.class_prior import log_shift
 
 FER = tiny.SPECS["categorical"]
 PLAIN = dataclasses.replace(
-    PRESETS["online"], head=HeadSettings(pool="mean", hidden=(), start="zero"), contrast_weight=0.0, lr=0.03
+    PRESETS["online"],
+    head=HeadSettings(pool="mean", hidden=(), start="zero"),
+    contrast_weight=0.0,
+    lr=0.03,
+    mask_rate=1.0,
 )
 COUNTS = st.lists(st.integers(0, 10_000), min_size=2, max_size=9).map(np.array)
 
@@ -51,7 +55,7 @@ def answered(shares, settings, n=600):
 @pytest.mark.parametrize("prior", ["stream", "even"])
 def test_answers_take_classes_to_be_as_common_as_asked_whatever_the_memory_holds(prior):
     shares = np.array([0.1, 0.25, 0.65])
-    settings = dataclasses.replace(QUICK, replay_ratio=7.0, replay_capacity=60, class_prior=prior)
+    settings = dataclasses.replace(QUICK, replay_ratio=7.0, replay_capacity=60, class_prior=prior, fall_steps=0)
     kept, answer = answered(shares, settings)
     wanted = shares if prior == "stream" else np.full(FER.n_out, 1 / FER.n_out)
     assert np.abs(kept / kept.sum() - shares).max() > 0.2, "or there would be nothing to take out"

@@ -10,14 +10,10 @@ References:
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
-ClassPrior = Literal["stream", "even"]
-"""What answers take for granted: classes come as they have come in the ``stream``; or ``even``, each as often as any
-other, which finds more of the rare ones and is wrong more often in all."""
+from ciao_stream.streaming.settings import ClassPrior
 
 
 def log_shift(

@@ -11,13 +11,16 @@ from typing import Any, Literal, get_args, get_type_hints
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.plugins import plugin_names
 from ciao_stream.settings import UnlabelledTerm
-from ciao_stream.streaming.class_prior import ClassPrior
 
 DetectorName = Literal["adwin", "page-hinkley", "dummy"]
 """What watches the error: see :mod:`ciao_stream.streaming.drift`."""
 
 DriftAnswer = Literal["none", "raise-rate", "refresh-replay", "new-world"]
 """What is done when the chosen detector signals; a signal is counted and reported in any case."""
+
+ClassPrior = Literal["stream", "even"]
+"""What answers take for granted: classes come as they have come in the ``stream``; or ``even``, each as often as any
+other, which finds more of the rare ones and is wrong more often in all."""
 
 StreamScheme = Literal["dl", "lc"]
 """What an online world re-trains beside its mask. (``full`` starts from pixels, which are not kept.)"""
