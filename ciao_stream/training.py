@@ -68,7 +68,7 @@ class WorldLearner:
         """Set the learning rate to a share of the settings' ``lr``, the mask's to ``mask_rate`` times that."""
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = self.settings.lr * group["factor"] * share
+                group["lr"] = self.settings.lr * group.get("factor", 1.0) * share
 
     def step(
         self, x: Tensor, y: Tensor, unlabelled: Tensor | None = None, log_shift: Tensor | None = None
