@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from river.drift import ADWIN
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 
 from ciao_stream import metrics
@@ -177,6 +178,17 @@ def test_a_rising_error_is_signalled_and_a_steady_or_falling_one_is_not(name, se
     assert 300 < found[0] < 500
     falling = Watch(name)
     assert not any(map(falling.update, errors(0.8, 0.2, 600, seed)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_adwin_sees_a_rise_that_comes_soon_after_it_saw_what_learning_had_brought(seed):
+    rng, watch, plain, fallen = np.random.default_rng(seed), Watch("adwin"), ADWIN(), False
+    for error in [*(rng.random(200) < 0.5), *(rng.random(88) < 0.05)]:
+        assert not watch.update(float(error))
+        plain.update(float(error))
+        fallen |= plain.drift_detected
+    assert fallen
+    assert any(watch.update(float(rng.random() < 0.7)) for _ in range(100))
 
 
 def test_the_dummy_signals_whatever_comes():
