@@ -16,10 +16,11 @@ from ciao_stream.command import output_console
 from ciao_stream.encoder import Encoder, Level
 from ciao_stream.encoders import load_encoder
 from ciao_stream.faces import TaskData
-from ciao_stream.masks import AUTO, choose_mask, load_mask
+from ciao_stream.masks import AUTO, choose_mask, load_mask, mask_size
 from ciao_stream.plan import Plan
 from ciao_stream.precision import fast_dtype
 from ciao_stream.preparation import crop_tasks, data_sha256, encode_tasks, load_tasks
+from ciao_stream.ray_cluster import require_answer
 from ciao_stream.report.figures import write_figures
 from ciao_stream.report.html.page import write_report
 from ciao_stream.report.results import (
@@ -86,6 +87,8 @@ def prepare(
         CiaoError: As :func:`run`.
     """
     plan.check()
+    if plan.ray:
+        require_answer(plan.ray)
     keep_memory()
     encoder = load_encoder(plan.encoder).to(plan.device)
     if plan.heads is not None:
@@ -128,8 +131,7 @@ def _mask(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> dict[str, Any]
     found = []
     for settings in (plan.settings(task.spec.name) for task in tasks):
         name = choose_mask(encoder.last) if settings.mask == AUTO else settings.mask
-        mask = load_mask(name)
-        found.append({"name": name, "parameters": mask.size(encoder.last, **mask.asked(settings))})
+        found.append({"name": name, "parameters": mask_size(name, encoder.last, **load_mask(name).asked(settings))})
     return {"mask": found[0]} if all(one == found[0] for one in found) else {}
 
 

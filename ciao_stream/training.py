@@ -43,8 +43,8 @@ class WorldLearner:
     def __init__(self, world: World) -> None:
         self.world = world
         self.settings = world.settings
-        mask = [] if world.mask is None else [*world.mask.parameters()]
-        rest = [p for name, p in world.named_parameters() if not name.startswith("mask.")]
+        mask = world.mask_parameters()
+        rest = [p for p in world.parameters() if not any(p is own for own in mask)]
         groups = [{"params": rest, "factor": 1.0}]
         if mask:
             groups.insert(0, {"params": mask, "factor": self.settings.mask_rate})

@@ -79,7 +79,8 @@ class World(nn.Module):
         with seeded_torch(seed, "adapter", spec.name):
             adapted = scheme in adapter_names()
             self.adapter = load_adapter(scheme)(encoder.last, settings) if adapted else None
-        self.mask = _mask(encoder, settings) if masked else None
+        *earlier, self.mask = [_mask(unit, settings) if masked else None for unit in encoder.last.units]
+        self.earlier_masks = nn.ModuleList(mask for mask in earlier if mask is not None)
         with seeded_torch(seed, "head", spec.name):
             self.head = Head(spec, encoder.shapes()[1], settings.head)
         self.faces: FaceStatistics | None = None
@@ -113,6 +114,8 @@ class World(nn.Module):
     def before_mask(self, x: Tensor) -> tuple[LastUnit, Tensor, Tensor, Carry]:
         """Return the last unit, its convolution's own input, its ``u``, and what it needs after the mask.
 
+        Where the encoder has earlier units that are masked, theirs are applied on the way.
+
         Args:
             x: Batch of pixels or of ``z``, whichever :attr:`level` names.
         """
@@ -123,6 +126,8 @@ class World(nn.Module):
             last = self.last
         else:
             last = self._shared[0].last
+        for i, unit in enumerate(last.units[:-1]):
+            z = _masked(unit, self.earlier_masks[i], z) if self.earlier_masks else unit(z)
         x, carry = last.enter(z)
         u = last.activate(x, carry) if self.adapter is None else self.adapter.activate(last, x, carry)
         return last, x, u, carry
@@ -137,6 +142,10 @@ class World(nn.Module):
         self.eval()
         with autocast(x.device):
             return self(x).float()
+
+    def mask_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the mask, and of those on earlier convolutions; none without a mask."""
+        return [p for mask in (self.mask, *self.earlier_masks) if mask is not None for p in mask.parameters()]
 
     def parameter_count(self) -> int:
         """Return the number of parameters that training moves."""
@@ -344,9 +353,14 @@ class Worlds:
         return self.put(World.load(folder, self.encoder))
 
 
-def _mask(encoder: Encoder, settings: Settings) -> InhibitoryMask:
+def _mask(unit: LastUnit, settings: Settings) -> InhibitoryMask:
     mask = load_mask(settings.mask)
-    return mask(encoder.last, **mask.asked(settings))
+    return mask(unit, **mask.asked(settings))
+
+
+def _masked(unit: LastUnit, mask: nn.Module, z: Tensor) -> Tensor:
+    x, carry = unit.enter(z)
+    return unit.leave(mask(x, unit.activate(x, carry)), carry)
 
 
 def _read_faces(folder: Path, sha256: str) -> FaceStatistics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ciao_stream.attach.deeper import deepen
 from ciao_stream.attach.split import attach
 
-__all__ = ["attach"]
+__all__ = ["attach", "deepen"]

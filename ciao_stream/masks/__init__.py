@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ciao_stream.masks._inhibitory import InhibitoryMask
     from ciao_stream.masks.ciao import CiaoMask
 
-__all__ = ["AUTO", "BUDGET", "CiaoMask", "choose_mask", "load_mask", "mask_names"]
+__all__ = ["AUTO", "BUDGET", "CiaoMask", "choose_mask", "load_mask", "mask_names", "mask_size"]
 
 AUTO = "auto"
 """Stands for the mask that :func:`choose_mask` chooses."""
@@ -52,18 +52,34 @@ def choose_mask(last: LastUnit, budget: int = BUDGET) -> str:
     """Return the name of the best mask that a budget allows: the full one, else one for wide layers.
 
     Args:
-        last: The last convolution that the mask is to stand behind.
-        budget: Parameters that the mask may have.
+        last: The last convolution that the mask is to stand behind. Where it has earlier ones before it that are masked
+            too, all get the same kind of mask.
+        budget: Parameters that the masks of a world may have together.
 
     Raises:
         CiaoError: The budget allows none.
     """
-    sizes = {name: load_mask(name).size(last) for name in ORDER}
+    sizes = {name: mask_size(name, last) for name in ORDER}
     for name, size in sizes.items():
         if size <= budget:
             return name
     smallest = min(sizes, key=lambda name: sizes[name])
     raise CiaoError(f"no mask has at most {budget} parameters: the smallest, {smallest}, has {sizes[smallest]}")
+
+
+def mask_size(name: str, last: LastUnit, **options: Any) -> int:
+    """Return how many parameters the masks of a world have, behind a last convolution and those before it.
+
+    Args:
+        name: Of the mask.
+        last: The last convolution.
+        options: Settings by which the mask is shaped.
+
+    Raises:
+        UnknownNameError: There is no such mask.
+    """
+    mask = load_mask(name)
+    return sum(mask.size(unit, **options) for unit in last.units)
 
 
 def __getattr__(name: str) -> Any:
