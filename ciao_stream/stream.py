@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from ciao_stream.command import run_command
@@ -11,6 +12,9 @@ from ciao_stream.streaming import commands
 from ciao_stream.streaming.commands._server import server_options
 
 MODULE = "ciao_stream.stream"
+
+UNREAD = 1
+"""Exit code where nobody reads any more what is printed, as that of ``rich``."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,7 +37,13 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = parser().parse_args(argv)
-    return run_command(lambda: options.run(options), lambda: "the same command line" if options.resumes else None)
+    try:
+        code = run_command(lambda: options.run(options), lambda: "the same command line" if options.resumes else None)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `predict --json | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
+    return code
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def scheme_names() -> list[str]:
 class World(nn.Module):
     """One task's mask and head, and its own adapter or copy of whatever else of the encoder its scheme re-trains.
 
-    Its parameters are exactly what training may move; the shared encoder is only referred to.
+    Its parameters are exactly what training may move, and lie where the shared encoder does, which is only referred to.
 
     Args:
         spec: The task.
@@ -83,6 +83,7 @@ class World(nn.Module):
         self.earlier_masks = nn.ModuleList(mask for mask in earlier if mask is not None)
         with seeded_torch(seed, "head", spec.name):
             self.head = Head(spec, encoder.shapes()[1], settings.head)
+        self.to(encoder.device)
         self.faces: FaceStatistics | None = None
         """What the faces look like that it has learned from, where that is known: see
         :mod:`ciao_stream.world_choice`."""

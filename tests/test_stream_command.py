@@ -94,6 +94,21 @@ def test_a_broken_off_command_says_how_to_go_on(monkeypatch, tmp_path, capsys):
     assert done(capsys, "wait", "--resumes") == (130, "", "interrupted; go on with: the same command line\n")
 
 
+def test_a_reader_that_has_seen_enough_ends_it_quietly(monkeypatch, tmp_path, capsys):
+    (tmp_path / "chatter.py").write_text(
+        "SUMMARY = 'talk'\ndef add_options(p):\n    pass\n"
+        "def run(options):\n    print('a line', flush=options.insecure)\n"
+    )
+    monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
+    for words in ([], ["--insecure"]):
+        read, write = os.pipe()
+        os.close(read)
+        with os.fdopen(write, "w") as unread:
+            monkeypatch.setattr(sys, "stdout", unread)
+            assert stream.main(["chatter", *words]) == stream.UNREAD
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("argv", [[], ["pubish"], ["publish"], ["publish", "dataset:fer", "--limit", "0"]])
 def test_bad_usage_ends_with_code_2(argv, capsys):
     with pytest.raises(SystemExit) as left:

@@ -49,7 +49,9 @@ def test_a_label_goes_to_the_frame_that_is_named(redis, capsys):
     (event,) = labels()
     assert isinstance(event, LabelCame)
     assert (event.task, event.frame_id, event.label) == ("mood", "p/0", "glad")
-    assert "p/0 is glad" in capsys.readouterr().out
+    assert "p/0 is glad: sent; if the learner cannot take it, `dead` says why, or `status` counts it" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_the_newest_frame_is_the_newest_of_its_task(redis):

@@ -15,6 +15,8 @@ from ciao_stream.streaming.feed import FrameFeed
 from ciao_stream.streaming.log import FrameLog
 from ciao_stream.streaming.names import StreamNames
 from ciao_stream.streaming.positions import START
+from ciao_stream.streaming.publish import Publisher
+from ciao_stream.tasks import TaskSpec
 
 PASSWORD = "a long enough password"
 
@@ -61,12 +63,23 @@ def test_every_role_can_do_its_work(server, as_role):
     labeler = Appender(address("labeler"))
     labeler.append(late_label())
     assert newest_frame(address("labeler"), StreamNames(), "fer") == "f2"
+    assert as_role("producer").time()
     viewer = as_role("viewer")
     assert len(viewer.xrange("frames:dead")) == 1
     assert len(viewer.xread({"frames": positions[1]})[0][1]) == 2
     assert viewer.xinfo_stream("frames")["length"] == 3
     for one in (appender, labeler, log):
         one.close()
+
+
+def test_a_producer_with_rules_of_before_may_not_ask_for_the_time_and_still_publishes(server):
+    with server.client() as client:
+        set_user(client, "old", PASSWORD, "producer", StreamNames("old"))
+        client.execute_command("ACL SETUSER", "old", "-time")
+        address = replace(server.address, username="old", password=PASSWORD)
+        spec = TaskSpec("fer", "categorical", ("calm", "glad"))
+        assert Publisher(lambda: address, "film", spec, names=StreamNames("old")).run([]).known == 0
+        assert client.xlen("old") == 1
 
 
 @pytest.mark.parametrize("group", [None, "robots"])

@@ -62,6 +62,13 @@ def test_answers_take_classes_to_be_as_common_as_asked_whatever_the_memory_holds
     np.testing.assert_allclose(answer, wanted, atol=0.08)
 
 
+@pytest.mark.parametrize("prior", ["stream", "even"])
+def test_without_a_memory_answers_take_classes_to_be_as_common_as_asked_too(prior):
+    shares = np.array([0.1, 0.25, 0.65])
+    _, answer = answered(shares, dataclasses.replace(QUICK, replay_ratio=0, class_prior=prior, fall_steps=0))
+    np.testing.assert_allclose(answer, shares if prior == "stream" else np.full(FER.n_out, 1 / FER.n_out), atol=0.12)
+
+
 def test_tasks_without_classes_have_no_prior():
     for kind in ("dimensional", "multilabel"):
         spec = tiny.SPECS[kind]

@@ -143,6 +143,17 @@ def test_wrong_passwords_missing_rights_and_a_full_server_are_told_apart(tmp_pat
         client.config_set("maxmemory", 1)
         with pytest.raises(RedisFullError, match="memory is full"), told(ada):
             client.set("x", 1)
+        client.config_set("maxmemory", 0)
+        client.set("x", 1)
+        with pytest.raises(CiaoError, match="holds no stream: choose another --stream"), told(ada):
+            client.xlen("x")
+        elsewhere = RedisAddress("unix", path=path, db=99).reader()
+        with pytest.raises(CiaoError, match="DB index is out of range; give another number"), told(ada):
+            elsewhere.ping()
+        elsewhere.close()
+        client.replicaof("127.0.0.1", 1)
+        with pytest.raises(UnreachableError, match="is a replica"), told(ada):
+            client.set("x", 1)
         with pytest.raises(redis.ResponseError, match="wrong number"), told(ada):
             client.execute_command("GET")
 

@@ -109,6 +109,8 @@ def test_the_curve_is_the_learners_own(played):
         ("--frames 40", "window: expected 1 to 20, half of the frames, but got 100"),
         ("--seed -1", "a seed >= 0"),
         ("--redis redis://localhost", "leave out --redis"),
+        ("--stream mine", "leave out --redis, --insecure, --data and --stream"),
+        ("--out full/file/x", "cannot use full/file/x for the demo: Not a directory; choose another folder"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(words, said, capsys, tmp_path, monkeypatch):

@@ -21,12 +21,13 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.streaming import checkpoint
 from ciao_stream.streaming.append import Appender
 from ciao_stream.streaming.checkpoint import Checkpoints
+from ciao_stream.streaming.export import export_worlds
 from ciao_stream.streaming.follow import Follower, TooManyRefusedError
 from ciao_stream.streaming.history import History
 from ciao_stream.streaming.images import write_image
 from ciao_stream.streaming.learner_folder import LearnerFolder
 from ciao_stream.streaming.log import FrameLog
-from ciao_stream.streaming.messages import encode_frame, encode_task
+from ciao_stream.streaming.messages import encode_frame, encode_label, encode_task
 from ciao_stream.streaming.pace import FollowSettings
 from ciao_stream.streaming.status import StatusWriter, read_status
 from ciao_stream.tasks import TaskSpec
@@ -92,6 +93,12 @@ def test_all_is_acknowledged_and_what_no_checkpoint_needs_is_let_go_of(server, n
     assert first == kept[-3].position
     assert follower.ledger.in_stream() == client.xlen(names.stream)
     assert snapshot(newest(follower.folder.path).learner) == snapshot(follower.learner)
+
+
+def test_it_is_not_idle_while_anything_waits_however_long_a_checkpoint_takes(server, names, follow):
+    append_all(server.address, names, messages(100))
+    follower = follow(until_idle=0, checkpoint_s=0)
+    assert (follower.state, follower.ledger.entries) == ("stopped", 100)
 
 
 def test_some_older_checkpoints_are_kept_to_go_back_to(tmp_path, monkeypatch):
@@ -310,12 +317,17 @@ def test_undo_to_a_checkpoint_forgets_what_came_after_it(server, names, follow, 
     stored = entries(server, names)[:40]
     assert f"{mark.number}" in command("undo", "--list")
     assert "there is no checkpoint 999" in command("undo", "--to", "999", code=2)
+    assert "--task goes with --frame" in command("undo", "--to", "1", "--task", "fer", code=2)
     command("undo", "--to", str(mark.number))
     append_all(server.address, names, sent[60:])
     follower = follow()
     reference = uninterrupted([*stored, *entries(server, names)[60:]])[0]
     assert snapshot(follower.learner) == snapshot(reference)
     assert (follower.ledger.entries, follower.ledger.passed_over) == (80, 20)
+
+
+def test_undo_lists_nothing_where_no_learner_has_worked(command):
+    assert "no learner has worked in" in command("undo", "--list", code=2)
 
 
 def test_undo_says_so_where_the_stream_was_trimmed(server, names, follow, command, client):
@@ -370,6 +382,40 @@ def test_wipe_leaves_no_face_anywhere_and_the_worlds_as_they_are(server, names, 
         assert (len(world.replay), len(world.pending), len(world.recent), world.batch) == (0, 0, 0, [])
     append_all(server.address, names, itertools.islice(messages(80), 60, 80))
     assert follow().ledger.entries == 83
+
+
+def test_wipe_leaves_nothing_of_few_faces_among_the_worlds_nor_in_a_snapshot(
+    server, names, tmp_path, follow, command, client
+):
+    face_bytes = next(fields[b"image"] for fields in messages(12) if b"image" in fields)
+    client.flushall()
+    append_all(server.address, names, messages(12))
+    before, snapshot_file = follow().learner, server.data / "dump.rdb"
+    place = LearnerFolder(tmp_path / "learner")
+    export_worlds(before, place.worlds)
+    client.config_set("save", "3600 1")
+    client.config_set("rdbcompression", "no")
+    try:
+        client.save()
+        assert face_bytes in snapshot_file.read_bytes()
+        assert "give one of the two" in command("wipe", "--yes", "--data", str(tmp_path), code=2)
+        assert len(Checkpoints(place.checkpoints).kept()) > 1, "nothing was done"
+        assert "on disk still" not in command("wipe", "--yes")
+        assert face_bytes not in snapshot_file.read_bytes()
+    finally:
+        client.config_set("save", "")
+    for name, online in before.worlds.items():
+        world = World.load(place.worlds / name, stream_events.shared())
+        assert (online.faces.n > 0, world.faces.n) == (True, 0), "of so few faces they tell what each looks like"
+        assert world.sha256() == online.world.sha256()
+
+
+def test_a_status_tells_of_labels_that_came_too_late(server, names, follow, command):
+    spec = TaskSpec("mood", "categorical", ("calm", "glad"))
+    label = encode_label("glad", task="mood", frame_id="gone", producer="p", seq=1)
+    append_all(server.address, names, iter([encode_task(spec, producer="p", seq=0), label]))
+    follow()
+    assert "1 labels of frames that the learner does not know" in " ".join(command("status").split())
 
 
 def test_a_status_tells_of_a_learner_that_was_killed(tmp_path, follow, command):

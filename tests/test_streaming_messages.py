@@ -148,6 +148,9 @@ def test_what_does_not_fit_the_wire_is_refused_where_it_is_written():
         frame(label=["x" * 100] * 200)
     with pytest.raises(BadMessage, match="cannot be written"):
         frame(label={"arousal": float("nan")}, task="va")
+    for index in (1, np.int64(1)):
+        with pytest.raises(BadMessage, match="header"):
+            frame(label=index)
     with pytest.raises(BadMessage, match=r"header.*producer"):
         frame(producer="")
     with pytest.raises(BadMessage, match=r"header.*seq"):

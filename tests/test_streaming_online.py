@@ -202,6 +202,16 @@ def test_a_correction_of_what_is_not_learned_yet_takes_its_place():
     assert [FER.labels[int(sample.target)] for sample in batch] == [other_label(frame)]
 
 
+def test_a_correction_of_a_correction_leaves_no_other_target_behind():
+    stream, online = begun(dataclasses.replace(QUICK, replay_capacity=100), n=11)
+    frame, world = stream.frame(FER), online.worlds["fer"]
+    online.apply(frame)
+    for label in (label for label in FER.labels if label != frame.label):
+        assert online.apply(relabelled(stream, frame, label)).outcome == "corrected"
+        assert [FER.labels[int(sample.target)] for sample in world.batch] == [label]
+        assert FER.labels[int(world.replay.get(frame.frame_id).target)] == label
+
+
 def test_a_face_known_from_the_memory_alone_can_be_corrected():
     stream, online = begun(n=8)
     world = online.worlds["fer"]
@@ -438,6 +448,20 @@ def test_other_schemes_learn(scheme, masked, level):
     _, online = begun(dataclasses.replace(QUICK, scheme=scheme, masked=masked), n=8)
     world: OnlineWorld = online.worlds["fer"]
     assert (world.world.level, world.world.scheme, world.counts["steps"]) == (level, scheme, 2)
+
+
+@pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")
+def test_worlds_lie_where_the_encoder_does():
+    """As on a GPU: ``meta`` is the other device that every machine has; it holds shapes and no numbers."""
+    _, online = begun(n=8, world=tiny.small(optimizer="adam"))
+    encoder = tiny.encoder().to("meta")
+    fresh = OnlineWorld.fresh(FER, encoder, QUICK, tiny.small(), seed=0)
+    restored = OnlineWorld.restored(online.worlds["fer"].state(), encoder, QUICK, seed=0)
+    twin, moments = fresh.fork("fer#2"), moments_of(restored)
+    fresh.grow(wider(FER))
+    tensors = [t for one in (fresh, twin, restored) for t in one.world.state_dict().values()]
+    assert any(name.endswith("step") for name in moments), "or nothing is shown of single numbers"
+    assert {t.device.type for t in [*tensors, *moments.values()]} == {"meta"}
 
 
 def test_all_bad_settings_are_named_at_once():

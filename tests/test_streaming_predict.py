@@ -338,6 +338,20 @@ def test_it_waits_for_a_learner_and_then_answers_what_came_meanwhile(server, cli
     check(results(client), learner, [0])
 
 
+def test_it_is_not_idle_while_the_first_worlds_are_being_read(server, client, learned):
+    class Slow(CheckpointWorlds):
+        def read(self):
+            time.sleep(0.6)
+            return super().read()
+
+    send(client, range(3))
+    told = []
+    settings = PredictSettings(until_idle=0.2)
+    one = ended(predictor(server, None, settings, source=Slow(learned[2], shared()), tell=told.append))
+    assert one.frames == 3
+    assert not [text for text in told if "no world" in text]
+
+
 def test_exported_worlds_answer_alike_and_are_swapped_too(server, client, learned, tmp_path):
     learner, events, _ = learned
     folder = tmp_path / "worlds"
@@ -463,6 +477,10 @@ def test_what_cannot_be_is_refused(server, learned):
             PredictSettings(**wrong)
     with pytest.raises(CiaoError, match="no position"):
         predictor(server, folder, start="newest")
+    with pytest.raises(CiaoError, match="beyond all positions"):
+        predictor(server, folder, start="99999999999999999999-0")
+    with pytest.raises(CiaoError, match="results that are kept: expected 1 to"):
+        predictor(server, folder, feed={"kept": 2**63})
 
 
 def test_the_command_answers_in_json_and_stops_cleanly_on_sigterm(server, client, learned, monkeypatch, capsys):

@@ -321,6 +321,13 @@ def test_the_rate_is_kept_and_what_is_there_already_takes_no_time(server, clock)
     assert clock.slept == pytest.approx([1 / 40] * 2)
 
 
+def test_the_rate_is_kept_by_a_machine_whose_clock_is_fast(server, clock):
+    clock.time = lambda: time.time() + 60
+    one = publisher(server, settings=PublishSettings(rate=40.0))
+    assert one.run(pictures(4)).known == 0
+    assert clock.slept == pytest.approx([1 / 40] * 4)
+
+
 def test_a_live_picture_is_taken_when_it_is_due_and_time_lost_is_not_made_up_for(server, clock):
     taken = []
 

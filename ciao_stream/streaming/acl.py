@@ -28,7 +28,7 @@ _LOOKING = ("xrange", "xrevrange", "xread", "xlen", "xinfo|stream", "xinfo|group
 _PRODUCING = ("%RW~{stream}", "%RW~{stream}:seen:*")
 
 _GRANTS: dict[Role, tuple[_Grant, ...]] = {
-    "producer": ((_PRODUCING, _APPENDING),),
+    "producer": ((_PRODUCING, (*_APPENDING, "time")),),
     "labeler": ((_PRODUCING, (*_APPENDING, "xrevrange")),),
     "learner": (
         (("%RW~{stream}",), (

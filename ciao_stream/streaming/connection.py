@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import redis
 from redis.backoff import EqualJitterBackoff, NoBackoff
-from redis.exceptions import NoPermissionError, OutOfMemoryError
+from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError
 from redis.retry import Retry
 
 from ciao_stream.exceptions import CiaoError, UnknownNameError
@@ -37,6 +37,13 @@ HEALTH_CHECK_S = 15
 
 _FORMS = "redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://... (TLS) or unix:///PATH/TO/SOCKET"
 _TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_NEVER = {
+    "WRONGTYPE": "this key holds no stream: choose another --stream",
+    "DB index": "give another number of a database in the URL, or none",
+    "DENIED": "it takes no connection from another host as it is: give it a password",
+}
+"""Answers that will not change, by how they begin, and what to do."""
+
 _TLS_BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
@@ -175,9 +182,10 @@ def told(address: RedisAddress) -> Iterator[None]:
     """Say in our words what Redis, or the way to it, refuses in the block.
 
     Raises:
-        UnreachableError: No connection, no reply in time, or the server is still reading its file.
+        UnreachableError: No connection, no reply in time, or the server is still reading its file, or is a replica now.
         RedisFullError: Its memory or its disk is full.
-        CiaoError: The password is wrong, the user may not do this, or one side does not trust the other's certificate.
+        CiaoError: The password is wrong, the user may not do this, one side does not trust the other's certificate, or
+            there is no such database, or no stream under the key.
     """
     try:
         yield
@@ -202,6 +210,11 @@ def told(address: RedisAddress) -> Iterator[None]:
             ) from error
         if text.startswith("MISCONF"):
             raise RedisFullError(f"{address} cannot write to its disk: free some space there") from error
+        if isinstance(error, ReadOnlyError):
+            raise UnreachableError(f"{address} is a replica, which takes nothing new: is this its address?") from error
+        for words, advice in _NEVER.items():
+            if text.startswith(words):
+                raise CiaoError(f"{address}: {text.splitlines()[0]:.120}; {advice}") from error
         raise
 
 

@@ -56,7 +56,7 @@ class FrameFeed:
         timeout_s: Seconds after which a reply counts as lost.
 
     Raises:
-        CiaoError: ``start`` is no position, or the group is the learner's.
+        CiaoError: ``start`` is no position, ``kept`` out of range, or the group is the learner's.
     """
 
     def __init__(
@@ -70,8 +70,10 @@ class FrameFeed:
         claim_s: float = CLAIM_S,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        if start != NEW:
-            order(start)
+        if start != NEW and max(order(start)) >= 2**64:
+            raise CiaoError(f"start: {start} is beyond all positions: give one of the stream's, or {NEW}")
+        if not 1 <= kept < 2**63:
+            raise CiaoError(f"results that are kept: expected 1 to 2^63 - 1 but got {kept}")
         if group is not None and StreamNames(names.stream, group).group == names.group:
             raise CiaoError(f"group {group!r} is the learner's: choose another name")
         self.names = names

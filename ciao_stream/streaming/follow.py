@@ -110,6 +110,7 @@ class Follower:
         self._unsaved: list[str] = []
         self._judged: deque[bool] = deque(maxlen=REFUSED_WINDOW)
         self._untrimmed = 0
+        self._nothing_waits = False
         self._last_entry = self._last_save = self._last_trim = time.monotonic()
         self._next_save = self._next_watch = 0.0
 
@@ -182,6 +183,7 @@ class Follower:
         with self._stop.safe():
             entries = log.read(self.settings.checkpoint_entries, BLOCK_MS)
         self._well()
+        self._nothing_waits = not entries
         for entry in entries:
             self._take(log, entry)
             if self._due():
@@ -329,6 +331,7 @@ class Follower:
 
     def _disconnect(self) -> None:
         log, self.log = self.log, None
+        self._nothing_waits = False
         if log is not None:
             log.close()
 
@@ -362,7 +365,7 @@ class Follower:
         settings = self.settings
         if settings.max_frames is not None and self.frames >= settings.max_frames:
             return True
-        idle = self.log is not None and time.monotonic() - self._last_entry >= (settings.until_idle or 0)
+        idle = self._nothing_waits and time.monotonic() - self._last_entry >= (settings.until_idle or 0)
         return self._stop.requested or (settings.until_idle is not None and idle)
 
     def _end(self, state: State, trouble: str = "") -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
@@ -352,10 +352,10 @@ def _parse(raw: bytes) -> Header:
 
 
 def _plain(label: Label | None) -> Any:
-    """Return a label as JSON has it."""
-    if label is None or isinstance(label, str):
-        return label
-    return dict(label) if isinstance(label, Mapping) else list(label)
+    """Return a label as JSON has it; what is none as it is, for the wire format to refuse."""
+    if isinstance(label, Mapping):
+        return dict(label)
+    return list(label) if isinstance(label, Iterable) and not isinstance(label, str) else label
 
 
 def _digest(*parts: bytes) -> bytes:

@@ -263,18 +263,18 @@ class OnlineWorld:
         """Learn another target of a face that is still here somewhere; its answer was judged before."""
         recent = self.recent.get(frame_id)
         outputs = None if recent is None else recent.outputs
+        remembered = self.replay.get(frame_id)
+        if remembered is not None:
+            self.replay.correct(frame_id, target)
         for index, sample in enumerate(self.batch):
             if sample.frame_id == frame_id:
                 self.batch[index] = replace(sample, target=target)
                 self.counts["corrections"] += 1
                 return Heard("corrected", outputs)
-        remembered = self.replay.get(frame_id)
         known = recent or remembered
         if known is None:
             self.counts["orphan_labels"] += 1
             return Heard("orphan", None)
-        if remembered is not None:
-            self.replay.correct(frame_id, target)
         self.batch.append(Sample(frame_id, known.z, target))
         self.counts["corrections"] += 1
         return Heard("corrected", outputs)
@@ -284,24 +284,23 @@ class OnlineWorld:
         turn = self.counts["turns"]
         self.counts["turns"] += 1
         z, y = stack(self.batch)
-        shift = None
         if self.settings.replay_ratio:
             old_z, old_y = self.replay.draw(math.ceil(self.settings.replay_ratio * len(z)), turn)
-            shift = self._log_shift(len(z), len(old_z))
             z, y = torch.cat([z, old_z]), torch.cat([y, old_y])
         if len(z) < 2:
             self.counts["steps_too_small"] += 1
             return False
         self._set_rate(turn)
-        device = self.world.device
+        device, shift = self.world.device, self._log_shift(len(self.batch), len(z) - len(self.batch))
         with seeded_torch(self._seed, STEP, self.spec.name, turn):
             losses = guarded_step(self.learner, self._input(z), y.to(device), self._unlabelled(turn), shift)
         self.counts["steps" if losses is not None else "steps_not_finite"] += 1
         return losses is not None
 
     def _log_shift(self, new: int, drawn: int) -> Tensor | None:
-        """Return what takes the memory's share of each class out of a step; None of tasks without classes."""
-        if not self.spec.has_classes:
+        """Return what takes the share of each class in a step out of it; None where there is nothing to take out."""
+        as_they_came = self.settings.class_prior == "stream" and not drawn
+        if not self.spec.has_classes or as_they_came:
             return None
         shift = log_shift(self.settings.class_prior, new, drawn, self.replay.seen, self.replay.kept)
         return torch.from_numpy(shift).to(self.world.device)

@@ -38,7 +38,7 @@ def write_state(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
         index, _, key = name.partition(".")
         parameter = moved[int(index)]
         if tensor.ndim == 0:
-            optimizer.state[parameter][key] = tensor.clone()
+            optimizer.state[parameter][key] = tensor.to(parameter.device, copy=True)
             continue
         own = torch.zeros_like(parameter, requires_grad=False)
         own[: len(tensor)] = tensor

@@ -215,7 +215,10 @@ class Predictor:
         self._unsent = None
         names = self._answering()
         if not names:
-            self._say("no world is there yet: waiting for the learner")
+            if self._worlds.reading:
+                self._last_entry = time.monotonic()
+            else:
+                self._say("no world is there yet: waiting for the learner")
             self._stop.sleep(NO_WORLD_S)
             return
         if self._feed.crashed:

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+import redis
+
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import Image
 from ciao_stream.streaming.append import MAX_BACKLOG, Appender, BacklogError
-from ciao_stream.streaming.connection import RedisAddress, RedisFullError, UnreachableError, seconds_until_retry
+from ciao_stream.streaming.connection import RedisAddress, RedisFullError, UnreachableError, seconds_until_retry, told
 from ciao_stream.streaming.events import Label
 from ciao_stream.streaming.images import write_image
 from ciao_stream.streaming.messages import Fields, encode_frame, encode_label, encode_task
@@ -142,7 +144,7 @@ class Publisher:
         self._watch: Watch = _ignore
         self._appender: Appender | None = None
         self._seq = 0
-        self._began = int(time.time() * 1000)
+        self._began: int | None = None
         self._late: deque[tuple[str, Label]] = deque()
 
     def run(self, pictures: Iterable[SourceFrame | Skipped], tell: Tell = _ignore, watch: Watch = _ignore) -> Published:
@@ -234,8 +236,7 @@ class Publisher:
         tries = 0
         while True:
             try:
-                self._appender = self._appender or Appender(self._address(), self._names, max_backlog=self._max_backlog)
-                position = self._appender.append(fields)
+                position = self._connected().append(fields)
                 break
             except (BacklogError, RedisFullError) as error:
                 wait = seconds_until_retry(FULL_S, tries)
@@ -247,12 +248,35 @@ class Publisher:
             tries += 1
             time.sleep(wait)
         self._seq += 1
-        self.published.known += order(position)[0] < self._began
+        self.published.known += self._began is not None and order(position)[0] < self._began
+
+    def _connected(self) -> Appender:
+        """Return the way into the stream; the first time, take down when that was."""
+        if self._appender is None:
+            address = self._address()
+            self._began = self._began or _clock_ms(address)
+            self._appender = Appender(address, self._names, max_backlog=self._max_backlog)
+        return self._appender
 
     def _disconnect(self) -> None:
         appender, self._appender = self._appender, None
         if appender is not None:
             appender.close()
+
+
+def _clock_ms(address: RedisAddress) -> int:
+    """Return the time by Redis's clock, which positions have: this machine's may be fast or slow."""
+    client = address.client()
+    try:
+        with told(address):
+            seconds, microseconds = client.time()
+    except CiaoError as error:
+        if not isinstance(error.__cause__, redis.exceptions.NoPermissionError):
+            raise
+        return int(time.time() * 1000)  # rules of before did not let a producer ask
+    finally:
+        client.close()
+    return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 def _shrunk(image: Image) -> Image:

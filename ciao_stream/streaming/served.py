@@ -141,6 +141,11 @@ class UpToDate:
         self._pool = ThreadPoolExecutor(1, "ciao-worlds")
         self._reading: Future[Served] | None = None
 
+    @property
+    def reading(self) -> bool:
+        """Whether a version is being read."""
+        return self._reading is not None
+
     def refresh(self) -> bool:
         """Take over what has been read, and look for something newer when it is time.
 

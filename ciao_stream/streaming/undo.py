@@ -42,7 +42,7 @@ def undo_to(folder: LearnerFolder, number: int) -> Undo:
     Raises:
         CiaoError: There is no such checkpoint, or a file cannot be written.
     """
-    kept = _kept(folder)
+    kept = checkpoints_of(folder)
     chosen = next((one for one in kept if one.number == number), None)
     if chosen is None:
         known = ", ".join(f"{one.number} ({one.position})" for one in kept)
@@ -64,7 +64,7 @@ def undo_frame(folder: LearnerFolder, history: History, frame_id: str, task: str
     Raises:
         CiaoError: The frame is not in the stream any more, or was learned before all checkpoints that are kept.
     """
-    kept = _kept(folder)
+    kept = checkpoints_of(folder)
     newest = kept[-1].position
     about = [
         (entry.position, header)
@@ -87,7 +87,12 @@ def undo_frame(folder: LearnerFolder, history: History, frame_id: str, task: str
     return Undo(before[-1], len(about))
 
 
-def _kept(folder: LearnerFolder) -> list[Kept]:
+def checkpoints_of(folder: LearnerFolder) -> list[Kept]:
+    """Return the checkpoints that a learner can go back to, the oldest first.
+
+    Raises:
+        CiaoError: There is none.
+    """
     kept = Checkpoints(folder.checkpoints).kept()
     if not kept:
         raise CiaoError(f"no learner has worked in {folder.path}: there is nothing to undo")

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import redis
 
 from ciao_stream.encoder import Encoder
+from ciao_stream.exceptions import CiaoError
 from ciao_stream.streaming.checkpoint import Checkpoints
 from ciao_stream.streaming.connection import RedisAddress, told
+from ciao_stream.streaming.export import export_worlds
 from ciao_stream.streaming.learner_folder import LearnerFolder
 from ciao_stream.streaming.log import PAGE
 from ciao_stream.streaming.names import StreamNames
 
 REWRITE_S = 60.0
-"""Seconds within which a server must have written its file anew."""
+"""Seconds within which a server must have written each of its files anew."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Wiped:
         entries: Messages in the stream.
         dead_letters: Dead letters.
         remembered: Ids of messages.
-        rewritten: Whether the server's file on disk was written anew without them; else they stand there until it is.
+        rewritten: Whether the server's files on disk were written anew without them; else they stand there until then.
     """
 
     entries: int
@@ -65,7 +67,7 @@ def wipe_stream(address: RedisAddress, names: StreamNames) -> Wiped:
 
 
 def wipe_checkpoints(folder: LearnerFolder, encoder: Encoder) -> int:
-    """Write the newest checkpoint anew without single faces, and drop all others.
+    """Write the newest checkpoint, and the worlds that others load, anew without single faces; drop all others.
 
     Args:
         folder: The learner's; claimed.
@@ -75,7 +77,7 @@ def wipe_checkpoints(folder: LearnerFolder, encoder: Encoder) -> int:
         How many checkpoints were dropped.
 
     Raises:
-        CiaoError: A checkpoint cannot be read or written.
+        CiaoError: A checkpoint cannot be read, or a file not written.
     """
     checkpoints = Checkpoints(folder.checkpoints)
     restored = checkpoints.load(encoder)
@@ -86,21 +88,32 @@ def wipe_checkpoints(folder: LearnerFolder, encoder: Encoder) -> int:
     old = [kept for kept in checkpoints.kept() if kept.number != saved.number]
     for kept in old:
         kept.path.unlink()
+    if folder.worlds.exists() and (problems := export_worlds(restored.learner, folder.worlds)):
+        raise CiaoError("; ".join(problems))
     return len(old)
 
 
 def _rewrite(client: redis.Redis) -> bool:
-    """Have the server write its append-only file anew: what is deleted stands there until then."""
+    """Have the server write its append-only file and its snapshot anew: what is deleted stands there until then."""
     try:
-        if not client.info("persistence")["aof_enabled"]:
+        if client.info("persistence")["aof_enabled"]:
+            client.bgrewriteaof()
+            if not _done(client, ("aof_rewrite_in_progress", "aof_rewrite_scheduled"), "aof_last_bgrewrite_status"):
+                return False
+        if not any(client.config_get("save").values()):
             return True
-        client.bgrewriteaof()
+        client.bgsave(schedule=False)
     except redis.ResponseError:  # not allowed, or one is under way that began before
         return False
+    return _done(client, ("rdb_bgsave_in_progress",), "rdb_last_bgsave_status")
+
+
+def _done(client: redis.Redis, busy: tuple[str, ...], status: str) -> bool:
+    """Wait until the server is at none of these any more; say whether it came to a good end in time."""
     end = time.monotonic() + REWRITE_S
     while time.monotonic() < end:
         state = client.info("persistence")
-        if not (state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"]):
-            return bool(state["aof_last_bgrewrite_status"] == "ok")
+        if not any(state[name] for name in busy):
+            return bool(state[status] == "ok")
         time.sleep(0.05)
     return False

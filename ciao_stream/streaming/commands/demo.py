@@ -49,9 +49,13 @@ def run(options: argparse.Namespace) -> int | None:
     from ciao_stream.report.stream_curve import curve_png
     from ciao_stream.streaming.demo.document import document, table_of
     from ciao_stream.streaming.demo.play import play
+    from ciao_stream.streaming.names import StreamNames
 
-    if options.redis or options.data or options.insecure:
-        raise CiaoError("the demo has a private server of its own, in --out: leave out --redis, --insecure and --data")
+    if options.redis or options.data or options.insecure or options.stream != StreamNames().stream:
+        raise CiaoError(
+            "the demo has a private server and a stream of its own, in --out: leave out --redis, --insecure, --data "
+            "and --stream"
+        )
     settings = DemoSettings(**given(options, DemoSettings))
     out = options.out or default_out("demo-stream")
     measured = None

@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
             )
         finally:
             appender.close()
-    said = f"{frame} is {options.label}: sent; if the learner cannot take it, `dead` says why"
+    said = f"{frame} is {options.label}: sent; if the learner cannot take it, `dead` says why, or `status` counts it"
     output_console(highlight=False).print(said, markup=False, soft_wrap=True)
 
 

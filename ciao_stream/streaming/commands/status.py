@@ -105,6 +105,8 @@ def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("refused", _counts(document["dead_letters"])),
         ("lost", _counts(document["lost"])),
     ]
+    if orphans := sum(world["counts"].get("orphan_labels", 0) for world in document["worlds"].values()):
+        lines.append(("too late", f"{orphans:,} labels of frames that the learner does not know, or not any more"))
     if document["repeated"] or document["passed_over"]:
         lines.append(("passed over", f"{document['repeated']:,} repeated, {document['passed_over']:,} undone"))
     lines += [("group", _group(group)) for group in document["groups"]]

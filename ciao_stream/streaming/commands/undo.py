@@ -25,12 +25,16 @@ def run(options: argparse.Namespace) -> None:
     """Undo. The learner must not run; it does the work when it is started again.
 
     Raises:
-        CiaoError: A learner runs, there is no such checkpoint or frame, or the stream no longer holds what is needed.
+        CiaoError: A learner runs, there is no such checkpoint or frame, the stream no longer holds what is needed, or
+            a task is named where all go back.
     """
+    from ciao_stream.exceptions import CiaoError
     from ciao_stream.streaming.history import History
     from ciao_stream.streaming.names import StreamNames
     from ciao_stream.streaming.undo import undo_frame, undo_to
 
+    if options.task is not None and options.frame is None:
+        raise CiaoError("--task goes with --frame: at a checkpoint the worlds of all tasks go back")
     folder = folder_of(options)
     if options.list:
         _list(options)
@@ -55,11 +59,11 @@ def _list(options: argparse.Namespace) -> None:
 
     from rich.table import Table
 
-    from ciao_stream.streaming.checkpoint import Checkpoints
     from ciao_stream.streaming.positions import START, appended_at
+    from ciao_stream.streaming.undo import checkpoints_of
 
     table = Table("checkpoint", "position", "last entry came")
-    for kept in Checkpoints(folder_of(options).checkpoints).kept():
+    for kept in checkpoints_of(folder_of(options)):
         came = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(appended_at(kept.position)))
         table.add_row(str(kept.number), kept.position, "at the start" if kept.position == START else came)
     output_console(highlight=False).print(table)

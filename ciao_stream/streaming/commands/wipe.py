@@ -37,14 +37,13 @@ def run(options: argparse.Namespace) -> None:
             f"this deletes all messages and dead letters of stream {names.stream!r}, also those that were not learned "
             f"from yet, and all faces in the {len(kept)} checkpoints in {folder.path}: say --yes"
         )
-    with folder.claimed():
+    with folder.claimed(), server_of(options) as address:
         dropped = wipe_checkpoints(folder, load_encoder(options.encoder)) if kept else 0
-        with server_of(options) as address:
-            wiped = wipe_stream(address(), names)
+        wiped = wipe_stream(address(), names)
     said = (
         f"wiped {wiped.entries:,} messages, {wiped.dead_letters:,} dead letters, {wiped.remembered:,} message ids "
         f"and {dropped} checkpoints"
     )
     if not wiped.rewritten:
-        said += "; the server's file on disk still has them until it is rewritten: run BGREWRITEAOF there"
+        said += "; the server's files on disk still have them until rewritten: run BGREWRITEAOF and BGSAVE there"
     output_console(highlight=False).print(said, markup=False, soft_wrap=True)

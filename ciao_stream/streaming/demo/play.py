@@ -59,7 +59,12 @@ def play(settings: DemoSettings, out: Path, tell: Tell) -> Played:
     Raises:
         CiaoError: The folder is in use, or a command failed.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        used = any(out.iterdir())
+    except OSError as error:
+        raise CiaoError(f"cannot use {out} for the demo: {error.strerror}; choose another folder") from error
+    if used:
         raise CiaoError(f"{out} is not an empty folder: choose another one")
     began, half = time.monotonic(), settings.half
     encoder = load_encoder("ciao-face")
