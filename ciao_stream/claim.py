@@ -50,6 +50,20 @@ def claim(out: Path, identity: Mapping[str, Any], resume: bool) -> None:
         )
 
 
+def require_part(out: Path, resume: bool) -> None:
+    """Check that a suite whose runs have folders of their own has begun, where it is to be gone on with.
+
+    Args:
+        out: The suite's folder.
+        resume: Whether there is a suite to go on with.
+
+    Raises:
+        CiaoError: There is none.
+    """
+    if resume and not any(out.glob(f"*/{CLAIM}")):
+        raise CiaoError(f"nothing to resume in {out}: there is no */{CLAIM}; leave out --resume to start")
+
+
 @contextmanager
 def given_up_on_bad_data(out: Path, resume: bool) -> Iterator[None]:
     """Take a fresh claim back where the body meets bad data: the same command can start anew when it is mended."""

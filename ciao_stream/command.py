@@ -112,7 +112,13 @@ def torch_device(name: str) -> str:
 
 
 def data_root(given: str | None) -> Path | None:
-    """Return where the data sets lie: as given, else ``$CIAO_DATA_ROOT``; None for synthetic worlds."""
+    """Return where the data sets lie: as given, else ``$CIAO_DATA_ROOT``; None for synthetic worlds.
+
+    Raises:
+        CiaoError: An empty name is given, as an unset variable of a shell leaves it.
+    """
+    if given is not None and not given.strip():
+        raise CiaoError("--data-root is empty: give the folder that holds the data sets, or leave it out")
     root = given or os.environ.get("CIAO_DATA_ROOT")
     return Path(root) if root else None
 

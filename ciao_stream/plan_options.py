@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.names import OWN, task_names
 from ciao_stream.command import changes, count, data_root, default_cache, names, torch_device
+from ciao_stream.exceptions import CiaoError
 from ciao_stream.settings import PRESETS
 
 if TYPE_CHECKING:
@@ -79,10 +80,15 @@ def plan_of(
         heads: What a search found for the tasks.
 
     Raises:
-        CiaoError: An option is out of range.
+        CiaoError: An option is out of range, or contradicts another.
     """
     from ciao_stream.plan import Plan
 
+    changed = changes(options.set)
+    if options.epochs is not None and "epochs" in changed:
+        raise CiaoError(f"--epochs {options.epochs} and --set epochs={changed['epochs']}: give one of them")
+    if heads is not None and options.preset != "default":
+        raise CiaoError(f"--preset {options.preset}: the file of --heads says all settings; give one of them")
     return Plan(
         tasks=names(options.tasks),
         data_root=data_root(options.data_root),
@@ -102,6 +108,6 @@ def plan_of(
         ray=options.ray,
         labels=options.labels,
         judged=judged,
-        changes=changes(options.set),
+        changes=changed,
         heads=heads,
     )

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from benchmarks.face_crop import FaceCrop, crop_faces, searches
-from benchmarks.names import split_rule
 from benchmarks.protocols.labels import other_faces, some_labels
 from benchmarks.tasks import load_task
 from ciao_stream.encoded import EncodedFaces
@@ -45,7 +44,7 @@ def load_tasks(plan: Plan, console: Console) -> list[TaskData]:
             raise CiaoError(f"task {given!r}: another task is named {task.spec.name!r} too; rename the folder or file")
     for name in plan.balance:
         if name not in names:
-            raise UnknownNameError("task to balance", split_rule(name)[0], names)
+            raise UnknownNameError("task to balance", name, names)
         if not tasks[names.index(name)].spec.has_classes:
             kind = tasks[names.index(name)].spec.kind
             raise CiaoError(f"task {name!r} cannot be balanced: it is {kind} and has no classes")

@@ -97,8 +97,10 @@ class FrozenFeatures:
 
     def _fit(self, spec: TaskSpec, train: EncodedFaces) -> Any:
         targets = train.faces.classes() if spec.has_classes else train.faces.targets
+        if _is_one_label(spec):
+            targets = train.faces.targets[:, 0].astype(np.int64)
         make = self.estimators[_kind(spec)]
-        if spec.has_classes and len(np.unique(targets)) == 1:
+        if (spec.has_classes or _is_one_label(spec)) and len(np.unique(targets)) == 1:
             make = DummyClassifier
         with warnings.catch_warnings():
             for constant in ("Label .* is present in all training examples", "self.within_class_std_dev_ has"):
@@ -110,16 +112,27 @@ def _kind(spec: TaskSpec) -> Kind:
     return "categorical" if spec.has_classes else spec.kind
 
 
+def _is_one_label(spec: TaskSpec) -> bool:
+    """Whether there is one label, there or not: scikit-learn has two classes for that, and no columns."""
+    return spec.kind == "multilabel" and spec.n_out == 1
+
+
 def _outputs(spec: TaskSpec, estimator: Any, x: npt.NDArray[np.float32]) -> Floats:
     """Return outputs (N, n_out) as a head would give them; a class that was never seen is never likely."""
     if spec.kind == "dimensional":
-        return np.clip(estimator.predict(x), -1, 1)
+        return np.clip(estimator.predict(x), -1, 1).reshape(len(x), spec.n_out)
     if spec.kind == "multilabel":
-        p = np.clip(estimator.predict_proba(x), FLOOR, 1 - FLOOR)
+        p = _by_class(estimator, x, 2)[:, 1:] if _is_one_label(spec) else estimator.predict_proba(x)
+        p = np.clip(p, FLOOR, 1 - FLOOR)
         return np.log(p / (1 - p))
-    p = np.zeros((len(x), spec.n_out))
+    return np.log(np.maximum(_by_class(estimator, x, spec.n_out), FLOOR))
+
+
+def _by_class(estimator: Any, x: npt.NDArray[np.float32], n: int) -> Floats:
+    """Return the probability of each of ``n`` classes, (N, n); 0 for one that was never seen."""
+    p = np.zeros((len(x), n))
     p[:, estimator.classes_] = estimator.predict_proba(x)
-    return np.log(np.maximum(p, FLOOR))
+    return p
 
 
 def _judged(test: EncodedFaces, outputs: Floats) -> dict[str, float]:

@@ -131,7 +131,7 @@ class PerTaskStrategy(SupervisedTemplate):
         Raises:
             WorldError: As :meth:`ciao_stream.worlds.World.load`.
         """
-        world = World.load(job.folder / spec.name, job.encoder).to(job.encoder.device)
+        world = World.load(job.folder / spec.name, job.encoder)
 
         def answer(asked: Asked) -> Tensor:
             batches = asked(cls.level(masked)).batches(EVAL_BATCH)
@@ -279,7 +279,10 @@ def _run(strategy: PerTaskStrategy, benchmark: Any, job: Job, checkpoint: EpochC
     saved = job.folder / "progress.json"
     outcome = Outcome.load(saved) if saved.exists() else Outcome(_measure(strategy, benchmark, job)[None])
     for spec in job.specs[: len(outcome.tasks)]:
-        finished = World.load(job.folder / spec.name, job.encoder)
+        try:
+            finished = World.load(job.folder / spec.name, job.encoder)
+        except CiaoError as error:
+            raise CiaoError(f"{error}; delete {job.folder} to run that strategy and seed anew") from error
         strategy.worlds[spec.name].load_state_dict(finished.state_dict())
     for experience in benchmark.train_stream[len(outcome.tasks) :]:
         spec = job.specs[experience.task_label]

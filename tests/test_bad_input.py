@@ -15,6 +15,7 @@ from fer2013_files import VOTE_COLUMNS, edit_line, pixel_text, some_rows, write_
 from sequences import arguments, document, in_child, numbers
 
 from ciao_stream import benchmark
+from tuning.tuned import FORMAT
 
 one_thread = sequences.one_thread
 
@@ -62,9 +63,13 @@ OPTIONS = {
         {"--tasks": "ferplus:majority"},
         "a synthetic world has no label rules; give --data",
     ),
+    "epochs twice": ({"--epochs": "1", "--set": "epochs=2"}, "--epochs 1 and --set epochs=2: give one of them"),
+    "an unknown task to balance": ({"--balance": "fer:a"}, "unknown task to balance 'fer:a': did you mean 'fer'"),
+    "no cluster": ({"--ray": "localhost:1"}, "--ray localhost:1: no Ray cluster answers there"),
     "unknown device": ({"--device": "tpu"}, "unknown device 'tpu': expected auto, cpu or cuda"),
     "one face": ({"--synthetic-size": "1"}, "task 'fer': one face to train on; at least two are needed"),
     "no such root": ({"--data-root": "/nowhere"}, "data root /nowhere is no folder"),
+    "no root": ({"--data-root": ""}, "--data-root is empty: give the folder"),
     "not there": ({"--tasks": "jaffe", "--data-root": "/proc/self/fd"}, "task 'jaffe': no folder jaffe under"),
     "output in /proc": ({"--out": "/proc/run"}, "cannot write /proc/run/run.json"),
     "a long name": ({"--out": "n" * 300}, "File name too long"),
@@ -80,6 +85,13 @@ def test_an_option_that_cannot_be_met(case, refused, tmp_path):
     assert message in line
     if not case.startswith("cache"):
         assert not (tmp_path / "run").exists()
+
+
+def test_a_preset_beside_the_settings_of_a_search(refused, tmp_path):
+    heads = {"format": FORMAT, "encoder": {"name": "e", "fingerprint": "f"}, "space_sha256": "s", "tasks": {}}
+    (tmp_path / "tuned.json").write_text(json.dumps(heads))
+    argv = arguments(tmp_path / "run", "fer", "dl", "--heads", str(tmp_path / "tuned.json"), "--preset", "paper")
+    assert refused(argv) == "--preset paper: the file of --heads says all settings; give one of them"
 
 
 def test_a_gpu_that_is_not_there(refused, tmp_path, monkeypatch):
@@ -203,8 +215,9 @@ def test_another_run_in_the_output_folder(case, done, refused):
     assert {path: path.read_bytes() for path in done.rglob("*") if path.is_file()} == before
 
 
-def test_resuming_where_there_is_nothing(refused, tmp_path):
-    argv = arguments(tmp_path / "run", "fer", "dl", "--resume")
+@pytest.mark.parametrize("suite", [(), ("--suite", "paper"), ("--suite", "ablation")])
+def test_resuming_where_there_is_nothing(suite, refused, tmp_path):
+    argv = arguments(tmp_path / "run", "fer", "dl", "--resume", *suite)
     assert "nothing to resume in" in refused(argv)
     assert not (tmp_path / "run").exists()
 

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -19,6 +20,8 @@ from ciao_stream import benchmark, cli, explain
 from ciao_stream.encoders import load_encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.explaining.embed import FORMAT, KINDS, pictures, read_explanation
+from ciao_stream.explaining.faces_of_run import faces_of_benchmark
+from ciao_stream.explaining.folder import find_worlds
 from ciao_stream.explaining.measure import OWN
 from ciao_stream.explaining.tiles import DPI, INCH_MM, PAGE_MM
 from ciao_stream.worlds import Worlds
@@ -207,6 +210,17 @@ def test_what_is_not_there_is_refused(ran, tmp_path, capsys, more, said):
 
 def test_an_explanation_is_never_overwritten(ran, capsys):
     assert "holds an explanation already: choose another --out" in refused(capsys, "--run", str(ran[0]))
+
+
+def test_the_settings_of_a_run_may_be_gone(ran, tmp_path):
+    for name in ("run.json", "results.json"):
+        shutil.copy(ran[0] / name, tmp_path)
+    found = sequences.document(tmp_path)
+    found["command"] += ["--heads", "/nowhere/tuned.json"]
+    (tmp_path / "results.json").write_text(json.dumps(found))
+    world = tmp_path / "cells" / "lc" / "seed0" / "fer"
+    shutil.copytree(ran[0] / "cells" / "lc" / "seed0" / "fer", world)
+    assert len(faces_of_benchmark(find_worlds(tmp_path), None, 2, 0)) == 2
 
 
 def test_other_faces_than_the_runs_are_refused(ran, tmp_path, capsys, monkeypatch):

@@ -1,5 +1,7 @@
 """Baselines in closed form on frozen features: what they answer, and what they leave out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import sequences
@@ -10,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ciao_stream.encoded import EncodedFaces
 from ciao_stream.pooling import FEATURES
+from ciao_stream.tasks import TaskSpec
 from strategies import hog, load_strategy
 from strategies._contract import Ground
 from strategies._frozen import FrozenFeatures
@@ -96,6 +99,27 @@ def test_before_a_task_is_fitted_it_is_measured_with_no_knowledge(ground):
         if spec.kind == "categorical":
             chance = (ground.faces(spec, "test", "u").faces.targets == 0).mean()
             assert outcome.matrix[0, column] == pytest.approx(chance)
+
+
+@pytest.mark.parametrize("name", ["logreg", "majority"])
+@pytest.mark.parametrize(
+    ("kind", "value"), [("dimensional", None), ("multilabel", None), ("multilabel", 0.0), ("multilabel", 1.0)]
+)
+def test_a_task_may_have_a_single_output(name, kind, value, ground):
+    """A single label may be there always, or never."""
+    whole = next(spec for spec in ground.specs if spec.kind == kind)
+    spec = TaskSpec("one", kind, whole.labels[:1])
+
+    def faces(_, split, level):
+        found = ground.faces(whole, split, level)
+        targets = found.faces.targets[:, :1] if value is None else np.full((len(found), 1), value, np.float32)
+        return replace(found, faces=replace(found.faces, spec=spec, targets=targets))
+
+    job = replace(ground.job(f"{name} {kind} {value}"), specs=(spec,), faces=faces, settings={"one": ground.settings})
+    (task,) = load_strategy(name)[0].STRATEGY.run(job, False).tasks
+    assert f"{'ccc' if kind == 'dimensional' else 'f1'}_{spec.labels[0]}" in task.metrics
+    if value is not None:
+        assert task.metrics["macro_f1"] == pytest.approx(1.0 if value else np.nan, nan_ok=True)
 
 
 def test_a_mask_has_no_closed_form(ground):

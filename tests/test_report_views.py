@@ -132,6 +132,14 @@ def texts_of(figure):
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
 
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_figures_name_the_split_that_was_judged(document, split):
+    judged = {**document, "settings": {**document["settings"], "judged": split}}
+    for figure in (bar_figure(judged), r_matrix_figure(judged)):
+        labels = [axes.get_ylabel() for axes in figure.axes]
+        assert f"primary metric, {split} split" in labels
+
+
 def test_figures_are_written_whole_and_say_synthetic(document, tmp_path):
     assert [path.name for path in write_figures(document, tmp_path)] == ["bars.png", "r_matrix.png"]
     for path in tmp_path.iterdir():

@@ -177,6 +177,7 @@ def test_a_damaged_file_of_a_run_is_one_line(file, content, cut, whole, tmp_path
     line = streams.err.strip().splitlines()[-1]
     assert line.startswith("error: ")
     assert "damaged" in line or "no description of a world" in line
+    assert "delete" in line
     assert str(path.parent) in line
     assert (streams.err + streams.out).count("error") == 1
 

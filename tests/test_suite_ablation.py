@@ -1,17 +1,21 @@
 """``benchmark --suite ablation``: every change by itself, against the settings without it, over the same seeds."""
 
+import json
 from urllib.parse import unquote
 
 import numpy as np
+import own_files
 import pages
 import pytest
 import sequences
 from sequences import document, in_child
 
 from ciao_stream import benchmark
+from ciao_stream.encoders import load_encoder
 from ciao_stream.report.intervals import mean_interval
 from ciao_stream.settings import PRESETS, Settings
 from ciao_stream.suites.ablation import run, table, variants
+from tuning.tuned import FORMAT
 
 one_thread = sequences.one_thread
 FEW = [one for one in variants.VARIANTS if one.name in ("1x1 (pointwise)", "low-rank", "rate 0.0003")]
@@ -108,3 +112,33 @@ def test_one_strategy_at_a_time(tmp_path):
     code, printed = in_child(benchmark.main, argv)
     assert code == 2
     assert "suite ablation takes one strategy but got dl, lc" in printed
+
+
+def test_a_task_that_the_strategy_does_not_run_on_is_one_line(tmp_path):
+    argv = sequences.arguments(tmp_path / "run", "emoreact", "naive", "--suite", "ablation", size=8)
+    code, printed = in_child(few_variants, argv)
+    assert code == 2, printed
+    assert "naive does not run on every task (emoreact: multilabel targets do not fit a shared class head)" in printed
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [run.PRESET]
+
+
+def test_the_changes_are_those_of_the_tasks_own_settings(tmp_path):
+    """A task from a file has another name than it is asked for by."""
+    own_files.save(tmp_path, [f"{i}.png" for i in range(24)])
+    lines = [f"{i}.png,{('sad', 'happy')[i % 2]}" for i in range(24)]
+    (tmp_path / "mine.csv").write_text("\n".join(["file,label", *lines]))
+    encoder = {"name": "ciao-face", "fingerprint": load_encoder("ciao-face").fingerprint()}
+    settings = Settings(lr=3e-4, epochs=1).changed({"mask": "low-rank", "head.hidden": [8]})
+    tuned = {
+        "format": FORMAT,
+        "encoder": encoder,
+        "space_sha256": "s",
+        "tasks": {"mine": {"settings": settings.to_json()}},
+    }
+    (tmp_path / "tuned.json").write_text(json.dumps(tuned))
+    argv = ["--suite", "ablation", "--tasks", f"csv:{tmp_path / 'mine.csv'}", "--heads", str(tmp_path / "tuned.json")]
+    more = ["--seeds", "1", "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "run")]
+    code, printed = in_child(few_variants, [*argv, *more])
+    assert code == 0, printed
+    changed = {path.name for path in (tmp_path / "run").iterdir() if path.is_dir()}
+    assert changed == {run.PRESET, *(one.folder for one in FEW if one.name == "1x1 (pointwise)")}

@@ -8,6 +8,7 @@ import pages
 import pytest
 import sequences
 import torch
+from matplotlib.axes import Axes
 from river import evaluate as river_evaluate
 from river import linear_model, metrics, optim, preprocessing
 from sequences import document, in_child
@@ -23,6 +24,7 @@ from ciao_stream.streaming.baselines.softmax import RATE
 from ciao_stream.streaming.online_world import OnlineWorld
 from ciao_stream.streaming.settings import StreamSettings
 from ciao_stream.suites.online.evidence import build_document
+from ciao_stream.suites.online.figure import write_figure
 from ciao_stream.suites.online.tables import build_tables
 from strategies import load_strategy
 from strategies._online import FILE, points_of, read_prequential
@@ -172,6 +174,26 @@ def test_without_an_online_strategy_there_is_nothing_to_run(tmp_path, capsys):
     assert benchmark.main(argv) == 2
     assert "learns online" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_without_a_task_for_an_online_strategy_there_is_no_curve(tmp_path, capsys):
+    argv = sequences.arguments(tmp_path / "run", "emoreact", "online-slda,majority", "--suite", "online", size=8)
+    assert benchmark.main([*argv, "--cache", str(tmp_path / "cache")]) == 2
+    said = capsys.readouterr().err
+    assert "no strategy that learns online runs on a task (online-slda, emoreact: multilabel targets do not fit" in said
+
+
+def test_folds_of_different_size_have_a_curve_of_what_is_there(tmp_path, monkeypatch):
+    def windows(values):
+        return [{"first": i, "last": i, "value": value} for i, value in enumerate(values, 1)]
+
+    curves = [curve("a", seed, (0.5,), n=(10,)) for seed in (0, 1)]
+    curves[0]["windows"], curves[1]["windows"] = windows([0.0, 1.0]), windows([1.0, 0.5, 0.25])
+    drawn = []
+    monkeypatch.setattr(Axes, "plot", lambda _self, x, y, *_, **__: drawn.append((list(x), list(y))))
+    write_figure(tmp_path / "online.png", build_document(results(0.85), curves))
+    assert drawn == [([1, 2, 3], [0.5, 0.75, 0.25])]
+    assert (tmp_path / "online.png").exists()
 
 
 def test_a_damaged_curve_is_named(tmp_path):

@@ -83,7 +83,7 @@ def faces_of_benchmark(folder: WorldFolder, given_root: str | None, n: int, seed
     options = options_of(folder.document["command"])
     options.data_root = given_root or options.data_root
     options.tasks = ",".join(t for t in options.tasks.split(",") if _has_worlds(t.strip(), folder))
-    options.device, options.balance = "cpu", ""
+    options.device, options.balance, options.heads, options.set = "cpu", "", None, []
     plan = make_plan(options, folder.path, [], 1, folder.document["settings"].get("judged", "test"))
     quiet = Console(stderr=True, quiet=True)
     loaded = [data for data in load_tasks(plan, quiet) if data.spec.name in folder.tasks]

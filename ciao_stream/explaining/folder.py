@@ -104,7 +104,7 @@ class WorldFolder:
         Raises:
             WorldError: As :meth:`ciao_stream.worlds.World.load`.
         """
-        return {name: World.load(folder, encoder).to(encoder.device) for name, folder in self.worlds.items()}
+        return {name: World.load(folder, encoder) for name, folder in self.worlds.items()}
 
 
 def find_worlds(path: Path, seed: int = 0) -> WorldFolder:

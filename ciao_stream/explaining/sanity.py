@@ -49,7 +49,7 @@ def shuffled(world: World, extent: str, seed: int = 0) -> World:
             for name, tensor in world.state_dict().items()
         }
         twin.load_state_dict(state)
-    return twin.to(world.device).eval()
+    return twin.eval()
 
 
 def _shuffle(module: nn.Module) -> None:

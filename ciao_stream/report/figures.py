@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from ciao_stream.atomic import write_bytes
 from ciao_stream.report.formats import metric_name, show
-from ciao_stream.report.table import seeds_of, strategies_of, synthetic_mark
+from ciao_stream.report.table import judged_split, seeds_of, strategies_of, synthetic_mark
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#777777")
 """Okabe and Ito's palette, which colour-blind readers can tell apart; more strategies than colours are hatched."""
@@ -63,7 +63,7 @@ def bar_figure(document: Mapping[str, Any]) -> Figure:
     axes.set_xlim(-0.5, len(tasks) - 0.5)
     lowest = min((e["mean"] - (e["interval"] or 0) for e in entries.values() if e["mean"] is not None), default=0.0)
     axes.set_ylim(lowest - 0.05 if lowest < 0 else 0.0, 1.0)
-    axes.set_ylabel("primary metric, test split")
+    axes.set_ylabel(f"primary metric, {judged_split(document)} split")
     axes.grid(axis="y", color="#dddddd", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -100,7 +100,7 @@ def r_matrix_figure(document: Mapping[str, Any]) -> Figure:
         _write_values(panel, matrix, [task["primary"] for task in tasks], dark_below=(lowest + 1) / 2)
     for panel in panels.flat[len(matrices) :]:
         panel.set_axis_off()
-    figure.colorbar(colours, ax=panels, shrink=0.8, pad=0.02, label="primary metric, test split")
+    figure.colorbar(colours, ax=panels, shrink=0.8, pad=0.02, label=f"primary metric, {judged_split(document)} split")
     _title(figure, document, "metric of each task (column) after training each (row), in order")
     return figure
 

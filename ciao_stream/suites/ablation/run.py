@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ciao_stream import experiment
+from ciao_stream.claim import require_part
 from ciao_stream.encoders import load_encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import Split
@@ -34,16 +35,20 @@ def run(plan: Plan, command: list[str]) -> None:
         command: The command line, for the record.
 
     Raises:
-        CiaoError: As :func:`ciao_stream.experiment.run`; or the plan has other than one strategy.
+        CiaoError: As :func:`ciao_stream.experiment.run`; or the plan has other than one strategy, or one that does not
+            run on every task.
     """
     if len(plan.strategies) != 1:
         raise CiaoError(f"suite ablation takes one strategy but got {', '.join(plan.strategies) or 'none'}")
-    plan.check()
-    settings = plan.settings(plan.tasks[0])
+    require_part(plan.out, plan.resume)
+    baseline = _run(plan, PRESET, {}, command)
+    if left_out := baseline["not_run"]:
+        reasons = "; ".join(f"{one['task']}: {one['reason']}" for one in left_out)
+        raise CiaoError(f"suite ablation: {plan.strategies[0]} does not run on every task ({reasons}): leave those out")
+    settings = plan.settings(baseline["tasks"][0]["name"])
     if settings.mask == AUTO:
         settings = settings.changed({"mask": choose_mask(load_encoder(plan.encoder).last)})
     tried = [one for one in variants(settings) if not one.changes.keys() & plan.changes.keys()]
-    baseline = _run(plan, PRESET, {}, command)
     documents = [(one, _run(plan, one.folder, one.changes, command)) for one in tried]
     findings = Findings(
         suite="ablation",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,10 @@ def write_figure(path: Path, document: Mapping[str, Any]) -> None:
         for s, strategy in enumerate(strategies):
             own = [run for run in document["runs"] if (run["strategy"], run["task"]) == (strategy, task["name"])]
             if own:
-                ends = [window["last"] for window in own[0]["windows"]]
-                values = [[window["value"] for window in run["windows"]] for run in own]
-                mean = np.array(values, dtype=np.float64).mean(axis=0)
+                windows = [run["windows"] for run in own]  # the shortest streams, of folds, may differ in their number
+                ends = [window["last"] for window in max(windows, key=len)]
+                parts = [[window["value"] for window in part if window] for part in zip_longest(*windows)]
+                mean = [np.array(values, dtype=np.float64).mean() for values in parts]
                 line = LINES[s // len(COLOURS) % len(LINES)]
                 axes.plot(ends, mean, line, color=COLOURS[s % len(COLOURS)], label=strategy, lw=1.3)
         best = bound(document["offline"], task["name"])

@@ -36,7 +36,8 @@ def run(plan: Plan, command: list[str]) -> Document:
         command: The command line, for the record.
 
     Raises:
-        CiaoError: As :func:`ciao_stream.experiment.run`; or no strategy learns online.
+        CiaoError: As :func:`ciao_stream.experiment.run`; or no strategy learns online, or none of these runs on a
+            task.
     """
     plan.check()
     online = [name for name in plan.strategies if isinstance(load_strategy(name)[0].STRATEGY, Online)]
@@ -44,6 +45,9 @@ def run(plan: Plan, command: list[str]) -> Document:
         raise CiaoError(f"suite online needs a strategy that learns online, such as {', '.join(STRATEGIES[:2])}")
     results = experiment.run(plan, command, show=False)
     ran = [run for run in results["runs"] if run["strategy"] in online]
+    if not ran:
+        reasons = "; ".join(f"{one['strategy']}, {one['task']}: {one['reason']}" for one in results["not_run"])
+        raise CiaoError(f"suite online: no strategy that learns online runs on a task ({reasons})")
     curves = [
         {key: run[key] for key in ("strategy", "task", "seed")}
         | read_prequential(plan.out / "cells" / run["strategy"] / f"seed{run['seed']}", run["task"])

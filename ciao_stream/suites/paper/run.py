@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ciao_stream import experiment
+from ciao_stream.claim import require_part
 from ciao_stream.command import names
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import Split
@@ -45,6 +46,7 @@ def run(plan: Plan, command: list[str]) -> None:
         raise CiaoError("no encoder given")
     if len({*map(_folder, encoders)}) < len(encoders):
         raise CiaoError(f"two of the encoders {', '.join(encoders)} would share a results folder: rename one")
+    require_part(plan.out, plan.resume)
     documents = {}
     for i, encoder in enumerate(encoders):
         strategies = [s for s in plan.strategies if i == 0 or s not in WITHOUT_ENCODER]
