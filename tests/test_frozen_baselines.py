@@ -87,7 +87,10 @@ def test_the_nearest_mean_is_for_classes_alone(ground):
     known = np.unique(train.faces.targets)
     x, y = scale.transform(features(train)), scale.transform(features(test))
     means = np.stack([x[train.faces.targets == k].mean(axis=0) for k in known])
-    nearest = known[torch.cdist(torch.from_numpy(y), torch.from_numpy(means)).argmin(dim=1)]
+    apart = x - means[np.searchsorted(known, train.faces.targets)]
+    unit = np.sqrt((apart**2).sum(axis=0) / (len(x) - len(known)))
+    unit[unit == 0] = 1
+    nearest = known[torch.cdist(torch.from_numpy(y / unit), torch.from_numpy(means / unit)).argmin(dim=1)]
     assert outcome.tasks[0].metrics["accuracy"] == pytest.approx((nearest == test.faces.targets).mean(), abs=1e-9)
 
 
@@ -99,6 +102,22 @@ def test_before_a_task_is_fitted_it_is_measured_with_no_knowledge(ground):
         if spec.kind == "categorical":
             chance = (ground.faces(spec, "test", "u").faces.targets == 0).mean()
             assert outcome.matrix[0, column] == pytest.approx(chance)
+
+
+@pytest.mark.parametrize("name", ["ncm", "slda", "logreg"])
+def test_one_face_of_each_class_is_enough(name, ground):
+    (spec, *_) = ground.specs
+
+    def faces(spec, split, level):
+        found = ground.faces(spec, split, level)
+        first = np.unique(found.faces.targets, return_index=True)[1]
+        return replace(found, faces=found.faces.take(np.sort(first)))  # what is learned is asked
+
+    train = faces(spec, "train", "u")
+    job = replace(ground.job(name), specs=(spec,), faces=lambda spec, _, level: faces(spec, "train", level))
+    (task,) = load_strategy(name)[0].STRATEGY.run(job, False).tasks
+    assert len(train) == len(np.unique(train.faces.targets)) > 1
+    assert task.metrics["accuracy"] == 1
 
 
 @pytest.mark.parametrize("name", ["logreg", "majority"])
