@@ -139,6 +139,16 @@ def test_damaged_folder(tmp_path, splits, case):
     assert expected.replace("DIR", str(folder), 1) in one_line_error(own_folder.load, folder)
 
 
+def test_a_csv_that_is_refused_is_closed(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("image,label,split\na.png,glad\nb.png,sad,train\n")
+    with pytest.raises(DataError, match="expected 3 cells but found 2") as caught:
+        own_csv.load(path)
+    held = [frame.frame.f_locals.get("lines") for frame in caught.traceback]
+    assert all(lines.gi_frame is None for lines in held if lines is not None)
+    assert any(lines is not None for lines in held), "or nothing is shown"
+
+
 def test_no_folder(tmp_path):
     with pytest.raises(MissingDataError, match=r"there is no folder .*/mine; expected DIR/\{train"):
         own_folder.load(tmp_path / "mine")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,7 +73,8 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
     """
     columns: list[str] = []
     rows: list[Row] = []
-    reader = csv.reader(_text_lines(path), strict=True, skipinitialspace=True)
+    lines = _text_lines(path)
+    reader = csv.reader(lines, strict=True, skipinitialspace=True)
     try:
         for cells in reader:
             if not columns:
@@ -89,6 +90,8 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
         raise DataError(f"{path}, line {reader.line_num}: not csv ({error}); save the file as csv again") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    finally:
+        lines.close()
     if not rows:
         raise DataError(f"{path}: {'no rows under the header' if columns else 'the file is empty'}")
     return columns, rows
@@ -109,7 +112,7 @@ def _header(where: str, cells: list[str]) -> list[str]:
     return columns
 
 
-def _text_lines(path: Path) -> Iterator[str]:
+def _text_lines(path: Path) -> Generator[str, None, None]:
     """Yield the lines of a file as text, with their ends; one at a time is in memory."""
     with path.open("rb") as file:
         number = 1

@@ -15,8 +15,8 @@ def deepen(encoder: Encoder, convolutions: int) -> Encoder:
     """Return an encoder whose worlds have a mask on each of its last convolutions.
 
     The trunk is split at its own last convolution, and so on: ``z`` is then what the first of these works from, and
-    lies before more of the network. Each convolution comes with what follows it up to the next one's ``z``: where a
-    network is made of residual blocks, its mask stands on the output of its block.
+    lies before more of the network. Each convolution comes with what follows it up to the next one's ``z``; the mask of
+    one that ends a residual block stands on the output of the block.
 
     Args:
         encoder: A frozen encoder. It is copied, never written.
