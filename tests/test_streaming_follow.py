@@ -1,6 +1,7 @@
 """The follower of a stream, and its commands: what is done when the stream, the disk or the messages are not well."""
 
 import contextlib
+import errno
 import functools
 import itertools
 import json
@@ -259,6 +260,16 @@ def test_only_one_learner_works_in_a_folder(tmp_path):
     assert other.owner() is None
 
 
+def test_a_folder_on_a_disk_without_locks_is_refused(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    refused = pytest.raises(CiaoError, match=r"cannot lock .*: No locks available; choose")
+    with refused, LearnerFolder(tmp_path).claimed():
+        pass
+
+
 @pytest.fixture
 def command(server, names, tmp_path, monkeypatch, capsys):
     """A function that runs a command of `stream` on the test's stream and learner; returns its code and output."""
@@ -288,6 +299,20 @@ def test_learn_writes_a_status_and_worlds_that_others_can_load(server, names, tm
     wrong = command("learn", *words, "--micro-batch", "8", code=2)
     assert "was made with other --micro-batch: leave these out" in wrong
     command("learn", *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--replay-capacity", "2147483647"], "replay_capacity: 2,147,483,647 faces of this encoder take"),
+        (["--window", "99999999999999999999"], "window: expected a whole number from 1 to 2,147,483,647"),
+    ],
+)
+def test_a_setting_that_cannot_be_had_is_refused_and_leaves_nothing_behind(words, said, server, names, command):
+    append_all(server.address, names, messages(20))
+    often = ["--until-idle", "0.1", "--device", "cpu"]
+    assert said in command("learn", *often, *words, code=2)
+    command("learn", *often)
 
 
 def test_undo_takes_a_frame_back_as_if_it_had_never_come(server, names, follow, command):
@@ -324,6 +349,18 @@ def test_undo_to_a_checkpoint_forgets_what_came_after_it(server, names, follow, 
     reference = uninterrupted([*stored, *entries(server, names)[60:]])[0]
     assert snapshot(follower.learner) == snapshot(reference)
     assert (follower.ledger.entries, follower.ledger.passed_over) == (80, 20)
+
+
+def test_after_undo_of_everything_the_tasks_are_declared_and_it_goes_on(server, names, follow, command):
+    sent = [*messages(60)]
+    append_all(server.address, names, sent[:40])
+    follow(history=1000)
+    declared = [entry for entry in entries(server, names) if json.loads(entry.fields[b"header"])["type"] == "task"]
+    command("undo", "--to", "1")
+    append_all(server.address, names, sent[40:])
+    follower = follow()
+    assert snapshot(follower.learner) == snapshot(uninterrupted([*declared, *entries(server, names)[40:]])[0])
+    assert follower.ledger.passed_over == 40 - len(declared)
 
 
 def test_undo_lists_nothing_where_no_learner_has_worked(command):

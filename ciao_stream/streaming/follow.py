@@ -22,7 +22,7 @@ from ciao_stream.streaming.groups import Group
 from ciao_stream.streaming.learner_folder import LearnerFolder
 from ciao_stream.streaming.ledger import Ledger
 from ciao_stream.streaming.log import CursorLostError, Entry, FrameLog
-from ciao_stream.streaming.messages import Origin, decode, header_of, origin_of
+from ciao_stream.streaming.messages import Origin, TaskHeader, decode, header_of, origin_of
 from ciao_stream.streaming.online import OnlineLearner
 from ciao_stream.streaming.pace import REFUSED_WINDOW, FollowSettings
 from ciao_stream.streaming.positions import order
@@ -205,7 +205,8 @@ class Follower:
             header = header_of(fields)
             origin = Origin(header.producer, header.seq)
             repeated = self.ledger.tracker.judge(*origin).repeated
-            if repeated or position in self._undone:
+            undone = position in self._undone and not isinstance(header, TaskHeader)
+            if repeated or undone:
                 self.ledger.passed_over += not repeated
                 self.learner.skip(position)
             else:

@@ -50,7 +50,7 @@ class LearnerFolder:
 
         Raises:
             LearnerAtWorkError: Another process is.
-            CiaoError: The folder cannot be made.
+            CiaoError: The folder cannot be made, or not be locked.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -64,6 +64,10 @@ class LearnerFolder:
                 raise LearnerAtWorkError(
                     f"a learner works in {self.path} (process {self.owner()}): stop it first"
                 ) from None
+            except OSError as error:
+                raise CiaoError(
+                    f"cannot lock {self.path}: {error.strerror}; choose a folder on a disk where files can be locked"
+                ) from error
             with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
                 lock.truncate(0)
                 lock.write(str(os.getpid()))

@@ -20,6 +20,7 @@ from ciao_stream.streaming.growth import check_growth
 from ciao_stream.streaming.labels import label_target
 from ciao_stream.streaming.online_world import Heard, OnlineWorld, Outcome
 from ciao_stream.streaming.positions import START, order
+from ciao_stream.streaming.replay import require_room
 from ciao_stream.streaming.settings import DetectorName, StreamSettings
 from ciao_stream.streaming.state import State
 from ciao_stream.tasks import TaskSpec
@@ -61,6 +62,9 @@ class OnlineLearner:
         settings: How worlds learn.
         world_settings: What worlds are made of; the preset ``online`` by default.
         seed: Of the run.
+
+    Raises:
+        CiaoError: The memory of a world would not fit into this machine.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class OnlineLearner:
         self.encoder = encoder
         self.fingerprint = encoder.fingerprint()
         self.settings = settings or StreamSettings()
+        require_room(self.settings.replay_capacity, encoder.shapes()[0])
         self.world_settings = world_settings or PRESETS["online"]
         self.seed = seed
         self.position = START

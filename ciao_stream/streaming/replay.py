@@ -14,6 +14,8 @@ References:
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +25,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ciao_stream.exceptions import CiaoError
 from ciao_stream.seeds import numpy_generator
 from ciao_stream.streaming.labels import Target
 from ciao_stream.streaming.state import State
@@ -47,6 +50,25 @@ class Sample:
 def stack(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
     """Return ``z``, float16 (N, ...), and the targets of at least one sample in the layout of their kind."""
     return torch.stack([s.z for s in samples]), torch.from_numpy(np.stack([s.target for s in samples]))
+
+
+def require_room(capacity: int, z_shape: Sequence[int]) -> None:
+    """Refuse a memory that is larger than that of the machine.
+
+    Args:
+        capacity: Samples at most.
+        z_shape: Shape of ``z``.
+
+    Raises:
+        CiaoError: It is larger.
+    """
+    wanted = capacity * math.prod(z_shape) * torch.float16.itemsize
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if wanted > there:
+        raise CiaoError(
+            f"replay_capacity: {capacity:,} faces of this encoder take {wanted / 2**30:,.0f} GiB, and this machine "
+            f"has {there / 2**30:,.0f}: choose less"
+        )
 
 
 class Replay:

@@ -22,6 +22,9 @@ ClassPrior = Literal["stream", "even"]
 """What answers take for granted: classes come as they have come in the ``stream``; or ``even``, each as often as any
 other, which finds more of the rare ones and is wrong more often in all."""
 
+MOST = 2**31 - 1
+"""The largest whole number that a setting may be."""
+
 StreamScheme = Literal["dl", "lc"]
 """What an online world re-trains beside its mask. (``full`` starts from pixels, which are not kept.)"""
 
@@ -92,7 +95,7 @@ class StreamSettings:
     def __post_init__(self) -> None:
         alone = self.micro_batch == 1 and self.replay_ratio == 0
         limits: list[tuple[str, bool, str]] = [
-            (name, _whole(getattr(self, name)), "a whole number >= 1")
+            (name, _whole(getattr(self, name)), f"a whole number from 1 to {MOST:,}")
             for name, kind in get_type_hints(StreamSettings).items()
             if kind is int
         ]
@@ -155,4 +158,4 @@ def _positive(value: Any) -> bool:
 
 
 def _whole(value: Any) -> bool:
-    return isinstance(value, int) and _number(value) and value >= 1
+    return isinstance(value, int) and _number(value) and 1 <= value <= MOST

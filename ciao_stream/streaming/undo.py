@@ -35,6 +35,9 @@ class Undo:
 def undo_to(folder: LearnerFolder, number: int) -> Undo:
     """Go back to a checkpoint: what was learned after it is forgotten, and not learned again.
 
+    Tasks that were declared after it stay declared, as far as the stream still holds their declarations: a producer
+    that goes on sends none anew.
+
     Args:
         folder: The learner's; claimed.
         number: Of the checkpoint.

@@ -1,4 +1,5 @@
-"""What was undone: ranges of the stream that a learner passes over, whatever checkpoint it goes on from."""
+"""What was undone: ranges of the stream whose frames and labels a learner passes over, whatever checkpoint it goes on
+from."""
 
 from __future__ import annotations
 
