@@ -130,13 +130,13 @@ def unlabelled_faces(
 
 
 def data_sha256(task: TaskData) -> list[str]:
-    """Return a digest of the images, rows and targets of each split, fold after fold."""
+    """Return a digest of the images, rows, targets and groups of each split, fold after fold."""
     return [_split_sha256(split) for fold in task.every_fold for split in fold.splits()]
 
 
 def _split_sha256(split: FaceDataset) -> str:
     digest = hashlib.sha256(split.images.fingerprint.encode())
-    for array in (split.rows, split.targets):
+    for array in (split.rows, split.targets, *(() if split.groups is None else (split.groups,))):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 

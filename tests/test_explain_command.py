@@ -235,7 +235,10 @@ def test_other_faces_than_the_runs_are_refused(ran, tmp_path, capsys, monkeypatc
     [
         ("nowhere", "no such folder; give the results folder of a benchmark"),
         ("empty", "neither a benchmark .results.json. nor worlds"),
-        ("unfinished", "its benchmark is not finished .results.json is missing.: go on with --resume"),
+        (
+            "unfinished",
+            "results.json is missing: its benchmark is not finished .go on with --resume., or was of a suite",
+        ),
         ("without", "none of its strategies .majority. left worlds there"),
         ("damaged", "cannot read .*results.json"),
     ],

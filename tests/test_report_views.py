@@ -57,6 +57,13 @@ def test_markdown_says_what_the_numbers_are(written):
     assert "not to be compared" in text
 
 
+def test_tasks_that_were_trained_for_different_lengths_say_so(document):
+    by_task = {task["name"]: {"epochs": 3 + i} for i, task in enumerate(document["tasks"])}
+    first, second, *_ = by_task
+    text = to_markdown(build_table({**document, "settings": {"tasks": by_task}}))
+    assert f"epochs: 3 ({first}), 4 ({second})" in text
+
+
 def test_the_best_of_each_column_is_bold(document):
     table = build_table(document)
     for position, heading in enumerate(table.headings):

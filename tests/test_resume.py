@@ -7,14 +7,18 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pytest
 import sequences
 from sequences import PATIENCE_S, ROOT, arguments, document, environment, in_child, numbers, start
 
+from benchmarks.tasks import load_task
 from ciao_stream import benchmark
+from ciao_stream.preparation import data_sha256
 
 one_thread = sequences.one_thread
 
@@ -246,3 +250,11 @@ def test_ctrl_c_without_out_names_the_folder_that_was_chosen(tmp_path, monkeypat
         else:
             (out,) = (tmp_path / "runs").iterdir()
             assert shlex.split(line)[-3:] == ["--out", f"runs/{out.name}", "--resume"]
+
+
+def test_other_clips_are_other_data():
+    """A split's frames may stay what they are while the clips that they are judged by do not."""
+    task = load_task("emoreact", None, sizes={"train": 8, "validation": 8, "test": 8})
+    assert task.test.groups is not None
+    other = replace(task, test=replace(task.test, groups=np.zeros_like(task.test.groups)))
+    assert data_sha256(other) != data_sha256(task)

@@ -18,7 +18,7 @@ from ciao_stream.settings import Settings
 from ciao_stream.suites.paper.evidence import comparisons, metrics_of, results
 from ciao_stream.suites.paper.figure import trained_parameters
 from ciao_stream.suites.paper.published import SCHEMES, TABLE_I, TABLE_II
-from ciao_stream.suites.paper.run import STRATEGIES
+from ciao_stream.suites.paper.run import STRATEGIES, findings
 from ciao_stream.suites.paper.tables import table_i, table_ii
 from ciao_stream.tasks import EMOTIONS, TaskSpec
 
@@ -133,6 +133,15 @@ def test_table_ii_takes_the_best_encoder():
     assert by_model["ours, strong, dl+ciao"].text == "56.3 ±3.8"
     assert by_model["ours, strong, full+ciao"].best
     assert (by_model["ResMaskNet"].text, by_model["ResMaskNet"].published) == ("76.8", True)
+
+
+def test_two_trainings_of_one_architecture_are_told_apart_by_their_folders():
+    better = {name: np.add(value, 0.1) for name, value in VALUES.items()}
+    found = findings({"mine": made_up("pk", VALUES), "yours": made_up("pk", better), "vgg": made_up("vgg", VALUES)})
+    table_one, table_two = found.tables
+    models = [row[0].text for row in table_one.rows]
+    assert models == [name for name in ("mine", "yours", "vgg") for _ in ("full", "dl")]
+    assert any(row[2].text == "ours, yours, dl+ciao (synthetic)" for row in table_two.rows)
 
 
 def test_what_the_paper_printed():

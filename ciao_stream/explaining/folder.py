@@ -130,7 +130,10 @@ def find_worlds(path: Path, seed: int = 0) -> WorldFolder:
 
 def _of_benchmark(path: Path, seed: int) -> WorldFolder:
     if not (path / RESULTS).exists():
-        raise CiaoError(f"--run {path}: its benchmark is not finished ({RESULTS} is missing): go on with --resume")
+        raise CiaoError(
+            f"--run {path}: {RESULTS} is missing: its benchmark is not finished (go on with --resume), or was of a "
+            "suite, which leaves none"
+        )
     document, identity = _read(path / RESULTS), _read(path / CLAIM)
     tasks = [task["name"] for task in document["tasks"]]
     strategies = list(dict.fromkeys(run["strategy"] for run in document["runs"]))

@@ -156,6 +156,14 @@ def _add_column(cells: list[list[Cell]], column: Sequence[Entry | None], compara
         row.append(Cell(text + mark, best=best is not None and rounded.get(i) == best))
 
 
+def show_epochs(document: Mapping[str, Any]) -> str:
+    """Return for how many epochs a document's tasks were trained, each apart where they differ; nothing if untold."""
+    settings = document["settings"]
+    if "epochs" in settings:
+        return str(settings["epochs"])
+    return ", ".join(f"{own['epochs']} ({name})" for name, own in settings.get("tasks", {}).items())
+
+
 def _parameters(entries: Sequence[Entry]) -> str:
     counts = sorted({entry["trained_parameters"] for entry in entries})
     texts = dict.fromkeys(show_count(count) for count in (counts[:1] + counts[-1:]))
@@ -170,8 +178,8 @@ def _title(document: Mapping[str, Any]) -> str:
 def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
     encoder, seeds = document["encoder"], seeds_of(document)
     run = f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"
-    if "epochs" in document["settings"]:
-        run += f", epochs: {document['settings']['epochs']}"
+    if epochs := show_epochs(document):
+        run += f", epochs: {epochs}"
     if "labels" in document["settings"]:
         run += f", trained on {100 * document['settings']['labels']:g} % of the labels"
     spread = "± half the 95 % interval of the mean over seeds" if len(seeds) > 1 else "one seed: no intervals"

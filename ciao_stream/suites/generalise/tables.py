@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ciao_stream.report.formats import show, show_count, show_seconds
-from ciao_stream.report.table import Cell, Table, judged_split, synthetic_mark
+from ciao_stream.report.table import Cell, Table, judged_split, show_epochs, synthetic_mark
 from ciao_stream.suites.generalise.grid import METRIC, OVER, Over
 from ciao_stream.suites.generalise.published import CAFE, METHODS
 
@@ -40,7 +40,7 @@ def notes(document: Document) -> tuple[str, ...]:
     share = document["settings"].get("labels", 1)
     lines = [
         f"encoder {encoder['name']} ({show_count(encoder['parameters'])} parameters, weights: {encoder['weights']}); "
-        f"{len(seeds)} seed{'s'[: len(seeds) != 1]}; epochs: {document['settings']['epochs']}"
+        f"{len(seeds)} seed{'s'[: len(seeds) != 1]}; epochs: {show_epochs(document)}"
         f"{f'; trained on {100 * share:g} % of the labels' if share < 1 else ''}",
         f"{METRIC} in % on the {judged_split(document)} splits, ± half the 95 % interval of the mean over seeds; "
         f"classes: {', '.join(document['classes'])}",

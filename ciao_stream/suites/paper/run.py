@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +55,7 @@ def run(plan: Plan, command: list[str]) -> None:
         resume = plan.resume and (out / "run.json").exists()
         own = replace(plan, encoder=encoder, strategies=strategies, out=out, resume=resume)
         documents[_folder(encoder)] = experiment.run(own, command)
-    if compared := comparisons([*documents.values()]):
+    if compared := comparisons(_told_apart(documents)):
         write_figure_4(plan.out / FIGURE, compared)
     report(findings(documents), plan.out)
 
@@ -65,7 +66,7 @@ def findings(documents: Mapping[str, Document]) -> Findings:
     Args:
         documents: Results, one per encoder, of the same tasks, by the name of the folder.
     """
-    found = [*documents.values()]
+    found = _told_apart(documents)
     compared, tasks = comparisons(found), found[0]["tasks"]
     encoders = {folder: one["encoder"] for folder, one in documents.items()}
     return Findings(
@@ -81,6 +82,15 @@ def findings(documents: Mapping[str, Document]) -> Findings:
         pictures={FIGURE: "Figure 4: parameters that each scheme trains, mean over tasks"} if compared else {},
         runs={f"{folder}/{NAME}": folder for folder in documents},
     )
+
+
+def _told_apart(documents: Mapping[str, Document]) -> list[Document]:
+    """Return the documents; of encoders with one name, such as two trainings of one, each bears its folder's."""
+    named = Counter(one["encoder"]["name"] for one in documents.values())
+    return [
+        one if named[one["encoder"]["name"]] == 1 else {**one, "encoder": {**one["encoder"], "name": folder}}
+        for folder, one in documents.items()
+    ]
 
 
 def _alike(documents: Sequence[Document]) -> dict[str, Any]:
