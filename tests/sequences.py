@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -118,6 +120,44 @@ def in_child(target: Callable[..., int | None], *args: Any) -> tuple[int, str]:
     code = process.exitcode
     process.close()
     return code, printed
+
+
+def patch(place: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Replace a function, given as ``module:path``, by what ``wrap`` makes of it."""
+    module, _, path = place.partition(":")
+    owner, _, name = path.rpartition(".")
+    target: Any = importlib.import_module(module)
+    target = getattr(target, owner) if owner else target
+    setattr(target, name, wrap(getattr(target, name)))
+
+
+def checkpoints_at_every_epoch() -> None:
+    """Have worlds written down after every epoch, however short."""
+    import strategies._per_task
+
+    strategies._per_task.CHECKPOINT_EVERY_S = 0.0
+
+
+def killed(argv: list[str], place: str, nth: int, when: str) -> int:
+    """Run a benchmark, and let the process be killed at the nth call of a function, before it or after it."""
+    calls = 0
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == nth and when == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = function(*args, **kwargs)
+            if calls == nth:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return counting
+
+    checkpoints_at_every_epoch()
+    patch(place, wrap)
+    return benchmark.main(argv)
 
 
 def _child(sender: Any, target: Callable[..., int | None], args: Sequence[Any]) -> None:

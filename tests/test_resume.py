@@ -1,7 +1,5 @@
 """Stop anywhere, go on, and end as the run that was never stopped."""
 
-import importlib
-import os
 import shlex
 import shutil
 import signal
@@ -14,7 +12,19 @@ import matplotlib
 import numpy as np
 import pytest
 import sequences
-from sequences import PATIENCE_S, ROOT, arguments, document, environment, in_child, numbers, start
+from sequences import (
+    PATIENCE_S,
+    ROOT,
+    arguments,
+    checkpoints_at_every_epoch,
+    document,
+    environment,
+    in_child,
+    killed,
+    numbers,
+    patch,
+    start,
+)
 
 from benchmarks.tasks import load_task
 from ciao_stream import benchmark
@@ -29,43 +39,6 @@ STEPS = 2 * EPOCHS
 
 def argv_for(folder, *more, cache=None):
     return arguments(folder / "run", TASKS, STRATEGIES, "--cache", str(cache or folder / "cache"), *more, epochs=EPOCHS)
-
-
-def patch(place, wrap):
-    """Replace a function, given as ``module:path``, by what ``wrap`` makes of it."""
-    module, _, path = place.partition(":")
-    owner, _, name = path.rpartition(".")
-    target = importlib.import_module(module)
-    target = getattr(target, owner) if owner else target
-    setattr(target, name, wrap(getattr(target, name)))
-
-
-def checkpoints_at_every_epoch():
-    import strategies._per_task
-
-    strategies._per_task.CHECKPOINT_EVERY_S = 0.0
-
-
-def killed(argv, place, nth, when):
-    """Run, and let the process be killed at the nth call of a function, before it or after it."""
-    calls = 0
-
-    def wrap(function):
-        def counting(*args, **kwargs):
-            nonlocal calls
-            calls += 1
-            if calls == nth and when == "before":
-                os.kill(os.getpid(), signal.SIGKILL)
-            result = function(*args, **kwargs)
-            if calls == nth:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
-
-        return counting
-
-    checkpoints_at_every_epoch()
-    patch(place, wrap)
-    return benchmark.main(argv)
 
 
 def counted(argv):

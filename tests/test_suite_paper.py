@@ -1,6 +1,7 @@
 """``benchmark --suite paper``: the numbers behind its tables, and a run of it on synthetic worlds."""
 
 import math
+import signal
 from pathlib import Path
 
 import documents
@@ -206,6 +207,31 @@ def test_a_suite_goes_on_where_it_stopped(ran):
     assert code == 0, printed
     assert {path: path.stat().st_mtime_ns for path in out.rglob("cells/**/*.*")} == before
     assert (out / "paper.md").exists()
+
+
+def test_a_suite_that_was_killed_three_times_ends_as_one_that_was_not(ran, tmp_path):
+    """In a cell of the first encoder, between two cells, and in a cell of the second encoder."""
+    argv, whole, _ = ran
+    strategies = ("dl", "dl+ciao", "ncm")
+    argv = [*argv, "--out", str(tmp_path / "out"), "--strategies", ",".join(strategies)]
+    kills = (
+        ("ciao_stream.training:WorldLearner.step", 3, "after"),
+        ("strategies._sequence:Outcome.save", 4, "after"),
+        ("ciao_stream.worlds:World.save", 7, "before"),
+    )
+    for i, (place, nth, when) in enumerate(kills):
+        code, printed = in_child(sequences.killed, [*argv, *["--resume"] * (i > 0)], place, nth, when)
+        assert code == -signal.SIGKILL, printed
+    second = tmp_path / "out" / "torchvision-squeezenet1_1"
+    assert [*second.rglob("world.json")], "it was killed there last"
+    assert not (second / "results.json").exists()
+    code, printed = in_child(benchmark.main, [*argv, "--resume"])
+    assert code == 0, printed
+    for encoder in ("random-ciao-face", "torchvision-squeezenet1_1"):
+        expected, found = (sequences.numbers(out / encoder) for out in (whole, tmp_path / "out"))
+        chosen = {key: value for key, value in expected["runs"].items() if key[0] in strategies}
+        assert found["runs"] == chosen
+        assert len(chosen) == 10, "two seeds of two tasks, of which ncm can do one"
 
 
 @pytest.mark.parametrize(
