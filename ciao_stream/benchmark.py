@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ciao_stream.claim import begun, part_begun
 from ciao_stream.command import count, default_out, names, run_command, shell_line
 from ciao_stream.encoders import LIBRARIES, encoder_names
 from ciao_stream.plan_options import machine_options, plan_of, task_options, training_options
@@ -83,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     out: Path = options.out or default_out("benchmark")
 
     def hint() -> str | None:
-        if not any(out.glob("run.json")) and not any(out.glob("*/run.json")):
+        if not begun(out) and not part_begun(out):
             return None
         fresh = [] if options.out else ["--out", str(out)]
         return shell_line(MODULE, [*argv, *fresh, *([] if options.resume else ["--resume"])])

@@ -15,6 +15,16 @@ CLAIM = "run.json"
 """Name of the file; a folder that has it holds a run that ``--resume`` can go on with."""
 
 
+def begun(out: Path) -> bool:
+    """Whether a folder holds a run that can be gone on with."""
+    return any(out.glob(CLAIM))
+
+
+def part_begun(out: Path) -> bool:
+    """Whether a folder in it does, as where a suite's runs have folders of their own."""
+    return any(out.glob(f"*/{CLAIM}"))
+
+
 def claim(out: Path, identity: Mapping[str, Any], resume: bool) -> None:
     """Write down what decides the numbers of this run, or check that the run to go on with is the same.
 
@@ -60,7 +70,7 @@ def require_part(out: Path, resume: bool) -> None:
     Raises:
         CiaoError: There is none.
     """
-    if resume and not any(out.glob(f"*/{CLAIM}")):
+    if resume and not part_begun(out):
         raise CiaoError(f"nothing to resume in {out}: there is no */{CLAIM}; leave out --resume to start")
 
 

@@ -113,10 +113,10 @@ def describe_encoder(encoder: Encoder) -> dict[str, Any]:
 
 def describe_settings(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> dict[str, Any]:
     """Return the entry ``settings`` of a document: how the tasks of a plan were trained."""
-    epochs = {plan.settings(task.spec.name).epochs for task in tasks}
+    first, *others = {plan.settings(task.spec.name).epochs for task in tasks}
     return {
         "preset": plan.preset,
-        **({"epochs": epochs.pop()} if len(epochs) == 1 else {}),
+        **({} if others else {"epochs": first}),
         "tasks": {task.spec.name: plan.settings(task.spec.name).to_json() for task in tasks},
         **({"labels": plan.labels} if plan.labels < 1 else {}),
         **({"judged": plan.judged} if plan.judged != "test" else {}),

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ciao_stream.claim import begun
 from ciao_stream.command import count, default_out, run_command, shell_line
 from ciao_stream.plan_options import machine_options, plan_of, task_options, training_options
 
@@ -82,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     out: Path = options.out or default_out("tune")
 
     def hint() -> str | None:
-        if not (out / "run.json").exists():
+        if not begun(out):
             return None
         fresh = [] if options.out else ["--out", str(out)]
         return shell_line(MODULE, [*argv, *fresh, *([] if options.resume else ["--resume"])])

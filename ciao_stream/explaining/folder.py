@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ciao_stream.claim import CLAIM
+from ciao_stream.claim import CLAIM, begun
 from ciao_stream.encoder import Encoder
 from ciao_stream.encoders import load_encoder
 from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
@@ -119,7 +119,7 @@ def find_worlds(path: Path, seed: int = 0) -> WorldFolder:
     """
     if not path.is_dir():
         raise CiaoError(f"--run {path}: no such folder; give the results folder of a benchmark")
-    if (path / CLAIM).exists() or (path / RESULTS).exists():
+    if begun(path) or (path / RESULTS).exists():
         return _of_benchmark(path, seed)
     for folder in (path, path / "worlds"):
         found = {_own_name(one.parent): one.parent for one in sorted(folder.glob("*/world.json"))}

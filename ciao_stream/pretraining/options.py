@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ciao_stream.claim import begun
 from ciao_stream.command import (
     count,
     data_root,
@@ -119,7 +120,7 @@ def main(
         )
         run(plan, method(device), line(options.resume))
 
-    return run_command(body, lambda: line(resume=True) if (out / "run.json").exists() else None)
+    return run_command(body, lambda: line(resume=True) if begun(out) else None)
 
 
 def share(text: str) -> float:

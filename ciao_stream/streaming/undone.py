@@ -1,5 +1,4 @@
-"""What was undone: ranges of the stream whose frames and labels a learner passes over, whatever checkpoint it goes on
-from."""
+"""What was undone: a learner passes over frames and labels in these ranges, whatever checkpoint it goes on from."""
 
 from __future__ import annotations
 

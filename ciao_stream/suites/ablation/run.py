@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ciao_stream import experiment
-from ciao_stream.claim import require_part
+from ciao_stream.claim import begun, require_part
 from ciao_stream.encoders import load_encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import Split
@@ -65,6 +65,6 @@ def run(plan: Plan, command: list[str]) -> None:
 
 def _run(plan: Plan, folder: str, changes: Mapping[str, object], command: Sequence[str]) -> Document:
     out = plan.out / folder
-    resume = plan.resume and (out / "run.json").exists()
+    resume = plan.resume and begun(out)
     changed = replace(plan, changes={**plan.changes, **changes}, out=out, resume=resume)
     return experiment.run(changed, [*command], show=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ciao_stream import experiment
-from ciao_stream.claim import require_part
+from ciao_stream.claim import begun, require_part
 from ciao_stream.command import names
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces import Split
@@ -52,7 +52,7 @@ def run(plan: Plan, command: list[str]) -> None:
     for i, encoder in enumerate(encoders):
         strategies = [s for s in plan.strategies if i == 0 or s not in WITHOUT_ENCODER]
         out = plan.out / _folder(encoder)
-        resume = plan.resume and (out / "run.json").exists()
+        resume = plan.resume and begun(out)
         own = replace(plan, encoder=encoder, strategies=strategies, out=out, resume=resume)
         documents[_folder(encoder)] = experiment.run(own, command)
     if compared := comparisons(_told_apart(documents)):
