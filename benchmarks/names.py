@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ciao_stream.plugins import plugin_names
+from ciao_stream.runtime.plugins import plugin_names
 
 WORLDS: tuple[str, ...] = ("affectnet", "affectnet-va", "fer", "ferplus", "jaffe", "emoreact")
 """The synthetic worlds."""

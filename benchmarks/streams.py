@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks._avalanche import avalanche_home
-from ciao_stream.encoded import EncodedFaces
+from benchmarks.avalanche import avalanche_home
+from ciao_stream.encoders.encoded import EncodedFaces
 
 
 def build_benchmark(train: Sequence[EncodedFaces], test: Sequence[EncodedFaces]) -> Any:

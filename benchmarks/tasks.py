@@ -8,8 +8,8 @@ from benchmarks.names import OWN, WORLDS, split_rule, task_names
 from benchmarks.own import csv_file, folder
 from benchmarks.synthetic import load as load_synthetic
 from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
-from ciao_stream.faces import TaskData
-from ciao_stream.plugins import load_plugin
+from ciao_stream.faces.dataset import TaskData
+from ciao_stream.runtime.plugins import load_plugin
 
 
 def load_task(task: str, data_root: Path | None, *, sizes: dict[str, int] | None = None) -> TaskData:

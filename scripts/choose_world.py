@@ -1,4 +1,4 @@
-"""Measures how well each rule of :mod:`ciao_stream.world_choice` finds a face's own world, and what that is worth.
+"""Measures how well each rule of :mod:`ciao_stream.worlds.choice` finds a face's own world, and what that is worth.
 
 Every world learns online, one pass, from faces of its own. Then faces of all worlds come that none has learned from:
 in blocks of one world, as if one camera were carried about. Two grounds:
@@ -21,17 +21,17 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.tasks import load_task
-from ciao_stream.encoder import Encoder
 from ciao_stream.encoders import load_encoder
-from ciao_stream.face_statistics import pooled
-from ciao_stream.faces import FaceDataset, Image
-from ciao_stream.streaming.answers import Smoother
-from ciao_stream.streaming.events import FrameCame, TaskDeclared
-from ciao_stream.streaming.labels import target_label
-from ciao_stream.streaming.online import OnlineLearner
-from ciao_stream.tasks import TaskSpec
-from ciao_stream.world_choice import RULES, Faces, make_rule
-from ciao_stream.worlds import Worlds
+from ciao_stream.encoders.base import Encoder
+from ciao_stream.faces.dataset import FaceDataset, Image
+from ciao_stream.faces.statistics import pooled
+from ciao_stream.faces.task import TaskSpec
+from ciao_stream.stream.learner.learner import OnlineLearner
+from ciao_stream.stream.log.events import FrameCame, TaskDeclared
+from ciao_stream.stream.log.labels import target_label
+from ciao_stream.worlds.answers import Smoother
+from ciao_stream.worlds.choice import RULES, Faces, make_rule
+from ciao_stream.worlds.worlds import Worlds
 
 Change = Callable[[Image, np.random.Generator], Image]
 Labelled = list[tuple[Image, str]]

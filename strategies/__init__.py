@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from ciao_stream.exceptions import UnknownNameError
-from ciao_stream.plugins import load_plugin, plugin_names
+from ciao_stream.runtime.plugins import load_plugin, plugin_names
 
 MASKED = "+ciao"
 

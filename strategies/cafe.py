@@ -1,4 +1,4 @@
-"""``cafe``: CAFE with its authors' mask network, a ResNet-18 of 11 million parameters: :mod:`strategies._cafe`."""
+"""``cafe``: CAFE with its authors' mask network, a ResNet-18 of 11 million parameters: :mod:`strategies.base.cafe`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet18
 
-from strategies._cafe import Cafe
+from strategies.base.cafe import Cafe
 
 LEAST_SIZE = 32
 """Pixels on a side that a network which halves an image five times needs. On smaller ones its last strided convolution

@@ -1,10 +1,10 @@
-"""``cafe-small``: CAFE whose mask network is about as large as a CIAO mask: :mod:`strategies._cafe`."""
+"""``cafe-small``: CAFE whose mask network is about as large as a CIAO mask: :mod:`strategies.base.cafe`."""
 
 from __future__ import annotations
 
 from torch import nn
 
-from strategies._cafe import Cafe
+from strategies.base.cafe import Cafe
 
 WIDTHS = (32, 64, 128, 256)
 """Channels of the 3x3 convolutions: 0.45 million parameters for masks of 256 channels, 0.52 million for 512."""

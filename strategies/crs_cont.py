@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ciao_stream.settings import HeadSettings, Settings
-from strategies._per_task import PerTaskStrategy
+from ciao_stream.worlds.settings import HeadSettings, Settings
+from strategies.base.per_task import PerTaskStrategy
 
 
 class LinearEvaluation(PerTaskStrategy):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strategies._per_task import PerTaskStrategy
+from strategies.base.per_task import PerTaskStrategy
 
 
 class DecisionLayer(PerTaskStrategy):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks._avalanche import avalanche_home
-from strategies._shared_head import SharedHead
+from benchmarks.avalanche import avalanche_home
+from strategies.base.shared_head import SharedHead
 
 with avalanche_home():
     from avalanche.training import EWC

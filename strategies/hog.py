@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from strategies._frozen import FrozenFeatures
+from strategies.base.frozen import FrozenFeatures
 from strategies.logreg import ESTIMATORS
 
 SIZE, BLOCK, CELL, BINS = 48, 16, 8, 9

@@ -10,8 +10,8 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ciao_stream.tasks import Kind
-from strategies._frozen import FrozenFeatures
+from ciao_stream.faces.task import Kind
+from strategies.base.frozen import FrozenFeatures
 
 C = 0.01
 """Inverse of the L2 penalty, on standardised features."""

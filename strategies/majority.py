@@ -5,7 +5,7 @@ from __future__ import annotations
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.multiclass import OneVsRestClassifier
 
-from strategies._frozen import FrozenFeatures
+from strategies.base.frozen import FrozenFeatures
 
 
 def _prior() -> DummyClassifier:

@@ -10,7 +10,7 @@ from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from strategies._frozen import FrozenFeatures
+from strategies.base.frozen import FrozenFeatures
 
 
 class NearestMean(NearestCentroid):  # type: ignore[misc]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ciao_stream.settings import PRESETS
-from ciao_stream.streaming.online_world import OnlineWorld
-from ciao_stream.streaming.settings import StreamSettings
-from ciao_stream.tasks import TaskSpec
-from strategies._online import Online
-from strategies._sequence import Asked, Job
+from ciao_stream.faces.task import TaskSpec
+from ciao_stream.stream.learner.settings import StreamSettings
+from ciao_stream.stream.learner.world import OnlineWorld
+from ciao_stream.worlds.settings import PRESETS
+from strategies.base.online import Online
+from strategies.base.sequence import Asked, Job
 
 EVAL_BATCH = 256
 """Faces per batch of evaluation."""
@@ -26,7 +26,7 @@ class _Learner:
     frames: int = 0
 
     def take(self, x: Tensor, y: Tensor) -> Tensor:
-        """See :class:`strategies._online.OnlineModel`."""
+        """See :class:`strategies.base.online.OnlineModel`."""
         outputs = []
         for z, target in zip(x.half(), y.numpy(), strict=True):
             heard = self.online.frame(str(self.frames), z, target)
@@ -36,17 +36,17 @@ class _Learner:
         return torch.stack(outputs)
 
     def outputs(self, asked: Asked) -> Tensor:
-        """See :class:`strategies._online.OnlineModel`."""
+        """See :class:`strategies.base.online.OnlineModel`."""
         world = self.online.world
         batches = asked(world.level).batches(EVAL_BATCH)
         return torch.cat([world.predict(x.to(world.device)).cpu() for x, _ in batches])
 
     def size(self) -> int:
-        """See :class:`strategies._online.OnlineModel`."""
+        """See :class:`strategies.base.online.OnlineModel`."""
         return self.online.world.parameter_count()
 
     def sha256(self) -> str:
-        """See :class:`strategies._online.OnlineModel`."""
+        """See :class:`strategies.base.online.OnlineModel`."""
         return self.online.world.sha256()
 
 

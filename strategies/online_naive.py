@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks._avalanche import avalanche_home
-from strategies._online_avalanche import online_avalanche
+from benchmarks.avalanche import avalanche_home
+from strategies.base.online_avalanche import online_avalanche
 
 with avalanche_home():
     from avalanche.training import Naive

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks._avalanche import avalanche_home
-from strategies._online_avalanche import MEMORY, REHEARSED, online_avalanche
+from benchmarks.avalanche import avalanche_home
+from strategies.base.online_avalanche import MEMORY, REHEARSED, online_avalanche
 
 with avalanche_home():
     from avalanche.training import Naive

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from strategies._online_baseline import online_baseline
+from strategies.base.online_baseline import online_baseline
 
 STRATEGY = online_baseline("slda")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks._avalanche import avalanche_home
-from strategies._shared_head import SharedHead
+from benchmarks.avalanche import avalanche_home
+from strategies.base.shared_head import SharedHead
 
 with avalanche_home():
     from avalanche.training import Naive

@@ -11,14 +11,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ciao_stream.slda import SHRINKAGE, StreamingLDA
-from strategies._frozen import BATCH, FrozenFeatures
+from ciao_stream.baselines.slda import SHRINKAGE, StreamingLDA
+from strategies.base.frozen import BATCH, FrozenFeatures
 
 Floats = npt.NDArray[np.float64]
 
 
 class StreamingLDAClassifier(ClassifierMixin, BaseEstimator):
-    """:class:`ciao_stream.slda.StreamingLDA` as an estimator of scikit-learn.
+    """:class:`ciao_stream.baselines.slda.StreamingLDA` as an estimator of scikit-learn.
 
     Args:
         shrinkage: In (0, 1].

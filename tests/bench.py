@@ -17,16 +17,16 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.tasks import load_task
-from ciao_stream import precision
-from ciao_stream.allocator import keep_memory
-from ciao_stream.encoded import EncodedFaces, encode
-from ciao_stream.encoder import Encoder
 from ciao_stream.encoders import load_encoder
-from ciao_stream.features import FeatureCache
-from ciao_stream.settings import Settings
-from ciao_stream.tasks import TaskSpec
-from ciao_stream.training import WorldLearner
-from ciao_stream.worlds import Scheme, World, Worlds
+from ciao_stream.encoders.base import Encoder
+from ciao_stream.encoders.cache import FeatureCache
+from ciao_stream.encoders.encoded import EncodedFaces, encode
+from ciao_stream.faces.task import TaskSpec
+from ciao_stream.runtime import precision
+from ciao_stream.runtime.allocator import keep_memory
+from ciao_stream.worlds.settings import Settings
+from ciao_stream.worlds.training import WorldLearner
+from ciao_stream.worlds.worlds import Scheme, World, Worlds
 
 ROUNDS = 5
 FACES = {"train": 512, "validation": 64, "test": 64}

@@ -1,7 +1,8 @@
 """Nothing that a test caches lands in the user's own cache folder."""
 
 import pytest
-from browser import browser as browser
+
+from tests.helpers.browser import browser as browser
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.protocols.folds import stratified
-from benchmarks.protocols.labels import some_labels
-from ciao_stream.encoder import Encoder, Level
+from benchmarks.protocols.label_share import some_labels
+from ciao_stream.benchmark.plan import Plan
+from ciao_stream.encoders.base import Encoder, Level
+from ciao_stream.encoders.cache import FeatureCache
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.faces import FaceDataset, TaskData, image_sources
-from ciao_stream.features import FeatureCache
-from ciao_stream.plan import Plan
-from ciao_stream.worlds import Scheme
+from ciao_stream.faces.dataset import FaceDataset, TaskData, image_sources
+from ciao_stream.worlds.worlds import Scheme
 from tuning.trial import EncodedImages, Ground, Member
 
 Share = Literal["path", "store"]

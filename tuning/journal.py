@@ -6,9 +6,9 @@ A driver that is killed loses the trials that are running and nothing else. Fiel
 ``task``       name of the task
 ``number``     number of the trial within its task, from 0
 ``status``     ``finished``; ``stopped`` early; ``failed``
-``config``     the settings that the space decided, by name as in :meth:`ciao_stream.settings.Settings.changed`
+``config``     the settings that the space decided, by name as in :meth:`ciao_stream.worlds.settings.Settings.changed`
 ``point``      what the search drew, by dimension
-``settings``   all settings of the trial, as :meth:`ciao_stream.settings.Settings.to_json` gives them
+``settings``   all settings of the trial, as :meth:`ciao_stream.worlds.settings.Settings.to_json` gives them
 ``score``      validation score after the last epoch that it trained: mean over seeds and folds; null where it failed
 ``values``     of each seed and fold, seeds in the outer order
 ``curve``      score after each epoch

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ciao_stream.benchmark.plan import Plan
 from ciao_stream.exceptions import CiaoError, UnknownNameError
-from ciao_stream.plan import Plan
-from ciao_stream.settings import Settings
-from ciao_stream.worlds import Scheme, scheme_names
+from ciao_stream.worlds.published import published_settings
+from ciao_stream.worlds.settings import Settings
+from ciao_stream.worlds.worlds import Scheme, scheme_names
 from strategies import MASKED
 from tuning.ground import Share
-from tuning.published import published_settings
 from tuning.search import SearchName
 from tuning.space import Point, Space, read_space
 

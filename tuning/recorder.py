@@ -9,7 +9,7 @@ from typing import Any
 
 from ray.tune import Callback
 
-from ciao_stream.settings import Settings
+from ciao_stream.worlds.settings import Settings
 from tuning.journal import Journal, TrialRow
 from tuning.live import Progress
 from tuning.space import Space

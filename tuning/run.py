@@ -14,24 +14,24 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from ciao_stream.atomic import write_text
-from ciao_stream.claim import claim, given_up_on_bad_data
-from ciao_stream.command import output_console
-from ciao_stream.encoder import Encoder
+from ciao_stream.benchmark.prepare import crop_tasks, data_sha256, encode_tasks, load_tasks
 from ciao_stream.encoders import load_encoder
+from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.faces import TaskData
-from ciao_stream.preparation import crop_tasks, data_sha256, encode_tasks, load_tasks
-from ciao_stream.ray_cluster import ray_cluster, require_answer
+from ciao_stream.faces.dataset import TaskData
 from ciao_stream.report.html.tuning import write_tuning_report
-from ciao_stream.versions import installed_version
+from ciao_stream.runtime.atomic import write_text
+from ciao_stream.runtime.command import output_console
+from ciao_stream.runtime.ray_cluster import ray_cluster, require_answer
+from ciao_stream.runtime.run_folder import claim, given_up_on_bad_data
+from ciao_stream.runtime.versions import installed_version
+from ciao_stream.worlds.tuned import FORMAT as TUNED_FORMAT
+from ciao_stream.worlds.tuned import TUNED
 from tuning.ground import make_ground, read_by
 from tuning.journal import Journal, TrialRow, best
 from tuning.live import Progress, summary_table
 from tuning.plan import TunePlan
 from tuning.trial import Ground
-from tuning.tuned import FORMAT as TUNED_FORMAT
-from tuning.tuned import TUNED
 
 FORMAT = "ciao_stream/tune/1"
 

@@ -21,7 +21,7 @@ from hyperopt.fmin import generate_trial
 from hyperopt.pyll import scope
 from ray.tune.search.hyperopt import HyperOptSearch
 
-from ciao_stream.seeds import derive_seed
+from ciao_stream.runtime.seeds import derive_seed
 from tuning.space import Dimension, Point, Space
 
 SearchName = Literal["tpe", "random"]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ciao_stream.exceptions import CiaoError, UnknownNameError
-from ciao_stream.settings import Settings
+from ciao_stream.worlds.settings import Settings
 
 if sys.version_info >= (3, 11):
     import tomllib

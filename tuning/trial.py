@@ -16,16 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ciao_stream.encoded import EncodedFaces
-from ciao_stream.encoder import Encoder, Level
+from ciao_stream.encoders.base import Encoder, Level
+from ciao_stream.encoders.encoded import EncodedFaces
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.faces import FaceDataset, Image
-from ciao_stream.metrics import evaluate
-from ciao_stream.seeds import derive_seed, numpy_generator, seeded_torch
-from ciao_stream.settings import Settings
-from ciao_stream.tasks import TaskSpec
-from ciao_stream.training import WorldLearner
-from ciao_stream.worlds import Scheme, World
+from ciao_stream.faces.dataset import FaceDataset, Image
+from ciao_stream.faces.task import TaskSpec
+from ciao_stream.metrics.scores import evaluate
+from ciao_stream.runtime.seeds import derive_seed, numpy_generator, seeded_torch
+from ciao_stream.worlds.settings import Settings
+from ciao_stream.worlds.training import WorldLearner
+from ciao_stream.worlds.worlds import Scheme, World
 
 JUDGE_BATCH = 256
 """Faces per batch of judging."""

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from benchmarks.datasets._affectnet_2017 import read_2017
 from benchmarks.datasets._affectnet_2021 import read_2021
 from benchmarks.protocols.splits import hold_out
-from benchmarks.reading.layout import find, missing
 from ciao_stream.exceptions import DataError
-from ciao_stream.faces import FaceDataset, ImageSource, Split, TaskData
-from ciao_stream.tasks import TaskSpec
+from ciao_stream.faces.dataset import FaceDataset, ImageSource, Split, TaskData
+from ciao_stream.faces.readers.layout import find, missing
+from ciao_stream.faces.task import TaskSpec
 
 LAYOUT = (
     "ROOT/affectnet/{train_set,val_set}/images/ID.jpg and annotations/ID_{exp,val,aro}.npy (2021, preferred) "

@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.reading.csv_lines import Line, cell_text, find_columns, read_lines, split_cells, strip_cell
-from benchmarks.reading.layout import find
-from benchmarks.sources.cropped import Cropped
-from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError
+from ciao_stream.faces.readers.cropped import Cropped
+from ciao_stream.faces.readers.csv_lines import Line, cell_text, find_columns, read_lines, split_cells, strip_cell
+from ciao_stream.faces.readers.image_files import ImageFiles
+from ciao_stream.faces.readers.layout import find
 
 COLUMNS = (
     "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks", "expression",

@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.reading.layout import listing
-from benchmarks.sources.class_folders import files_below, is_image
 from ciao_stream.exceptions import DataError
+from ciao_stream.faces.readers.class_folders import files_below, is_image
+from ciao_stream.faces.readers.layout import listing
 
 CLASSES = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 """What a label's number stands for, by position."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.reading.layout import find, missing
 from ciao_stream.exceptions import MissingDataError
+from ciao_stream.faces.readers.layout import find, missing
 
 FACES = tuple(
     f"{folder}{name}"

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.reading.csv_lines import Line, cell_text, find_columns, read_lines, split_cells
-from benchmarks.reading.votes import COLUMNS
-from benchmarks.sources.pixel_csv import PixelTable, read_usage
+from benchmarks.protocols.votes import COLUMNS
 from ciao_stream.exceptions import DataError
-from ciao_stream.faces import SPLITS
+from ciao_stream.faces.dataset import SPLITS
+from ciao_stream.faces.readers.csv_lines import Line, cell_text, find_columns, read_lines, split_cells
+from ciao_stream.faces.readers.pixel_csv import PixelTable, read_usage
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +21,9 @@ class VoteTable:
 
     Args:
         path: The csv file.
-        splits: int64 (N,), index into :data:`ciao_stream.faces.SPLITS`.
+        splits: int64 (N,), index into :data:`ciao_stream.faces.dataset.SPLITS`.
         named: bool (N,), whether the row names an image; FER+ leaves out the others (173, none of them a face).
-        votes: int64 (N, 10), at least 0, in the order of :data:`benchmarks.reading.votes.COLUMNS`.
+        votes: int64 (N, 10), at least 0, in the order of :data:`benchmarks.protocols.votes.COLUMNS`.
         lines: int64 (N,), line in the file, from 1.
     """
 

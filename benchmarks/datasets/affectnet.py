@@ -15,9 +15,9 @@ import numpy as np
 
 from benchmarks.datasets import _affectnet
 from benchmarks.datasets._affectnet import EXPRESSIONS, AnnotatedFaces, Labelled, read_release
-from benchmarks.reading.rules import chosen_rule
-from ciao_stream.faces import TaskData
-from ciao_stream.tasks import EMOTIONS, TaskSpec
+from benchmarks.protocols.rules import chosen_rule
+from ciao_stream.faces.dataset import TaskData
+from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("8", "7")
 """Numbers of classes on offer; the first is the default."""

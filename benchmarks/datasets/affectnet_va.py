@@ -13,9 +13,9 @@ import numpy as np
 
 from benchmarks.datasets import _affectnet
 from benchmarks.datasets._affectnet import NOT_APPLICABLE, AnnotatedFaces, Labelled, read_release
-from benchmarks.reading.rules import chosen_rule
-from ciao_stream.faces import TaskData
-from ciao_stream.tasks import TaskSpec
+from benchmarks.protocols.rules import chosen_rule
+from ciao_stream.faces.dataset import TaskData
+from ciao_stream.faces.task import TaskSpec
 
 RULES: tuple[str, ...] = ("as annotated",)
 """Label rules on offer; the first is the default."""

@@ -25,14 +25,14 @@ import numpy as np
 
 from benchmarks.datasets._ckplus_clips import CLASSES, read_clips
 from benchmarks.protocols.folds import Fold, cross_validation, leave_subjects_out, stratified
-from benchmarks.reading.labels import canonical
-from benchmarks.reading.layout import find, missing
-from benchmarks.reading.rules import chosen_rule
-from benchmarks.sources.class_folders import file_keys, read_class_folders
-from benchmarks.sources.image_files import ImageFiles
+from benchmarks.protocols.rules import chosen_rule
 from ciao_stream.exceptions import DataError
-from ciao_stream.faces import FaceDataset, TaskData
-from ciao_stream.tasks import EMOTIONS, TaskSpec
+from ciao_stream.faces.dataset import FaceDataset, TaskData
+from ciao_stream.faces.readers.class_folders import file_keys, read_class_folders
+from ciao_stream.faces.readers.image_files import ImageFiles
+from ciao_stream.faces.readers.labels import canonical
+from ciao_stream.faces.readers.layout import find, missing
+from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("8", "7", "8-peak1", "7-peak1")
 """Classes and frames on offer; the first is the default."""

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.reading.csv_lines import Line, cell_text, read_lines, split_cells
-from benchmarks.reading.layout import find, listing, missing
-from benchmarks.reading.rules import chosen_rule
-from benchmarks.sources.video_frames import SUFFIXES, VideoFrames
+from benchmarks.protocols.rules import chosen_rule
 from ciao_stream.exceptions import DataError
-from ciao_stream.faces import SPLITS, FaceDataset, Split, TaskData
-from ciao_stream.tasks import TaskSpec
+from ciao_stream.faces.dataset import SPLITS, FaceDataset, Split, TaskData
+from ciao_stream.faces.readers.csv_lines import Line, cell_text, read_lines, split_cells
+from ciao_stream.faces.readers.layout import find, listing, missing
+from ciao_stream.faces.readers.video_frames import SUFFIXES, VideoFrames
+from ciao_stream.faces.task import TaskSpec
 
 RULES: tuple[str, ...] = ("10", "1", "5", "20")
 """Frames taken from each clip; the first is the default."""

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.datasets._fer2013 import FACES, FOLDERS, fer_missing
+from benchmarks.protocols.rules import chosen_rule
 from benchmarks.protocols.splits import hold_out
-from benchmarks.reading.labels import class_map
-from benchmarks.reading.layout import find
-from benchmarks.reading.rules import chosen_rule
-from benchmarks.sources.class_folders import read_class_folders
-from benchmarks.sources.pixel_csv import CLASSES, scan
-from ciao_stream.faces import SPLITS, FaceDataset, Split, TaskData
-from ciao_stream.tasks import EMOTIONS, TaskSpec
+from ciao_stream.faces.dataset import SPLITS, FaceDataset, Split, TaskData
+from ciao_stream.faces.readers.class_folders import read_class_folders
+from ciao_stream.faces.readers.labels import class_map
+from ciao_stream.faces.readers.layout import find
+from ciao_stream.faces.readers.pixel_csv import CLASSES, scan
+from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("as annotated",)
 """Label rules on offer; the first is the default."""

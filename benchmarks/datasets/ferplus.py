@@ -13,15 +13,15 @@ import numpy as np
 
 from benchmarks.datasets._fer2013 import FACES, VOTES, fer_missing
 from benchmarks.datasets._vote_csv import VoteTable, check_aligned, read_votes
-from benchmarks.reading import votes
-from benchmarks.reading.layout import find
-from benchmarks.reading.rules import chosen_rule
-from benchmarks.sources.pixel_csv import PixelTable, scan
-from ciao_stream.faces import FaceDataset, Split, TaskData
-from ciao_stream.tasks import EMOTIONS, TaskSpec
+from benchmarks.protocols import votes
+from benchmarks.protocols.rules import chosen_rule
+from ciao_stream.faces.dataset import FaceDataset, Split, TaskData
+from ciao_stream.faces.readers.layout import find
+from ciao_stream.faces.readers.pixel_csv import PixelTable, scan
+from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = votes.RULES
-"""Label rules on offer, described in :mod:`benchmarks.reading.votes`; the first is the default."""
+"""Label rules on offer, described in :mod:`benchmarks.protocols.votes`; the first is the default."""
 
 LAYOUT = (
     "ROOT/ferplus/fer2013new.csv (columns Usage, Image name and ten of votes) "

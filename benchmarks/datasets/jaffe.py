@@ -33,15 +33,15 @@ from benchmarks.protocols.folds import (
     leave_subjects_out,
     stratified,
 )
+from benchmarks.protocols.rules import chosen_rule
 from benchmarks.protocols.splits import hold_out
-from benchmarks.reading.labels import class_map
-from benchmarks.reading.layout import find, missing
-from benchmarks.reading.rules import chosen_rule
-from benchmarks.sources.class_folders import images_below
-from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError
-from ciao_stream.faces import FaceDataset, TaskData
-from ciao_stream.tasks import EMOTIONS, TaskSpec
+from ciao_stream.faces.dataset import FaceDataset, TaskData
+from ciao_stream.faces.readers.class_folders import images_below
+from ciao_stream.faces.readers.image_files import ImageFiles
+from ciao_stream.faces.readers.labels import class_map
+from ciao_stream.faces.readers.layout import find, missing
+from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("loso", "loeo", "kfold", "ciaoface-70", "loso-210", "loeo-210", "kfold-210")
 """Protocols on offer; the first is the default."""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.reading.layout import find, missing
-from benchmarks.reading.rules import chosen_rule
-from benchmarks.sources.class_folders import read_class_folders
-from ciao_stream.faces import FaceDataset, Split, TaskData
-from ciao_stream.tasks import EMOTIONS, TaskSpec
+from benchmarks.protocols.rules import chosen_rule
+from ciao_stream.faces.dataset import FaceDataset, Split, TaskData
+from ciao_stream.faces.readers.class_folders import read_class_folders
+from ciao_stream.faces.readers.layout import find, missing
+from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("as annotated",)
 """Label rules on offer; the first is the default."""

@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.protocols.rules import chosen_rule
 from benchmarks.protocols.splits import hold_out
-from benchmarks.reading.csv_lines import read_lines
-from benchmarks.reading.labels import class_map
-from benchmarks.reading.layout import find, listing, missing
-from benchmarks.reading.rules import chosen_rule
-from benchmarks.sources.class_folders import file_keys, read_class_folders
-from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError, UnknownNameError
-from ciao_stream.faces import FaceDataset, Framing, Split, TaskData
-from ciao_stream.tasks import EMOTIONS, TaskSpec
+from ciao_stream.faces.dataset import FaceDataset, Framing, Split, TaskData
+from ciao_stream.faces.readers.class_folders import file_keys, read_class_folders
+from ciao_stream.faces.readers.csv_lines import read_lines
+from ciao_stream.faces.readers.image_files import ImageFiles
+from ciao_stream.faces.readers.labels import class_map
+from ciao_stream.faces.readers.layout import find, listing, missing
+from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("aligned", "original")
 """Which images: faces that the authors aligned (100x100; the default), or the photos that they are from."""

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.protocols.rules import chosen_rule
 from benchmarks.protocols.splits import hold_out
-from benchmarks.reading.layout import find, missing
-from benchmarks.reading.rules import chosen_rule
-from benchmarks.sources.class_folders import file_keys, read_class_folders
-from ciao_stream.faces import FaceDataset, TaskData
-from ciao_stream.tasks import EMOTIONS, TaskSpec
+from ciao_stream.faces.dataset import FaceDataset, TaskData
+from ciao_stream.faces.readers.class_folders import file_keys, read_class_folders
+from ciao_stream.faces.readers.layout import find, missing
+from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("as annotated",)
 """Label rules on offer; the first is the default."""

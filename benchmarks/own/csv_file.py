@@ -37,10 +37,10 @@ from benchmarks.own.names import task_spec
 from benchmarks.own.splits import group_numbers, split_rows
 from benchmarks.own.table import Row, read_table, shown
 from benchmarks.own.targets import FORMS, FORMS_TEXT, read_targets, target_form
-from benchmarks.sources.cropped import Cropped
-from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError, MissingDataError, did_you_mean
-from ciao_stream.faces import SPLITS, FaceDataset, ImageSource, TaskData
+from ciao_stream.faces.dataset import SPLITS, FaceDataset, ImageSource, TaskData
+from ciao_stream.faces.readers.cropped import Cropped
+from ciao_stream.faces.readers.image_files import ImageFiles
 
 LAYOUT = "a csv file with a column file, and targets as " + FORMS_TEXT
 """What is expected of the file."""

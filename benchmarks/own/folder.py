@@ -29,12 +29,12 @@ from benchmarks.own.names import (
     task_spec,
 )
 from benchmarks.protocols.splits import HOLD_OUT, hold_out
-from benchmarks.reading.layout import listing
-from benchmarks.sources.class_folders import class_folders, files_below, is_image, read_class_folders
-from benchmarks.sources.image_files import ImageFiles
 from ciao_stream.exceptions import DataError, MissingDataError
-from ciao_stream.faces import FaceDataset, Split, TaskData
-from ciao_stream.tasks import TaskSpec
+from ciao_stream.faces.dataset import FaceDataset, Split, TaskData
+from ciao_stream.faces.readers.class_folders import class_folders, files_below, is_image, read_class_folders
+from ciao_stream.faces.readers.image_files import ImageFiles
+from ciao_stream.faces.readers.layout import listing
+from ciao_stream.faces.task import TaskSpec
 
 LAYOUT = "DIR/{train,validation,test}/CLASS/* (validation may be left out) or DIR/CLASS/*"
 """The folders expected."""

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.reading.labels import canonical
 from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
-from ciao_stream.faces import SPLITS, Split
-from ciao_stream.tasks import EMOTIONS, Kind, TaskSpec
+from ciao_stream.faces.dataset import SPLITS, Split
+from ciao_stream.faces.readers.labels import canonical
+from ciao_stream.faces.task import EMOTIONS, Kind, TaskSpec
 
 SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training"),

@@ -13,7 +13,7 @@ from benchmarks.own.names import TEST_SEED, TEST_SHARE, split_called
 from benchmarks.own.table import Row, shown
 from benchmarks.protocols.splits import HOLD_OUT, hold_out_groups
 from ciao_stream.exceptions import DataError, UnknownNameError
-from ciao_stream.faces import SPLITS, Split
+from ciao_stream.faces.dataset import SPLITS, Split
 
 Rows = npt.NDArray[np.int64]
 

@@ -8,8 +8,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.reading.csv_lines import MAX_LINE
 from ciao_stream.exceptions import DataError
+from ciao_stream.faces.readers.csv_lines import MAX_LINE
 
 SHOWN = 200
 """Characters of a cell that an error shows."""

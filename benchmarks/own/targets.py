@@ -12,7 +12,7 @@ import numpy.typing as npt
 from benchmarks.own.names import as_emotions, class_called, class_labels
 from benchmarks.own.table import Row, shown
 from ciao_stream.exceptions import DataError
-from ciao_stream.tasks import EMOTIONS, Kind
+from ciao_stream.faces.task import EMOTIONS, Kind
 
 FORMS: dict[str, Kind] = {"label": "categorical", "votes:": "votes", "value:": "dimensional", "has:": "multilabel"}
 """The column, or the beginning of the columns, that hold targets of each kind."""
@@ -30,7 +30,7 @@ class Targets:
     Args:
         kind: Their kind.
         labels: Names of the outputs, in order.
-        values: The targets, in the layout of :data:`ciao_stream.tasks.Kind`.
+        values: The targets, in the layout of :data:`ciao_stream.faces.task.Kind`.
     """
 
     kind: Kind

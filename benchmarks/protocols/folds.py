@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from benchmarks.protocols.splits import hold_out, hold_out_groups
 from ciao_stream.exceptions import DataError
-from ciao_stream.faces import SPLITS, FaceDataset, TaskData
+from ciao_stream.faces.dataset import SPLITS, FaceDataset, TaskData
 
 Rows = npt.NDArray[np.int64]
 Published = Mapping[str, int | Mapping[str, int]]
@@ -146,7 +146,7 @@ def fold_data(samples: FaceDataset, fold: Fold, protocol: str, published: Publis
         samples: All samples, as a training split; what was dropped of them stays with that.
         fold: Which sample goes where.
         protocol: How the splits were made.
-        published: How many samples there should be: see :class:`~ciao_stream.faces.TaskData`.
+        published: How many samples there should be: see :class:`~ciao_stream.faces.dataset.TaskData`.
 
     Raises:
         DataError: A split is empty.

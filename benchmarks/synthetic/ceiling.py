@@ -10,7 +10,7 @@ import numpy.typing as npt
 from benchmarks.synthetic.action_units import draw_actions
 from benchmarks.synthetic.readings import CLASS_WORLDS, SPECS, read_classes
 from ciao_stream.exceptions import CiaoError, UnknownNameError
-from ciao_stream.tasks import EMOTIONS
+from ciao_stream.faces.task import EMOTIONS
 
 
 def agreement(world_names: Sequence[str] = CLASS_WORLDS, n: int = 20_000, seed: int = 0) -> npt.NDArray[np.float64]:

@@ -17,9 +17,9 @@ from benchmarks.synthetic.populations import POPULATIONS, draw_person
 from benchmarks.synthetic.readings import CLASS_WORLDS, SPECS, read_classes
 from benchmarks.synthetic.scene import Scene
 from benchmarks.synthetic.worlds import load
-from ciao_stream.atomic import write_bytes
-from ciao_stream.command import run_command
-from ciao_stream.faces import Image
+from ciao_stream.faces.dataset import Image
+from ciao_stream.runtime.atomic import write_bytes
+from ciao_stream.runtime.command import run_command
 
 _TINT = {
     "neutral": "#e3e3e3", "happiness": "#f5ea6e", "surprise": "#f2b84b", "sadness": "#8cc8ee", "anger": "#d55e00",

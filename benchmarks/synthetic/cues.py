@@ -17,8 +17,8 @@ from benchmarks.synthetic.action_units import Actions, actions
 from benchmarks.synthetic.draws import uniform
 from benchmarks.synthetic.populations import POPULATIONS, draw_person, draw_scene
 from ciao_stream.exceptions import CiaoError, UnknownNameError
-from ciao_stream.faces import FaceDataset, Image, Split, TaskData
-from ciao_stream.tasks import TaskSpec
+from ciao_stream.faces.dataset import FaceDataset, Image, Split, TaskData
+from ciao_stream.faces.task import TaskSpec
 
 Cue = Literal["mouth", "brows"]
 CUES: dict[Cue, str] = {"mouth": "jaw_drop", "brows": "brow_raise"}
@@ -31,7 +31,7 @@ _STRENGTH = (0.7, 1.0)
 
 @dataclass(frozen=True)
 class CueFaces:
-    """Pictures of one split, the same for every cue; an :class:`~ciao_stream.faces.ImageSource`.
+    """Pictures of one split, the same for every cue; an :class:`~ciao_stream.faces.dataset.ImageSource`.
 
     Args:
         split: Which people.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.faces import Image
+from ciao_stream.faces.dataset import Image
 
 
 @dataclass(frozen=True)

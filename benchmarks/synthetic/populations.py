@@ -10,7 +10,7 @@ from benchmarks.synthetic.anatomy import Identity
 from benchmarks.synthetic.draws import uniform
 from benchmarks.synthetic.hair import BEARDED, style
 from benchmarks.synthetic.scene import OCCLUSIONS, Scene
-from ciao_stream.faces import SPLITS, Split
+from ciao_stream.faces.dataset import SPLITS, Split
 
 Range = tuple[float, float]
 

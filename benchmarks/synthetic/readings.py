@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.synthetic.action_units import EVENTS, PROTOTYPES, Actions, actions
-from ciao_stream.tasks import EMOTIONS, TaskSpec
+from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 Scores = npt.NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from benchmarks.synthetic.paint import Shape, over_light, under_light
 from benchmarks.synthetic.palette import wall_colour
 from benchmarks.synthetic.relief import Patch, folds, soft_light
 from benchmarks.synthetic.scene import Scene
-from ciao_stream.faces import Image
+from ciao_stream.faces.dataset import Image
 
 Plane = npt.NDArray[np.float32]
 

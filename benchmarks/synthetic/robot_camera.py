@@ -21,7 +21,7 @@ from benchmarks.synthetic.readings import SPECS
 from benchmarks.synthetic.scene import Scene
 from benchmarks.synthetic.worlds import RENDERER_VERSION, annotate
 from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
-from ciao_stream.faces import Image
+from ciao_stream.faces.dataset import Image
 
 READING = "affectnet"
 """Whose words the labels are."""
@@ -91,7 +91,7 @@ ACTS: dict[str, Act] = {
 
 @dataclass(frozen=True)
 class Take:
-    """Pictures of one act, an :class:`~ciao_stream.faces.ImageSource`; each is drawn when it is read.
+    """Pictures of one act, an :class:`~ciao_stream.faces.dataset.ImageSource`; each is drawn when it is read.
 
     Args:
         person: One of :data:`ACTS`.

@@ -14,7 +14,7 @@ from benchmarks.synthetic.draws import uniform
 from benchmarks.synthetic.populations import POPULATIONS, draw_person, draw_scene
 from benchmarks.synthetic.readings import SPECS, class_scores, read_dimensions, read_labels
 from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
-from ciao_stream.faces import SPLITS, FaceDataset, Image, Split, TaskData
+from ciao_stream.faces.dataset import SPLITS, FaceDataset, Image, Split, TaskData
 
 RENDERER_VERSION = 2
 """Part of every fingerprint: raise it with any change to a picture or an AU, so that no stale feature is reused."""

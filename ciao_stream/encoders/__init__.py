@@ -6,31 +6,18 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ciao_stream.exceptions import CiaoError, UnknownNameError
-from ciao_stream.plugins import load_plugin, plugin_names
+from ciao_stream.encoders.names import FETCHED, LIBRARIES, RANDOM, encoder_names
 
 if TYPE_CHECKING:
-    from ciao_stream.encoder import Encoder
+    from ciao_stream.encoders.base import Encoder
 
-LIBRARIES = ("timm", "torchvision")
-"""Libraries whose networks :func:`load_encoder` takes as ``LIBRARY:NAME``."""
-
-FETCHED = "weights:"
-"""What stands before the name of weights of others that the user has fetched."""
-
-RANDOM = "random:"
-"""What stands before the name of an encoder whose trained weights are not wanted."""
+__all__ = ["LIBRARIES", "SHIPPED", "encoder_names", "load_encoder"]
 
 DEEPER = re.compile(r"last(\d+):(.+)")
 """The name of an encoder whose worlds mask more convolutions than the last, and how many."""
 
-SHIPPED = Path(__file__).with_name("_weights")
+SHIPPED = Path(__file__).with_name("shipped")
 """Folder of trained weights that come with the package, one folder per encoder."""
-
-
-def encoder_names() -> list[str]:
-    """Return the names of our own encoders, which :func:`load_encoder` takes. Imports no torch."""
-    return plugin_names(__name__)
 
 
 def load_encoder(name: str, *, seed: int = 0) -> Encoder:
@@ -51,37 +38,18 @@ def load_encoder(name: str, *, seed: int = 0) -> Encoder:
             not here, or not those of their network.
     """
     if deeper := DEEPER.fullmatch(name):
-        from ciao_stream.attach import deepen
+        from ciao_stream.encoders.attach import deepen
 
         return deepen(load_encoder(deeper[2], seed=seed), int(deeper[1]))
     for folder in (Path(name), SHIPPED / name):
         if (folder / "encoder.json").is_file():
-            from ciao_stream.saved_encoder import load_saved
+            from ciao_stream.encoders.saved import load_saved
 
             return load_saved(folder)
     if name.startswith(FETCHED):
-        from ciao_stream.weights.encoder import fetched_encoder
+        from ciao_stream.encoders.weights.encoder import fetched_encoder
 
         return fetched_encoder(name.removeprefix(FETCHED))
+    from ciao_stream.encoders.untrained import untrained_encoder
+
     return untrained_encoder(name.removeprefix(RANDOM), seed=seed)
-
-
-def untrained_encoder(name: str, *, seed: int = 0) -> Encoder:
-    """Build a frozen encoder with seeded random weights; as :func:`load_encoder`, but for folders."""
-    if name.startswith(FETCHED):
-        raise CiaoError(
-            f"{name!r} has trained weights, and random ones are asked for: give one of {', '.join(encoder_names())}"
-        )
-    library, colon, network = name.partition(":")
-    if colon and library not in LIBRARIES:
-        raise UnknownNameError("library of encoders", library, (*LIBRARIES, "weights"))
-    if colon:
-        from ciao_stream.attach import libraries
-
-        encoder = (libraries.from_timm if library == "timm" else libraries.from_torchvision)(network, seed)
-    else:
-        from ciao_stream.encoder import build
-
-        encoder = build(name, load_plugin(__name__, name, "encoder"), seed)
-    encoder.weights = f"random, seed {seed}"
-    return encoder

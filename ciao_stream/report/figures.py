@@ -16,9 +16,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from ciao_stream.atomic import write_bytes
 from ciao_stream.report.formats import metric_name, show
 from ciao_stream.report.table import judged_split, seeds_of, strategies_of, synthetic_mark
+from ciao_stream.runtime.atomic import write_bytes
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#777777")
 """Okabe and Ito's palette, which colour-blind readers can tell apart; more strategies than colours are hatched."""

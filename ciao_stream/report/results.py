@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ciao_stream.atomic import write_text
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.faces import TaskData
+from ciao_stream.faces.dataset import TaskData
 from ciao_stream.report.rows import RunRow
 from ciao_stream.report.summary import summarise
 from ciao_stream.report.table import build_table, judged_split, to_markdown
 from ciao_stream.report.validate import FORMAT, check_document
-from ciao_stream.versions import installed_packages, installed_version
+from ciao_stream.runtime.atomic import write_text
+from ciao_stream.runtime.versions import installed_packages, installed_version
 
 __all__ = [
     "FORMAT",
@@ -113,7 +113,7 @@ def build_document(
         matrices: R float (T + 1, T) of the primary metrics on the judged split, by strategy and seed; columns in the
             order of ``tasks``; NaN where not evaluated, as in the whole column of a task that was not run.
         not_run: ``{strategy, task, reason}`` for each cell that stays empty.
-        shared_images: From :func:`ciao_stream.sharing.shared_images`; None where nobody looked.
+        shared_images: From :func:`ciao_stream.benchmark.sharing.shared_images`; None where nobody looked.
 
     Raises:
         CiaoError: The parts do not fit together; one message names every problem.

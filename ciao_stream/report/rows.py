@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.faces import SPLITS, Split
+from ciao_stream.faces.dataset import SPLITS, Split
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,14 @@ class RunRow:
         seed: Seed of the run.
         split: ``train``, ``validation`` or ``test``.
         n: Samples scored, after groups were merged.
-        metrics: As :func:`ciao_stream.metrics.evaluate` gives them; NaN means undefined.
+        metrics: As :func:`ciao_stream.metrics.scores.evaluate` gives them; NaN means undefined.
         primary: Name of the metric that judges the task, one of ``metrics``.
         trained_parameters: Numbers that training could change for this task.
         encode_seconds: Time to encode the task's faces; 0 when they came from the cache.
         train_seconds: Time to train this task, encoding left out.
         state_sha256: Digest of the trained state, equal for equal runs; None where the strategy has none.
-        details: What :mod:`ciao_stream.details` says of the answers, and ``curve``; empty where it was not recorded.
+        details: What :mod:`ciao_stream.metrics.answers` says of the answers, and ``curve``; empty where it was not
+        recorded.
 
     Raises:
         CiaoError: A field is out of range; the message names the row.

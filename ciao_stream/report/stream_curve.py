@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ciao_stream.faces import Image
+from ciao_stream.faces.dataset import Image
 from ciao_stream.report.figures import COLOURS
 
 DETECTORS = {"adwin": ("v", COLOURS[5]), "page-hinkley": ("s", COLOURS[3]), "dummy": ("x", COLOURS[7])}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ciao_stream import continual
+from ciao_stream.metrics import continual
 from ciao_stream.report.intervals import mean_interval
 from ciao_stream.report.rows import RunRow
 

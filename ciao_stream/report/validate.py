@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ciao_stream import continual
-from ciao_stream.details import detail_problems
 from ciao_stream.exceptions import CiaoError
+from ciao_stream.faces.task import TaskSpec
+from ciao_stream.metrics import continual
+from ciao_stream.metrics.answers import detail_problems
 from ciao_stream.report.rows import RunRow
-from ciao_stream.tasks import TaskSpec
 
 FORMAT = "ciao_stream/results/1"
 """Name and version of the schema; the number grows when a field changes its meaning or goes away."""

@@ -14,11 +14,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ciao_stream.atomic import write_text
 from ciao_stream.report.html import answers, cost, faces, repeat, sequence, summary, training
 from ciao_stream.report.html.pictures import find_pictures
 from ciao_stream.report.html.values import Document, Results
 from ciao_stream.report.table import synthetic_mark
+from ciao_stream.runtime.atomic import write_text
 
 NAME = "report.html"
 

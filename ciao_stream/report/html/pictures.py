@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ciao_stream.explaining.embed import pictures
+from ciao_stream.report.embed import pictures
 
 WIDEST = 1600
 """Pixels; a wider picture is scaled down, for a page has to stay small."""

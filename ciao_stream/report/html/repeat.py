@@ -8,8 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ciao_stream.command import shell_line
 from ciao_stream.report.html.values import Results
+from ciao_stream.runtime.command import shell_line
 
 BESIDE = Markup(
     "Beside this page lie <code>results.json</code>, which holds every number of it, <code>results.csv</code>, "

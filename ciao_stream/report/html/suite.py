@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from ciao_stream.atomic import write_text
 from ciao_stream.report.html import repeat
 from ciao_stream.report.html.page import Section, render
 from ciao_stream.report.html.pictures import embed
 from ciao_stream.report.html.values import Document, Results, as_json
 from ciao_stream.report.table import Cell, Table
+from ciao_stream.runtime.atomic import write_text
 
 NUMBER = re.compile(r"[<+]?(-?\d+(?:,\d{3})*(?:\.\d+)?)([kMGT]?)(?:(?: ±|, |–).+)?\W*")
 """A cell that is read as a number: of several the first, whatever marks follow."""

@@ -14,8 +14,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ciao_stream.atomic import write_text
-from ciao_stream.command import shell_line
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.report.formats import metric_name, show, show_seconds
 from ciao_stream.report.html.importance import LEAST, Importance, importance, varied
@@ -24,6 +22,8 @@ from ciao_stream.report.html.repeat import flat, text
 from ciao_stream.report.html.search_charts import Trial, coordinates, progress
 from ciao_stream.report.html.summary import counted
 from ciao_stream.report.html.values import number, spread
+from ciao_stream.runtime.atomic import write_text
+from ciao_stream.runtime.command import shell_line
 
 TUNED, TRIALS = "tuned.json", "trials.jsonl"
 

@@ -1,0 +1,54 @@
+"""Training on a share of the labels: what a task is worth when few of its faces have been annotated."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.faces.dataset import FaceDataset
+from ciao_stream.runtime.seeds import numpy_generator
+
+LEAST = 2
+"""A batch needs two samples."""
+
+
+def some_labels(faces: FaceDataset, share: float, seed: int) -> FaceDataset:
+    """Keep a share of the samples, the same share of every class, drawn anew by each seed.
+
+    What a seed keeps at a smaller share it also keeps at a larger one. Every class keeps at least one sample, and
+    every task at least two.
+
+    Args:
+        faces: The samples.
+        share: In (0, 1]; 1 keeps all.
+        seed: Seeds the draw.
+    """
+    return faces if share == 1 else faces.take(_kept(faces, share, seed))
+
+
+def other_faces(faces: FaceDataset, share: float, seed: int) -> FaceDataset:
+    """Return the samples that :func:`some_labels` leaves out, to be learned from without their labels.
+
+    Args:
+        faces: The samples.
+        share: In (0, 1].
+        seed: Seeds the draw.
+
+    Raises:
+        CiaoError: None is left out.
+    """
+    others = np.setdiff1d(np.arange(len(faces)), _kept(faces, share, seed))
+    if not len(others):
+        raise CiaoError(f"task {faces.spec.name!r}: a share of {share} leaves no face without a label; use less")
+    return faces.take(others)
+
+
+def _kept(faces: FaceDataset, share: float, seed: int) -> npt.NDArray[np.int64]:
+    """Return the indices of the samples that are kept, in ascending order."""
+    rng = numpy_generator(seed, "labels", faces.spec.name)
+    strata = faces.classes() if faces.spec.has_classes else np.zeros(len(faces), dtype=np.int64)
+    ranked = [rng.permutation(np.flatnonzero(strata == stratum)) for stratum in np.unique(strata)]
+    least = 1 if len(ranked) >= LEAST else LEAST
+    kept = [members[: max(least, round(share * len(members)))] for members in ranked]
+    return np.sort(np.concatenate(kept))

@@ -1,1 +1,0 @@
-"""Finding a data set's files and reading its annotations."""

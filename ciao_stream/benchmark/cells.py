@@ -1,0 +1,125 @@
+"""The cells of a benchmark, each a strategy with a seed: run one after another here, or side by side on Ray."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from rich.console import Console
+
+from ciao_stream.benchmark.plan import Plan
+from ciao_stream.benchmark.prepare import FacesOf, encoded_faces, progress_bars, unlabelled_faces
+from ciao_stream.encoders import load_encoder
+from ciao_stream.encoders.base import Encoder
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.faces.dataset import TaskData
+from ciao_stream.runtime.allocator import keep_memory
+from ciao_stream.runtime.ray_cluster import ray_cluster
+from strategies import load_strategy
+from strategies.base.sequence import Job, Outcome
+
+
+class Cell(NamedTuple):
+    """A strategy, as it is named in a plan, with a seed."""
+
+    strategy: str
+    seed: int
+
+
+Outcomes = dict[Cell, Outcome]
+"""What each cell gave."""
+
+
+def threads(plan: Plan) -> int:
+    """Return how many threads a cell computes with; another number sums in another order."""
+    return torch.get_num_threads() if plan.ray is None else 1
+
+
+def run_cells(plan: Plan, encoder: Encoder, tasks: list[TaskData], console: Console) -> Outcomes:
+    """Run every cell of a plan whose tasks are encoded already; what lies finished in its folder is not run again.
+
+    Raises:
+        CiaoError: A cell's folder is damaged, or there is no Ray to connect to.
+    """
+    cells = [Cell(name, seed) for name in plan.strategies for seed in range(plan.seeds)]
+    per_cell = sum(plan.settings(task.spec.name).epochs for task in tasks)
+    outcomes: Outcomes = {}
+    with progress_bars(console) as progress:
+        bar = progress.add_task("train", total=per_cell * len(cells))
+
+        def told(cell: Cell, task: str) -> None:
+            progress.update(bar, advance=1, description=f"train {cell.strategy}, {task}, seed {cell.seed}")
+
+        done = _here(plan, encoder, tasks, cells, told) if plan.ray is None else _on_ray(plan, tasks, cells)
+        for cell, outcome in done:
+            outcomes[cell] = outcome
+            progress.update(bar, completed=per_cell * len(outcomes))
+    return {cell: outcomes[cell] for cell in cells}
+
+
+def _here(
+    plan: Plan, encoder: Encoder, tasks: list[TaskData], cells: list[Cell], told: Callable[[Cell, str], None]
+) -> Iterator[tuple[Cell, Outcome]]:
+    faces_of_run = encoded_faces(plan, tasks, encoder)
+    for cell in cells:
+        yield cell, _run(plan, encoder, tasks, cell, faces_of_run(cell.seed), functools.partial(told, cell))
+
+
+def _on_ray(plan: Plan, tasks: list[TaskData], cells: list[Cell]) -> Iterator[tuple[Cell, Outcome]]:
+    """Run cells on all the cores that Ray has, each on one; yield them as they end."""
+    with ray_cluster(plan.ray or ""):
+        import ray
+
+        here = replace(plan, out=plan.out.absolute(), cache=plan.cache.absolute())
+        shared = ray.put((here, tasks))
+        remote = ray.remote(num_cpus=1, num_gpus=1 if plan.device == "cuda" else 0, max_retries=0)(_on_worker)
+        pending = {remote.remote(shared, cell): cell for cell in cells}
+        while pending:
+            (ended,), _ = ray.wait([*pending], num_returns=1)
+            try:
+                yield pending.pop(ended), ray.get(ended)
+            except ray.exceptions.RayTaskError as error:
+                if isinstance(error.cause, CiaoError):
+                    raise error.cause from error
+                raise
+
+
+def _on_worker(shared: tuple[Plan, list[TaskData]], cell: Cell) -> Outcome:
+    plan, tasks = shared
+    keep_memory()
+    torch.set_num_threads(1)
+    encoder = _encoder_of_worker(plan.encoder, plan.device)
+    faces_of_run = encoded_faces(plan, tasks, encoder)
+    return _run(plan, encoder, tasks, cell, faces_of_run(cell.seed), lambda _: None)
+
+
+@functools.cache
+def _encoder_of_worker(name: str, device: str) -> Encoder:
+    return load_encoder(name).to(device)
+
+
+def _run(
+    plan: Plan, encoder: Encoder, tasks: list[TaskData], cell: Cell, faces: FacesOf, told: Callable[[str], None]
+) -> Outcome:
+    module, masked = load_strategy(cell.strategy)
+    outcome: Outcome = module.STRATEGY.run(job_of(plan, encoder, tasks, cell, faces, told), masked)
+    return outcome
+
+
+def job_of(
+    plan: Plan, encoder: Encoder, tasks: list[TaskData], cell: Cell, faces: FacesOf, told: Callable[[str], None]
+) -> Job:
+    """Return what a cell is to do: all tasks of the plan, in a folder of its own."""
+    return Job(
+        specs=tuple(task.spec for task in tasks),
+        faces=faces,
+        encoder=encoder,
+        settings={task.spec.name: plan.settings(task.spec.name) for task in tasks},
+        seed=cell.seed,
+        folder=plan.out / "cells" / cell.strategy / f"seed{cell.seed}",
+        on_epoch=told,
+        unlabelled=functools.partial(unlabelled_faces, plan, tasks, encoder, cell.seed),
+    )

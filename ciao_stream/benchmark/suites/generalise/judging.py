@@ -1,0 +1,157 @@
+"""What was learned from each task, asked about the faces of all tasks."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from ciao_stream.benchmark.cells import Cell, Outcomes, job_of
+from ciao_stream.benchmark.plan import Plan
+from ciao_stream.benchmark.prepare import encoded_faces, progress_bars
+from ciao_stream.encoders.base import Encoder
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.faces.dataset import TaskData
+from ciao_stream.metrics.scores import evaluate, strict
+from ciao_stream.runtime.atomic import write_text
+from strategies import load_strategy
+from strategies.base.sequence import Job, Predictor, TaskOutcome
+
+FORMAT = "ciao_stream/zero-shot/1"
+FILE = "zero_shot.json"
+"""Beside the world of the task that was trained on."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How what a strategy learned from one task, with one seed, answers another task, or its own.
+
+    Args:
+        strategy: The strategy's name.
+        train: The task that was learned.
+        test: The task that was asked about.
+        seed: Seed of the run.
+        n: Samples scored, after groups were merged.
+        metrics: As :func:`ciao_stream.metrics.scores.evaluate` gives them; NaN means undefined.
+        trained_parameters: Numbers that training could change.
+        train_seconds: Time to train.
+        state_sha256: Digest of what was learned.
+    """
+
+    strategy: str
+    train: str
+    test: str
+    seed: int
+    n: int
+    metrics: Mapping[str, float]
+    trained_parameters: int
+    train_seconds: float
+    state_sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as strict JSON values, NaN as null."""
+        return asdict(self) | {"metrics": strict(self.metrics)}
+
+
+class Answer(NamedTuple):
+    """How some answers about one task were judged."""
+
+    n: int
+    metrics: Mapping[str, float]
+
+
+def require_predictors(strategies: Sequence[str]) -> None:
+    """Refuse strategies that cannot be asked about other tasks' faces.
+
+    Raises:
+        CiaoError: One has no ``predictor``.
+    """
+    lacking = [name for name in strategies if not hasattr(load_strategy(name)[0].STRATEGY, "predictor")]
+    if lacking:
+        raise CiaoError(f"suite generalise cannot run {', '.join(lacking)}: what it learns is of no single task")
+
+
+def judge(
+    plan: Plan, encoder: Encoder, tasks: Sequence[TaskData], outcomes: Outcomes, console: Console
+) -> list[Judged]:
+    """Ask what each cell learned from each task about the faces of every task.
+
+    The metrics of its answers are kept beside what was learned, and found there the next time.
+
+    Args:
+        plan: The plan, whose cells have run.
+        encoder: The encoder.
+        tasks: The tasks, all with the same classes.
+        outcomes: What the cells gave.
+        console: Shows the progress.
+
+    Raises:
+        CiaoError: What a cell left is damaged.
+    """
+    tasks, judged = [*tasks], []
+    specs = {task.spec.name: task.spec for task in tasks}
+    faces_of_run = encoded_faces(plan, tasks, encoder)
+    with progress_bars(console) as progress:
+        bar = progress.add_task("judge", total=sum(len(outcome.tasks) for outcome in outcomes.values()))
+        for cell, outcome in outcomes.items():
+            module, masked = load_strategy(cell.strategy)
+            job = job_of(plan, encoder, tasks, cell, faces_of_run(cell.seed), lambda _: None)
+            for learned in outcome.tasks:
+                progress.update(bar, description=f"judge {cell.strategy}, {learned.task}, seed {cell.seed}")
+                path = job.folder / learned.task / FILE
+                answers = _kept(path, learned.state_sha256)
+                if answers is None:
+                    answers = _answers(job, module.STRATEGY.predictor(job, specs[learned.task], masked))
+                    _keep(path, learned.state_sha256, answers)
+                judged += [_judged(cell, learned, test, answer) for test, answer in answers.items()]
+                progress.advance(bar)
+    return judged
+
+
+def _answers(job: Job, predictor: Predictor) -> dict[str, Answer]:
+    """Ask about every task."""
+    answers = {}
+    for spec in job.specs:
+        outputs = predictor(functools.partial(job.faces, spec, "test"))
+        test = job.faces(spec, "test", "pixels").faces
+        answers[spec.name] = Answer(test.n_judged(), evaluate(spec, outputs, test.targets, test.groups))
+    return answers
+
+
+def _judged(cell: Cell, learned: TaskOutcome, test: str, answer: Answer) -> Judged:
+    return Judged(
+        cell.strategy, learned.task, test, cell.seed, answer.n, answer.metrics, learned.trained_parameters,
+        learned.train_seconds, learned.state_sha256,
+    )  # fmt: skip
+
+
+def _keep(path: Path, state_sha256: str, answers: Mapping[str, Answer]) -> None:
+    tests = {name: {"n": answer.n, "metrics": strict(answer.metrics)} for name, answer in answers.items()}
+    document = {"format": FORMAT, "state_sha256": state_sha256, "tests": tests}
+    write_text(path, json.dumps(document, indent=1, allow_nan=False))
+
+
+def _kept(path: Path, state_sha256: str) -> dict[str, Answer] | None:
+    """Return what was kept of the same state, None where there is nothing.
+
+    Raises:
+        CiaoError: The file is damaged.
+    """
+    try:
+        document = json.loads(path.read_text())
+        if (document["format"], document["state_sha256"]) != (FORMAT, state_sha256):
+            return None
+        return {
+            name: Answer(int(kept["n"]), {k: math.nan if v is None else float(v) for k, v in kept["metrics"].items()})
+            for name, kept in document["tests"].items()
+        }
+    except FileNotFoundError:
+        return None
+    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise CiaoError(f"{path} is damaged: delete it to judge anew") from error

@@ -1,0 +1,164 @@
+"""What every mask promises, as checks that run in seconds, on ours in the tests and on anybody's own.
+
+::
+
+    from ciao_stream.checks.mask import check_mask
+
+    check_mask(MyMask)
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ciao_stream.encoders.base import HALF_MAX, LastConv, LastUnit, state_sha256
+from ciao_stream.runtime.seeds import seeded_torch
+from ciao_stream.worlds.mask import A_MIN, InhibitoryMask
+
+Check = Callable[[type[InhibitoryMask], LastUnit], None]
+
+
+class ContractError(AssertionError):
+    """A mask breaks a promise; the message says which, and behind which convolution."""
+
+
+def check_mask(mask: type[InhibitoryMask]) -> None:
+    """Check all promises of a mask, behind last convolutions of all shapes.
+
+    Args:
+        mask: The class.
+
+    Raises:
+        ContractError: It breaks a promise.
+    """
+    for shape in lasts():
+        for check in CHECKS:
+            try:
+                check(mask, lasts()[shape])
+            except ContractError as error:
+                raise ContractError(f"{mask.__name__} behind {shape}: {error}") from None
+
+
+def lasts() -> dict[str, LastUnit]:
+    """Return fresh, frozen last convolutions: usual, wide, pointwise, grouped, with norm, stride and residual."""
+    with seeded_torch(0, "mask contract"):
+        norm = nn.BatchNorm2d(12)
+        for statistic in (norm.running_mean, norm.weight, norm.bias):
+            nn.init.uniform_(statistic, 0.2, 0.9)  # type: ignore[arg-type]
+        made: dict[str, LastUnit] = {
+            "a 3x3 convolution": LastConv(nn.Conv2d(8, 12, 3, padding=1)),
+            "a convolution with norm and residual": LastConv(nn.Conv2d(8, 12, 3, padding=1, bias=False), norm, 12),
+            "a convolution of stride 2": LastConv(nn.Conv2d(8, 12, 5, stride=2, padding=2)),
+            "a convolution without padding": LastConv(nn.Conv2d(8, 8, 3)),
+            "a 1x1 convolution": LastConv(nn.Conv2d(8, 32, 1)),
+            "a 1x1 convolution of stride 2": LastConv(nn.Conv2d(8, 32, 1, stride=2)),
+            "a depthwise convolution": LastConv(nn.Conv2d(8, 8, 3, padding=1, groups=8)),
+            "a grouped convolution": LastConv(nn.Conv2d(8, 12, 3, padding=1, groups=2)),
+        }
+    return {shape: last.requires_grad_(False).eval() for shape, last in made.items()}
+
+
+def check_has_the_size_that_it_says(mask: type[InhibitoryMask], last: LastUnit) -> None:
+    """``size`` counts the parameters, all of which can be trained."""
+    parameters = [*mask(last).parameters()]
+    count = sum(p.numel() for p in parameters)
+    _require(mask.size(last) == count, f"its size says {mask.size(last)} but it has {count} parameters")
+    _require(all(p.requires_grad for p in parameters), "some of its parameters cannot be trained")
+
+
+def check_is_the_same_every_time(mask: type[InhibitoryMask], last: LastUnit) -> None:
+    """A mask starts the same whatever was drawn before, and draws nothing from the global generator."""
+    state = torch.get_rng_state()
+    first = state_sha256(mask(last))
+    _require(torch.equal(torch.get_rng_state(), state), "making it draws from the global generator")
+    torch.rand(1)
+    _require(state_sha256(mask(last)) == first, "it starts differently each time it is made")
+    torch.set_rng_state(state)
+
+
+def check_keeps_shape_type_and_sign(mask: type[InhibitoryMask], last: LastUnit) -> None:
+    """The masked map has the shape, the type and the signs of the map."""
+    x, u = _inputs(last)
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is not torch.float32):
+            masked = mask(last)(x.to(dtype), (u - 1).to(dtype))
+        _require(masked.shape == u.shape, f"it makes {tuple(masked.shape)} of {tuple(u.shape)}")
+        _require(masked.dtype is dtype, f"it makes {masked.dtype} of {dtype}")
+        _require(torch.equal(masked.sign(), (u - 1).to(dtype).sign()), "it changes the sign of a value")
+
+
+def check_divides_by_the_inhibition(mask: type[InhibitoryMask], last: LastUnit) -> None:
+    """``M = u / (a + I)``, with ``I`` >= 0 and ``a`` = 0.5 before training."""
+    x, u = _inputs(last)
+    made = mask(last)
+    inhibition = made.inhibit(x, u.shape[2:]).relu()
+    _require(torch.allclose(made.a, torch.tensor(0.5)), "its integration term does not start at 0.5")
+    _require(torch.allclose(made(x, u), u / (0.5 + inhibition), atol=1e-5), "it is not u / (a + I)")
+
+
+def check_stays_finite(mask: type[InhibitoryMask], last: LastUnit) -> None:
+    """Neither the largest inputs nor the smallest ``a`` give a NaN or an infinity, also among the gradients."""
+    x, u = _inputs(last)
+    for size in (0.0, HALF_MAX, torch.finfo(torch.float32).max):
+        for raw in (-size, size):
+            made = mask(last)
+            nn.init.constant_(made.raw_a, raw)
+            masked = made(x.sign() * size, u.sign() * size)
+            _require(bool(masked.isfinite().all()), f"inputs of {size:g} give a value that is not finite")
+            _require(bool((made.a >= A_MIN).all()), "its integration term falls below its least value")
+            masked.double().mean().backward()
+            gradients = [p.grad for p in made.parameters() if p.grad is not None]
+            _require(all(bool(g.isfinite().all()) for g in gradients), f"inputs of {size:g} give a bad gradient")
+
+
+def check_trains_away_from_the_encoder(mask: type[InhibitoryMask], last: LastUnit) -> None:
+    """Steps move every parameter of the mask and nothing of the convolution that it was made of."""
+    before, made = state_sha256(last), mask(last)
+    start = copy.deepcopy(made.state_dict())
+    x, u = _inputs(last)
+    optimizer = torch.optim.Adam(made.parameters(), lr=0.05)
+    for _ in range(3):
+        optimizer.zero_grad()
+        made(x, u).square().mean().backward()
+        optimizer.step()
+    still = [name for name, tensor in made.state_dict().items() if torch.equal(tensor, start[name])]
+    _require(not still, f"training does not move {', '.join(still)}")
+    _require(state_sha256(last) == before, "training it moves the encoder's convolution")
+
+
+def check_is_restored_by_its_state(mask: type[InhibitoryMask], last: LastUnit) -> None:
+    """Another mask of the same convolution gives the same map once it has the state."""
+    made, again = mask(last), mask(last)
+    for parameter in made.parameters():
+        parameter.data.add_(0.01)
+    again.load_state_dict(made.state_dict(), strict=True)
+    x, u = _inputs(last)
+    _require(torch.equal(made(x, u), again(x, u)), "its state does not restore it")
+
+
+CHECKS: list[Check] = [
+    check_has_the_size_that_it_says,
+    check_is_the_same_every_time,
+    check_keeps_shape_type_and_sign,
+    check_divides_by_the_inhibition,
+    check_stays_finite,
+    check_trains_away_from_the_encoder,
+    check_is_restored_by_its_state,
+]
+
+
+def _inputs(last: LastUnit) -> tuple[Tensor, Tensor]:
+    """Return an input of the convolution and its raw output."""
+    with seeded_torch(0, "mask inputs"), torch.no_grad():
+        x = torch.randn(3, last.conv.in_channels, 8, 8)
+        places = last.conv(x)
+        return x, last.activate(x, (torch.rand_like(places),))
+
+
+def _require(condition: bool, broken: str) -> None:
+    if not condition:
+        raise ContractError(broken)

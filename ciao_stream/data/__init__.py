@@ -1,0 +1,1 @@
+"""Check data sets before you learn from them, and fetch weights."""

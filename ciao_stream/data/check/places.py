@@ -1,0 +1,131 @@
+"""The tasks that are checked, their splits and folds, with their images numbered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.names import split_rule
+from ciao_stream.data.check.pictures import Ids, Pictures
+from ciao_stream.faces.dataset import FaceDataset, TaskData
+
+Labels = dict[tuple[str, ...], int]
+"""A number for each label that any task gives."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """One split of one fold of a task.
+
+    Args:
+        task: The task, as it was asked for (``ferplus:majority``).
+        fold: The fold, empty where there are none.
+        data: The split.
+        ids: int64 (N,), the picture of each sample.
+        labels: int64 (N,), a number for the label of each sample; None where labels cannot be equal (dimensions).
+    """
+
+    task: str
+    fold: str
+    data: FaceDataset
+    ids: Ids
+    labels: npt.NDArray[np.int64] | None
+
+    @property
+    def split(self) -> str:
+        """The split's name."""
+        return self.data.split
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What no two places share: task, fold, split."""
+        return self.task, self.fold, self.split
+
+    @property
+    def is_test(self) -> bool:
+        """Whether results are reported on it."""
+        return self.split == "test"
+
+    def without(self, ids: Ids) -> Place:
+        """Return the place with fewer pictures and labels; ``data`` stays whole."""
+        kept = np.isin(self.ids, ids, invert=True)
+        if kept.all():
+            return self
+        return replace(self, ids=self.ids[kept], labels=None if self.labels is None else self.labels[kept])
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """One task.
+
+    Args:
+        name: As it was asked for.
+        data: What was loaded.
+        folds: The splits of each fold; of the one fold that there is where there is no cross-validation.
+    """
+
+    name: str
+    data: TaskData
+    folds: tuple[tuple[Place, ...], ...]
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Its splits, in the first fold."""
+        return self.folds[0]
+
+    @property
+    def base(self) -> str:
+        """The data set's name without a rule; one's own faces bear the path in it."""
+        return self.data.spec.name if split_rule(self.name)[0] == self.data.spec.name else self.name
+
+    def ids(self) -> Ids:
+        """Return its pictures, ascending."""
+        return np.unique(np.concatenate([place.ids for place in self.places]))
+
+
+def number(tasks: dict[str, TaskData]) -> tuple[list[Checked], Pictures]:
+    """Number the images and the labels of all tasks."""
+    pictures, labels = Pictures(), Labels()
+    checked = []
+    for name, data in tasks.items():
+        folds = tuple(
+            tuple(
+                Place(name, fold.fold, split, pictures.add(split), _number_labels(split, labels))
+                for split in fold.splits()
+            )
+            for fold in data.every_fold
+        )
+        checked.append(Checked(name, data, folds))
+    return checked, pictures
+
+
+def clips(checked: Sequence[Checked], n: int) -> npt.NDArray[np.int64]:
+    """Return the clip that each of ``n`` pictures is a frame of, -1 for none: int64 (n,)."""
+    clip_of = np.full(n, -1, dtype=np.int64)
+    for place in (place for task in checked for place in task.places):
+        if place.data.groups is not None:
+            groups = np.unique(place.data.groups, return_inverse=True)[1].ravel() + clip_of.max(initial=-1) + 1
+            new = clip_of[place.ids] < 0
+            clip_of[place.ids[new]] = groups[new]
+    return clip_of
+
+
+def _number_labels(split: FaceDataset, labels: Labels) -> npt.NDArray[np.int64] | None:
+    """Number labels: a class by its name, a set of labels by those that were on offer and those that hold."""
+    if split.spec.kind == "dimensional":
+        return None
+    if split.spec.has_classes:
+        offered = [labels.setdefault((label,), len(labels)) for label in split.spec.labels]
+        return np.array(offered, dtype=np.int64)[split.classes()]
+    rows, inverse = np.unique(split.targets, axis=0, return_inverse=True)
+    held = [("of", *split.spec.labels, "held", *np.array(split.spec.labels)[row > 0].tolist()) for row in rows]
+    return np.array([labels.setdefault(key, len(labels)) for key in held], dtype=np.int64)[inverse.ravel()]
+
+
+def comparable(one: Place, other: Place) -> bool:
+    """Return whether labels of two splits may be equal."""
+    a, b = one.data.spec, other.data.spec
+    return (a.has_classes and b.has_classes) or (a.kind == b.kind == "multilabel" and a.labels == b.labels)

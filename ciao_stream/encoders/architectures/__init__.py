@@ -1,0 +1,1 @@
+"""Our own encoders: one file, one encoder."""

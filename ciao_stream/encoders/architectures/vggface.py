@@ -1,0 +1,27 @@
+"""VGGFace: VGG16 up to conv5_3 on 96x96 faces, as CIAO uses it; ``u`` is 512 x 6 x 6.
+
+References:
+    - [0] Parkhi, Vedaldi, Zisserman: Deep Face Recognition, BMVC 2015
+
+Input is 0-255 RGB minus the mean of VGGFace's training faces, without division; CIAO's own code fed BGR / 255, far
+from what the weights were trained on, and that is not repeated here.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ciao_stream.encoders.base import LastConv, Preprocessing
+
+PREPROCESSING = Preprocessing(
+    size=96, channels="rgb", mean=(129.1863 / 255, 104.7624 / 255, 93.5940 / 255), std=(1 / 255,) * 3
+)
+
+
+def build() -> tuple[nn.Module, LastConv]:
+    """Return the trunk, (3, 96, 96) -> (512, 6, 6), which ends after conv5_2, and the last convolution, conv5_3."""
+    from torchvision.models.vgg import cfgs, make_layers
+
+    layers = list(make_layers(cfgs["D"]).children())
+    conv5_3 = max(i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d))
+    return nn.Sequential(*layers[:conv5_3]), LastConv(layers[conv5_3])

@@ -1,0 +1,175 @@
+"""Fetched weights of others as an encoder: the network is built here, filled from the file, and attached.
+
+Each publisher has a layout of its own. Whatever of a file is not used has to be known by name; anything else that is
+missing, too much, or of another shape is refused, so that no layer keeps random weights unseen.
+
+References:
+    - [0] Albanie: vgg_face_dag.py, the publisher's network of VGG-Face, for the order of its layers
+    - [1] Radford et al.: Learning Transferable Visual Models From Natural Language Supervision, ICML 2021 (CLIP)
+    - [2] Zheng et al.: General Facial Representation Learning in a Visual-Linguistic Manner, CVPR 2022 (FaRL)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ciao_stream.encoders.weights.manifest import Entry, entry
+from ciao_stream.encoders.weights.store import read_state, weights_path
+from ciao_stream.exceptions import CiaoError
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
+    from torch import Tensor, nn
+
+    from ciao_stream.encoders.base import Encoder
+
+State = dict[str, "Tensor"]
+
+VGG16 = [f"conv{block}_{i}" for block, depth in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, depth + 1)]
+"""The convolutions of VGG-Face in order [0]."""
+
+TOWER = "visual."
+"""What the names of CLIP's image tower begin with; what begins otherwise is the text tower [1]."""
+
+BESIDE = ("visual.mask_token", "visual.lm_transformer.", "visual.lm_head.", "visual.ln_lm.")
+"""FaRL's branch beside the image tower, which guesses masked patches [2]."""
+
+
+def refusal(one: Entry) -> str | None:
+    """Say why :func:`fetched_encoder` does not take an entry, and what to do; None where it does."""
+    if one.architecture is None:
+        return (
+            f"nothing here builds {one.network}: build it yourself, fill it from "
+            f"ciao_stream.encoders.weights.load_state({one.name!r}), and give it to ciao_stream.encoders.attach.attach"
+        )
+    if one.format not in ("safetensors", "state_dict"):
+        return f"{one.format} is not read here"
+    return None
+
+
+def fetched_encoder(name: str) -> Encoder:
+    """Build a frozen encoder from weights that the user has fetched. Nothing is downloaded.
+
+    Args:
+        name: One of :func:`~ciao_stream.encoders.weights.manifest.names`.
+
+    Returns:
+        The encoder ``weights:NAME``. It sees a face as the weights were trained to, but for VGG-Face, which runs at
+        the 96 pixels of the encoder ``vggface``.
+
+    Raises:
+        UnknownNameError: There are no such weights.
+        CiaoError: They are not here, no network for them can be built, timm is needed and missing, or the file does
+            not fit the network.
+    """
+    one = entry(name)
+    if why := refusal(one):
+        raise CiaoError(f"no encoder from the weights {name}: {why}; {one.page} tells more")
+    path = weights_path(name)
+    state = {key.removeprefix("module."): tensor for key, tensor in read_state(one, path).items()}
+    library, _, network = str(one.architecture).partition(":")
+    build = {"encoder": _ours, "torchvision": _from_torchvision, "timm": _from_timm}[library]
+    encoder = build(one, path, network, state)
+    encoder.weights = f"{one.name}: {one.trained_on}"
+    return encoder
+
+
+def _ours(one: Entry, path: Path, network: str, state: State) -> Encoder:
+    from torch import nn
+
+    from ciao_stream.encoders.untrained import untrained_encoder
+
+    encoder = untrained_encoder(network)
+    convolutions = [layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d)]
+    theirs = nn.ModuleDict(dict(zip(VGG16, convolutions, strict=True)))
+    _fill(one, path, theirs, {key: tensor for key, tensor in state.items() if not key.startswith("fc")})
+    encoder.name = f"weights:{one.name}"
+    encoder.preprocessing = replace(one.preprocessing, size=encoder.preprocessing.size)
+    return encoder
+
+
+def _from_torchvision(one: Entry, path: Path, network: str, state: State) -> Encoder:
+    import torchvision
+    from torch import nn
+
+    from ciao_stream.encoders.attach import attach
+    from ciao_stream.runtime.seeds import seeded_torch
+
+    with seeded_torch(0, "weights", one.name):
+        module = torchvision.models.get_model(network, weights=None)
+    *_, classifier = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear)]
+    _fill(one, path, module, state, classifier)
+    return attach(module, one.preprocessing, f"weights:{one.name}")
+
+
+def _from_timm(one: Entry, path: Path, network: str, state: State) -> Encoder:
+    from ciao_stream.encoders.attach import attach
+    from ciao_stream.runtime.seeds import seeded_torch
+
+    try:
+        import timm
+        from timm.models.vision_transformer import VisionTransformer
+    except ImportError as error:
+        raise CiaoError(f"encoder 'weights:{one.name}' needs timm: pip install timm") from error
+
+    with seeded_torch(0, "weights", one.name):
+        module = timm.create_model(network, pretrained=False, num_classes=0)
+    if isinstance(module, VisionTransformer) and any(key.startswith(TOWER) for key in state):
+        state = _image_tower(one, path, module, state)
+    config: Any = module.pretrained_cfg
+    _fill(one, path, module, state, config["classifier"])
+    return attach(module, one.preprocessing, f"weights:{one.name}")
+
+
+def _image_tower(one: Entry, path: Path, module: VisionTransformer, state: State) -> State:
+    """Give the tensors of an image tower in CLIP's layout the names that timm has for them.
+
+    The projection to where texts lie becomes the classifier. Patches and places of other sizes, which timm would
+    resample to the network's, are refused: the publisher's file needs no resampling.
+    """
+    from timm.models.vision_transformer import checkpoint_filter_fn
+
+    tower = {key: tensor for key, tensor in state.items() if key.startswith(TOWER) and not key.startswith(BESIDE)}
+    ours = module.state_dict()
+    sizes = {
+        "visual.conv1.weight": ours["patch_embed.proj.weight"],
+        "visual.positional_embedding": ours["pos_embed"][0],
+    }
+    absent = [key for key in (*sizes, "visual.class_embedding") if key not in tower]
+    other = [key for key, tensor in sizes.items() if key in tower and tower[key].shape != tensor.shape]
+    _refuse(one, path, {"lacks": absent, "has other shapes of": other})
+    return dict(checkpoint_filter_fn(tower, module))
+
+
+def _fill(one: Entry, path: Path, module: nn.Module, state: State, classifier: str | None = None) -> None:
+    """Load a file's tensors into a network whose classifier, if it has one, may keep its random weights.
+
+    Raises:
+        CiaoError: A tensor is missing, unknown, or of another shape. Counters of batches may be missing: they came
+            with torch 0.4.1, and nothing here reads them.
+    """
+    behind = f"{classifier}." if classifier else None
+    given = {key: tensor for key, tensor in state.items() if not (behind and key.startswith(behind))}
+    ours = {key: tensor for key, tensor in module.state_dict().items() if not (behind and key.startswith(behind))}
+    absent = [key for key in ours if key not in given and not key.endswith(".num_batches_tracked")]
+    unknown = [key for key in given if key not in ours]
+    other = [key for key in ours if key in given and given[key].shape != ours[key].shape]
+    _refuse(one, path, {"lacks": absent, "has unknown": unknown, "has other shapes of": other})
+    module.load_state_dict(given, strict=False)
+
+
+def _refuse(one: Entry, path: Path, faults: dict[str, list[str]]) -> None:
+    said = [f"{what} {_some(keys)}" for what, keys in faults.items() if keys]
+    if said:
+        raise CiaoError(
+            f"{path} does not fit {one.architecture}: it {', '.join(said)}; it is another file than the weights "
+            f"{one.name}: delete the folder {path.parent} and fetch them again"
+        )
+
+
+def _some(keys: Iterable[str]) -> str:
+    first, *others = keys
+    return f"{first} and {len(others)} more" if others else first

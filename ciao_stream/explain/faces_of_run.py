@@ -1,0 +1,136 @@
+"""The faces that are explained: files that the user gives, or some of those that a benchmark was judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from rich.console import Console
+
+from benchmarks.names import split_rule
+from ciao_stream.exceptions import CiaoError, DataError
+from ciao_stream.explain.command_line import options_of
+from ciao_stream.explain.folder import WorldFolder
+from ciao_stream.faces.dataset import FaceDataset, Image
+from ciao_stream.faces.detection import Detector
+from ciao_stream.faces.readers.image_files import ImageFiles
+from ciao_stream.runtime.command import data_root
+from ciao_stream.runtime.seeds import numpy_generator
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face.
+
+    Args:
+        image: As it is shown and prepared: cut to the face.
+        name: Where it stands.
+        task: The task whose face it is; None for a file of the user's.
+        labels: What it is called there: label by task. Tasks that share images call the same face by several.
+        source: ``synthetic`` for a drawn one.
+    """
+
+    image: Image
+    name: str
+    task: str | None
+    labels: dict[str, str]
+    source: Literal["real", "synthetic"]
+
+
+def faces_from_files(paths: Sequence[Path], detector: Detector | None) -> list[Face]:
+    """Read image files.
+
+    Args:
+        paths: The files.
+        detector: Cuts each to its largest face; None takes it as it is.
+
+    Raises:
+        DataError: A file is no image, or no face is found in it.
+    """
+    faces = []
+    for path in paths:
+        image = ImageFiles(path.parent, (path.name,)).read(0)
+        if detector is not None:
+            boxes = detector.find(image)
+            if len(boxes) == 0:
+                raise DataError(f"{path}: {detector.name} finds no face; cut it out yourself and leave out --crop")
+            x, y, width, height = boxes[0].clip(min=0).tolist()
+            image = image[y : y + height, x : x + width]
+        faces.append(Face(image, str(path), None, {}, "real"))
+    return faces
+
+
+def faces_of_benchmark(folder: WorldFolder, given_root: str | None, n: int, seed: int) -> list[Face]:
+    """Draw faces from the split that a benchmark was judged on, as many of each class as there are, task after task.
+
+    Args:
+        folder: Of a benchmark; faces are drawn of the tasks whose worlds it has.
+        given_root: Where the data sets lie; None: where the benchmark's command says.
+        n: Faces of each task, at most. A face that two tasks share is taken once.
+        seed: Draws them, and says which fold of a cross-validation.
+
+    Raises:
+        CiaoError: The folder holds no benchmark, or the data sets are not to be had, or are others than it saw.
+    """
+    if folder.document is None or folder.identity is None:
+        raise CiaoError(f"--run {folder.path} holds worlds but no benchmark: say with --images which faces to explain")
+    from ciao_stream.benchmark.__main__ import make_plan
+    from ciao_stream.benchmark.prepare import crop_tasks, data_sha256, load_tasks
+
+    options = options_of(folder.document["command"])
+    options.data_root = given_root or options.data_root
+    options.tasks = ",".join(t for t in options.tasks.split(",") if _has_worlds(t.strip(), folder))
+    options.device, options.balance, options.heads, options.set = "cpu", "", None, []
+    plan = make_plan(options, folder.path, [], 1, folder.document["settings"].get("judged", "test"))
+    quiet = Console(stderr=True, quiet=True)
+    loaded = [data for data in load_tasks(plan, quiet) if data.spec.name in folder.tasks]
+    sources = {task["name"]: task["source"] for task in folder.document["tasks"]}
+    for data in loaded:
+        if data.train.source != sources.get(data.spec.name) or (
+            data_sha256(data) != folder.identity.get("data", {}).get(data.spec.name)
+        ):
+            where = data_root(options.data_root) or "the synthetic worlds"
+            raise CiaoError(
+                f"the faces of task {data.spec.name!r} in {where} are not those of the benchmark in {folder.path}: "
+                "give its own with --data-root, or others with --images"
+            )
+    faces: dict[tuple[str, int], Face] = {}
+    for data in crop_tasks(loaded, plan.crop, quiet):
+        split: FaceDataset = getattr(data.of_run(seed), plan.judged)
+        for i in _spread(split, n, seed):
+            at = split.images.fingerprint, int(split.rows[i])
+            if at not in faces:
+                faces[at] = Face(split.image(i), split.name(i), split.spec.name, {}, split.source)
+            faces[at].labels[split.spec.name] = _label(split, i)
+    return [*faces.values()]
+
+
+def _has_worlds(task: str, folder: WorldFolder) -> bool:
+    """Whether a task as a command names it has worlds; one of the user's own faces is named by what it holds."""
+    name = split_rule(task)[0]
+    return name in folder.tasks or name in ("folder", "csv")
+
+
+def _spread(split: FaceDataset, n: int, seed: int) -> list[int]:
+    """Draw at most ``n`` samples: of tasks with classes one of each class in turn, until there are enough."""
+    order = numpy_generator(seed, "explained faces", split.spec.name).permutation(len(split))
+    if not split.spec.has_classes:
+        return order[:n].tolist()
+    classes = split.classes()[order]
+    turn = np.empty(len(split), dtype=np.int64)
+    for c in np.unique(classes):
+        turn[classes == c] = np.arange((classes == c).sum())
+    return order[np.lexsort((classes, turn))][:n].tolist()
+
+
+def _label(split: FaceDataset, i: int) -> str:
+    spec, target = split.spec, split.targets[i]
+    if spec.has_classes:
+        return spec.labels[int(split.classes()[i])]
+    if spec.kind == "dimensional":
+        return ", ".join(f"{label} {value:+.2f}" for label, value in zip(spec.labels, target.tolist(), strict=True))
+    there = [label for label, is_there in zip(spec.labels, target.tolist(), strict=True) if is_there]
+    return ", ".join(there) or "no label"

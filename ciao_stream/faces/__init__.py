@@ -1,0 +1,1 @@
+"""Faces as data: tasks, data sets, readers, detection, crops and statistics."""

@@ -1,0 +1,119 @@
+"""One folder per class, named by the class: ``angry/*.jpg``, ``happy/*.jpg``, ..."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ciao_stream.exceptions import DataError, UnknownNameError
+from ciao_stream.faces.readers.image_files import SUFFIXES, ImageFiles
+from ciao_stream.faces.readers.labels import canonical
+from ciao_stream.faces.readers.layout import listing
+
+
+def emotion_folder(name: str, labels: Sequence[str]) -> str:
+    """Return the emotion that a folder's name stands for: see :func:`ciao_stream.faces.readers.labels.canonical`."""
+    return canonical(name, labels, "class folder")
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, by name; hidden ones and what macOS adds to a zip are passed over.
+
+    Raises:
+        DataError: The folder cannot be read.
+    """
+    return [entry for entry in listing(folder) if entry.is_dir() and entry.name != "__MACOSX"]
+
+
+def read_class_folders(
+    folder: Path,
+    labels: Sequence[str],
+    label_of: Callable[[str, Sequence[str]], str] = emotion_folder,
+    *,
+    complete: bool = True,
+) -> tuple[ImageFiles, npt.NDArray[np.int64]]:
+    """List the images of a folder that holds one folder per class; none is opened.
+
+    The order is by path, whatever order the file system lists them in. A class folder may hold folders in turn.
+    Hidden files and files that are no images by their name are passed over.
+
+    Args:
+        folder: The folder that holds the class folders.
+        labels: Names of the classes, in the order of the task.
+        label_of: Returns which of ``labels`` a class folder's name stands for, or raises UnknownNameError.
+        complete: Whether every class must have a folder.
+
+    Returns:
+        The images, and the class of each: int64 (N,), index into ``labels``.
+
+    Raises:
+        DataError: A class folder's name is unknown, a class has no folder (where ``complete``), or a class folder has
+            no images.
+    """
+    names: list[str] = []
+    targets: list[int] = []
+    for class_folder in class_folders(folder):
+        try:
+            label = label_of(class_folder.name, labels)
+        except UnknownNameError as error:
+            raise DataError(f"{folder}: {error}") from error
+        files = [path.relative_to(folder).as_posix() for path in images_below(class_folder)]
+        if not files:
+            raise DataError(f"{class_folder}: no images in it; expected files that end in {', '.join(SUFFIXES)}")
+        names += files
+        targets += [labels.index(label)] * len(files)
+    if not names and not complete:
+        raise DataError(f"{folder}: no class folders in it; expected some of {', '.join(labels)}")
+    present = set(targets)
+    missing = [label for index, label in enumerate(labels) if index not in present]
+    if missing and complete:
+        raise DataError(f"{folder}: no class folder for {', '.join(missing)}; expected one for each of the classes")
+    return ImageFiles(folder, tuple(names)), np.array(targets, dtype=np.int64)
+
+
+def is_image(file: Path) -> bool:
+    """Whether a file is an image by its name."""
+    return file.suffix.lower() in SUFFIXES
+
+
+def images_below(folder: Path) -> Iterator[Path]:
+    """Yield the image files in a folder and in those below it, by path; hidden ones are passed over.
+
+    Raises:
+        DataError: See :func:`files_below`.
+    """
+    return (file for file in files_below(folder) if is_image(file))
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and in those below it, by path; hidden ones are passed over.
+
+    Raises:
+        DataError: A folder cannot be read, or a link leads back to a folder that holds it.
+    """
+    for entry in listing(folder):
+        if not entry.is_dir():
+            yield entry
+        elif entry.is_symlink() and folder.resolve().is_relative_to(entry.resolve()):
+            raise DataError(f"{entry}: a link to a folder that it lies in; remove the link")
+        else:
+            yield from files_below(entry)
+
+
+def file_keys(names: Sequence[str]) -> list[str]:
+    """Return names that are the same whatever folders the files were unpacked into: ``hold_out`` chooses by them.
+
+    Args:
+        names: Paths with ``/`` between their parts, unique.
+
+    Returns:
+        The file names without their folders where these are unique too, else the paths.
+
+    >>> file_keys(["Angry/a.png", "Fear/Fear/b.png"]), file_keys(["Angry/1.png", "Fear/1.png"])
+    (['a.png', 'b.png'], ['Angry/1.png', 'Fear/1.png'])
+    """
+    bare = [name.rpartition("/")[2] for name in names]
+    return bare if len(set(bare)) == len(bare) else list(names)

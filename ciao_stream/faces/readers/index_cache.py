@@ -1,0 +1,64 @@
+"""What takes long to find out about many files is found out once, and kept in the user's cache folder.
+
+An index is a few named arrays. Its key must name everything that it depends on: see :func:`stamp`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ciao_stream.exceptions import CiaoError, DataError
+from ciao_stream.runtime.atomic import write_bytes
+from ciao_stream.runtime.cache_folder import user_cache
+
+Index = Mapping[str, npt.NDArray[Any]]
+
+
+def cached_index(key: str, build: Callable[[], Index]) -> Index:
+    """Return the index of a key: as it was built before, or built now and kept where that is possible.
+
+    Args:
+        key: Names everything that the index depends on; any text.
+        build: Makes the arrays; none may hold objects.
+    """
+    cache = user_cache()
+    path = cache / "indexes" / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.npz" if cache else None
+    if path is not None and path.exists():
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
+                return {name: kept[name] for name in kept.files}
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile):
+            pass  # a damaged index is built anew
+    index = build()
+    if path is not None:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **index)  # type: ignore[arg-type]
+        with contextlib.suppress(OSError, CiaoError):  # a cache that cannot be written costs time, nothing else
+            write_bytes(path, buffer.getvalue())
+    return index
+
+
+def stamp(folder: Path, names: Iterable[str]) -> str:
+    """Return a digest of the names, sizes and times of change of files: another one when any of them was written.
+
+    Raises:
+        DataError: A file cannot be found.
+    """
+    digest = hashlib.sha256()
+    for name in names:
+        path = folder / name
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        digest.update(f"{name}/{status.st_size}/{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()

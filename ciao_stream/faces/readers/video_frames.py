@@ -1,0 +1,195 @@
+"""Frames of video clips as an image source: a clip is decoded once for all its frames, and only when one is read.
+
+What a clip's header says about its length is not trusted: the frames are counted while they are decoded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ciao_stream.exceptions import DataError
+from ciao_stream.faces.dataset import Image
+from ciao_stream.faces.readers.file_contents import contents_sha256
+
+SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv")
+"""File name endings of video clips, in lower case."""
+
+_OPENING = threading.Lock()
+_FFMPEG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
+
+
+@dataclass(frozen=True)
+class VideoFrames:
+    """Evenly spaced frames of clips, an :class:`~ciao_stream.faces.dataset.ImageSource`; picklable.
+
+    Image i is frame ``i % per_clip`` of those taken from clip ``i // per_clip``: see :func:`moments`. The frames of the
+    clip that was read last stay in memory, so that reading in order decodes each clip once.
+
+    Args:
+        folder: Where the clips are.
+        names: File of each clip, relative to ``folder``, with ``/`` between its parts.
+        per_clip: Frames taken from each clip, at least 1.
+
+    Raises:
+        ValueError: ``per_clip`` is below 1.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+    per_clip: int
+    _last: tuple[int, list[Image]] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.per_clip < 1:
+            raise ValueError(f"expected at least 1 frame per clip but got {self.per_clip}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_last": None}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the frames per clip and of the names and contents of all clips in order."""
+        content = contents_sha256(self.folder, self.names)
+        return hashlib.sha256(f"frames/1/{self.per_clip}/{content}".encode()).hexdigest()
+
+    def __len__(self) -> int:
+        """Return the number of images: clips times frames per clip."""
+        return len(self.names) * self.per_clip
+
+    def name(self, index: int) -> str:
+        """Return the file of a clip, and which of the frames taken from it is meant, from 1."""
+        clip, frame = divmod(index, self.per_clip)
+        return f"{self.folder / self.names[clip]}, frame {frame + 1} of {self.per_clip}"
+
+    def read(self, index: int) -> Image:
+        """Return one frame: uint8 (height, width, 3) in RGB order, upright as the clip's metadata says.
+
+        Raises:
+            DataError: The clip is missing, or no frame of it can be decoded.
+        """
+        clip, frame = divmod(index, self.per_clip)
+        last = self._last
+        if last is None or last[0] != clip:
+            last = clip, read_clip(self.folder / self.names[clip], self.per_clip)
+            object.__setattr__(self, "_last", last)
+        return last[1][frame].copy()
+
+
+def moments(per_clip: int, count: int) -> list[int]:
+    """Return which of a clip's frames are taken: the middle ones of ``per_clip`` parts of equal length.
+
+    Args:
+        per_clip: How many to take.
+        count: How many frames the clip has; where they are fewer than ``per_clip``, some are taken again.
+
+    >>> moments(4, 12), moments(3, 2)
+    ([1, 4, 7, 10], [0, 1, 1])
+    """
+    return [(2 * part + 1) * count // (2 * per_clip) for part in range(per_clip)]
+
+
+def read_clip(path: Path, per_clip: int) -> list[Image]:
+    """Decode a clip and return ``per_clip`` of its frames; where its header lies about its length, decode it again.
+
+    Args:
+        path: The file, in any format that OpenCV's FFmpeg reads.
+        per_clip: How many frames to take: see :func:`moments`.
+
+    Returns:
+        uint8 (height, width, 3) each, in RGB order, in order of time.
+
+    Raises:
+        DataError: The file is missing, empty, or no video that can be decoded.
+    """
+    import cv2
+
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    what = "an empty file" if size == 0 else f"no video that can be decoded ({size:,} bytes)"
+    problem = DataError(f"{path}: {what}; get the file again")
+    try:
+        frames, count, expected = _decode(path, per_clip, None)
+        if count != expected:
+            frames, count, _ = _decode(path, per_clip, count)
+    except cv2.error as error:
+        raise problem from error
+    wanted = moments(per_clip, count)
+    if not frames.keys() >= set(wanted):
+        raise problem
+    return [frames[moment] for moment in wanted]
+
+
+def _decode(path: Path, per_clip: int, expected: int | None) -> tuple[dict[int, Image], int, int]:
+    """Decode a clip from end to end.
+
+    Args:
+        path: The clip.
+        per_clip: How many frames to keep.
+        expected: How many frames the clip has; None for what its header says.
+
+    Returns:
+        The frames that a clip of the expected length should give, by number; how many frames there are in truth; how
+        many were expected.
+    """
+    import cv2
+
+    frames: dict[int, Image] = {}
+    count = 0
+    capture = _open_quietly(path)
+    try:
+        if expected is None:
+            expected = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        wanted = set(moments(per_clip, expected))
+        while capture.grab():
+            if count in wanted:
+                decoded, frame = capture.retrieve()
+                if decoded:
+                    frames[count] = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            count += 1
+    finally:
+        capture.release()
+    return frames, count, expected
+
+
+def _open_quietly(path: Path) -> Any:
+    """Return a ``cv2.VideoCapture`` of a clip that writes nothing to stderr, whatever is wrong with the clip."""
+    import cv2
+
+    with quiet_opencv():
+        return cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+
+
+@contextlib.contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Have OpenCV, and FFmpeg under it, write nothing to stderr about what is opened in the block.
+
+    OpenCV's own messages are off meanwhile. How much FFmpeg writes is asked of the environment when a process opens its
+    first clip (in older versions of OpenCV: each clip), and of nothing else: a user's own setting there is kept, and
+    the variable is gone again afterwards.
+    """
+    import cv2
+
+    logging = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging
+    with _OPENING:
+        ours = not os.environ.keys() & {_FFMPEG_LEVEL, "OPENCV_FFMPEG_DEBUG"}
+        level = logging.getLogLevel()
+        logging.setLogLevel(0)
+        if ours:
+            os.environ[_FFMPEG_LEVEL] = "-8"
+        try:
+            yield
+        finally:
+            logging.setLogLevel(level)
+            if ours:
+                del os.environ[_FFMPEG_LEVEL]

@@ -1,0 +1,126 @@
+"""What one way of training an encoder adds to the training that all ways share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ciao_stream.encoders.base import Encoder
+from ciao_stream.faces.dataset import FaceDataset, TaskData
+from ciao_stream.pretrain.board import Picture
+
+Measures = dict[str, float]
+"""Means over a batch, by name."""
+
+
+class Batch(NamedTuple):
+    """Faces, uint8 (B, channels, size, size), and what the method reads of their labels, float32 (B, K)."""
+
+    pixels: Tensor
+    labels: Tensor
+
+
+class Learner(Protocol):
+    """What is trained, and can be kept and taken up again."""
+
+    def encoder(self) -> Encoder:
+        """Return a frozen copy of the encoder as it is now."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that training moves, as tensors and plain values."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned."""
+        ...
+
+
+class Method(ABC):
+    """A way of training an encoder, from the first look at the tasks to the last step.
+
+    The training calls :meth:`admit`, :meth:`labels` of each split, :meth:`begin`, and then as often as needed
+    :meth:`step` and :meth:`measure`. What is drawn at random comes from the generator of the call alone, so that a
+    training goes on after a stop as if there had been none.
+    """
+
+    name: ClassVar[str]
+    """As in the command."""
+
+    measures: ClassVar[Mapping[str, str]]
+    """The columns of the curves, and what a picture calls them."""
+
+    panels: ClassVar[Mapping[str, tuple[str, ...]]]
+    """Which of them are drawn, by the axis they are drawn over."""
+
+    encoder: Encoder
+    """What the training starts from, on its device."""
+
+    learner: Learner
+    """Made by :meth:`begin`."""
+
+    extendable: ClassVar[bool]
+    """Whether a finished training may go on for more epochs."""
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Return what of the method's settings decides the numbers, as JSON values."""
+
+    @abstractmethod
+    def admit(self, tasks: Sequence[TaskData]) -> None:
+        """Look at the tasks before anything is written.
+
+        Raises:
+            CiaoError: The method cannot learn from them.
+        """
+
+    @abstractmethod
+    def labels(self, faces: FaceDataset) -> npt.NDArray[np.float32]:
+        """Return what the method reads of a split's labels, (N, K)."""
+
+    @abstractmethod
+    def begin(self, steps: int, seed: int) -> None:
+        """Make what is to be trained.
+
+        Args:
+            steps: How many steps there will be.
+            seed: Of initial weights.
+        """
+
+    @abstractmethod
+    def step(self, batch: Batch, generator: torch.Generator) -> Measures:
+        """Learn from one batch, on the encoder's device."""
+
+    @abstractmethod
+    def measure(self, batch: Batch, generator: torch.Generator) -> Measures:
+        """Return measures of validation faces; nothing learns."""
+
+    @abstractmethod
+    def progress(self, measures: Measures) -> str:
+        """Say in a few words how a step went."""
+
+    @abstractmethod
+    def summary(self, first: Measures, last: Measures) -> str:
+        """Say in one line what became of validation faces between the first measurement and the last."""
+
+    def about(self) -> dict[str, Any]:
+        """Return what else a reader of the trained encoder must know of the method, as JSON values."""
+        return {}
+
+    def remarks(self) -> list[str]:
+        """Say what of the method is left out, and why."""
+        return []
+
+    def pictures(self, faces: Batch) -> dict[str, Picture]:  # noqa: ARG002
+        """Draw what the method makes of validation faces, for a board, by name."""
+        return {}
+
+    def show(self, folder: Path, faces: Batch, title: str) -> None:  # noqa: B027
+        """Write pictures of what the method makes of validation faces, if it makes anything that can be seen."""

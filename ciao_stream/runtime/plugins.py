@@ -1,0 +1,42 @@
+"""One module, one plugin: an encoder, a data set or a strategy is the file that bears its name.
+
+A package's public modules (those whose name has no leading underscore) are its plugins; its sub-packages hold what
+they share. Listing plugins imports none of them, so that ``--help`` and error messages can name them all without
+loading torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from ciao_stream.exceptions import UnknownNameError
+
+
+def plugin_names(package: str) -> list[str]:
+    """Return the plugin names of an importable package, sorted; a ``_`` in a file name reads as ``-``.
+
+    >>> "ciao" in plugin_names("ciao_stream.worlds.masks")
+    True
+    """
+    path = importlib.import_module(package).__path__
+    modules = pkgutil.iter_modules(path)
+    return sorted(m.name.replace("_", "-") for m in modules if not (m.ispkg or m.name.startswith("_")))
+
+
+def load_plugin(package: str, name: str, what: str) -> ModuleType:
+    """Import the module of the plugin ``name``.
+
+    Args:
+        package: Importable package that holds the plugins.
+        name: Plugin name, as :func:`plugin_names` lists it.
+        what: What such a plugin is called in an error (``encoder``).
+
+    Raises:
+        UnknownNameError: There is no such plugin.
+    """
+    names = plugin_names(package)
+    if name not in names:
+        raise UnknownNameError(what, name, names)
+    return importlib.import_module(f"{package}.{name.replace('-', '_')}")

@@ -1,0 +1,50 @@
+"""``python -m ciao_stream.stream``: worlds that learn online from frames held in Redis."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from ciao_stream.runtime.command import run_command
+from ciao_stream.runtime.plugins import load_plugin, plugin_names
+from ciao_stream.stream import commands
+from ciao_stream.stream.commands._server import server_options
+
+MODULE = "ciao_stream.stream"
+
+UNREAD = 1
+"""Exit code where nobody reads any more what is printed, as that of ``rich``."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the commands and their options: see :mod:`ciao_stream.stream.commands`."""
+    p = argparse.ArgumentParser(
+        prog=f"python -m {MODULE}", description="Worlds that learn online from labelled frames held in Redis."
+    )
+    added = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in plugin_names(commands.__name__):
+        command = load_plugin(commands.__name__, name, "command")
+        shared = server_options(many=getattr(command, "MANY_STREAMS", False))
+        one = added.add_parser(
+            name, help=command.SUMMARY, description=f"{command.SUMMARY.capitalize()}.", parents=[shared]
+        )
+        command.add_options(one)
+        one.set_defaults(run=command.run, resumes=False)
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = parser().parse_args(argv)
+    try:
+        code = run_command(lambda: options.run(options), lambda: "the same command line" if options.resumes else None)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `predict --json | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""``dead``: list the messages that were refused, or send those again that would be taken now."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from ciao_stream.runtime.command import output_console
+from ciao_stream.stream.commands._learner import folder_of, learner_option
+from ciao_stream.stream.commands._server import server_of
+
+if TYPE_CHECKING:
+    from ciao_stream.stream.log.connection import RedisAddress
+    from ciao_stream.stream.log.keys import StreamNames
+
+SUMMARY = "list the messages that were refused, or send those again that would be taken now"
+
+
+def add_options(p: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    learner_option(p)
+    p.add_argument("--json", action="store_true", help="one JSON object per line, without the messages themselves")
+    p.add_argument("--replay", action="store_true", help="send again, at the stream's end, what would be taken now")
+
+
+def run(options: argparse.Namespace) -> None:
+    """List or send.
+
+    Raises:
+        CiaoError: The server cannot be had, or no learner has told which tasks there are.
+    """
+    from ciao_stream.faces.task import TaskSpec
+    from ciao_stream.stream.learner.status import read_status
+    from ciao_stream.stream.log.dead import resend
+    from ciao_stream.stream.log.keys import StreamNames
+
+    names = StreamNames(options.stream)
+    with server_of(options) as address:
+        if not options.replay:
+            _list(options, names, address())
+            return
+        tasks = {task["name"]: TaskSpec.from_json(task) for task in read_status(folder_of(options).status)["tasks"]}
+        resent = resend(address(), names, tasks)
+    left = ", ".join(f"{reason} {n}" for reason, n in resent.left.most_common())
+    said = f"sent {resent.sent:,} again" + (f"; left {resent.left.total():,}: {left}" if left else "")
+    output_console(highlight=False).print(said, markup=False, soft_wrap=True)
+
+
+def _list(options: argparse.Namespace, names: StreamNames, address: RedisAddress) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from ciao_stream.stream.log.log import FrameLog
+
+    console, log = output_console(highlight=False), FrameLog(address, names)
+    table = Table("position", "reason", "bytes", "whole", "what was wrong")
+    try:
+        for letter in log.dead_letters():
+            if options.json:
+                about = {name: getattr(letter, name) for name in ("position", "reason", "message", "n_bytes", "sha256")}
+                print(json.dumps({**about, "whole": letter.whole}))
+            else:
+                whole = "yes" if letter.whole else "no"
+                table.add_row(letter.position, letter.reason, f"{letter.n_bytes:,}", whole, Text(letter.message))
+    finally:
+        log.close()
+    if not options.json:
+        console.print(table if table.row_count else "no dead letters")

@@ -1,0 +1,113 @@
+"""``label``: give a frame of the stream its label, or correct the one that it has."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from ciao_stream.runtime.command import output_console
+from ciao_stream.stream.commands._server import server_of
+
+if TYPE_CHECKING:
+    from ciao_stream.stream.log.connection import RedisAddress
+    from ciao_stream.stream.log.events import Label
+    from ciao_stream.stream.log.keys import StreamNames
+
+SUMMARY = "give a frame its label, or another one"
+
+NEWEST = "newest"
+"""Stands for the frame that came last."""
+
+LOOKED_AT = 1000
+"""Entries, from the end of the stream, among which the newest frame of a task is looked for."""
+
+
+def add_options(p: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    p.add_argument("frame", metavar="FRAME", help=f"the frame's id, or {NEWEST}")
+    p.add_argument(
+        "label",
+        metavar="LABEL",
+        help="a class; or, as JSON, votes or values by name, or the labels that are present: '{\"valence\": 0.5}', "
+        "'[\"glad\"]'",
+    )
+    p.add_argument("--task", required=True, metavar="T", help="the frame's task")
+    p.add_argument("--annotator", metavar="WHO", help="who says so")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Send the label.
+
+    Raises:
+        CiaoError: The label cannot be read, there is no such frame, or the server takes no message now.
+    """
+    import secrets
+
+    from ciao_stream.stream.log.append import Appender
+    from ciao_stream.stream.log.keys import StreamNames
+    from ciao_stream.stream.log.messages import encode_label
+
+    label, names = read_label(options.label), StreamNames(options.stream)
+    with server_of(options) as address:
+        frame = newest_frame(address(), names, options.task) if options.frame == NEWEST else options.frame
+        producer = f"label-{secrets.token_hex(6)}"
+        appender = Appender(address(), names)
+        try:
+            appender.append(
+                encode_label(
+                    label, task=options.task, frame_id=frame, producer=producer, seq=0, annotator=options.annotator
+                )
+            )
+        finally:
+            appender.close()
+    said = f"{frame} is {options.label}: sent; if the learner cannot take it, `dead` says why, or `status` counts it"
+    output_console(highlight=False).print(said, markup=False, soft_wrap=True)
+
+
+def read_label(text: str) -> Label:
+    """Read a label as it is given on the command line.
+
+    Raises:
+        CiaoError: It begins as JSON and is none.
+
+    >>> read_label("glad"), read_label('{"arousal": 0.5, "valence": -1}'), read_label('["glad", "calm"]')
+    ('glad', {'arousal': 0.5, 'valence': -1}, ['glad', 'calm'])
+    """
+    from ciao_stream.exceptions import CiaoError
+
+    if not text.startswith(("[", "{")):
+        return text
+    try:
+        label: Label = json.loads(text)
+    except ValueError as error:
+        raise CiaoError(f"label {text}: not JSON: {error}") from error
+    return label
+
+
+def newest_frame(address: RedisAddress, names: StreamNames, task: str) -> str:
+    """Return the id of a task's frame that came last.
+
+    Raises:
+        CiaoError: There is none among the newest entries.
+    """
+    from ciao_stream.exceptions import CiaoError
+    from ciao_stream.stream.log.connection import told
+    from ciao_stream.stream.log.log import entries_of
+    from ciao_stream.stream.log.messages import FrameHeader, header_of
+    from ciao_stream.stream.log.refusals import BadMessage
+
+    client = address.client()
+    try:
+        with told(address):
+            page = client.xrevrange(names.stream, count=LOOKED_AT)
+    finally:
+        client.close()
+    for entry in entries_of([[names.stream, page]]):
+        try:
+            header = header_of(entry.fields)
+        except BadMessage:
+            continue
+        if isinstance(header, FrameHeader) and header.task == task:
+            return header.frame_id
+    raise CiaoError(f"no frame of task {task!r} among the newest {LOOKED_AT:,} entries of stream {names.stream!r}")

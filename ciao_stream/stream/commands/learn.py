@@ -1,0 +1,114 @@
+"""``learn``: follow the stream, and learn from every labelled frame."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from ciao_stream.stream.commands._learner import folder_of, learner_option
+from ciao_stream.stream.commands._recipe import recipe_of, recipe_options
+from ciao_stream.stream.commands._server import server_of
+
+if TYPE_CHECKING:
+    from ciao_stream.stream.learner.folder import LearnerFolder
+    from ciao_stream.stream.learner.follow import Follower
+    from ciao_stream.stream.learner.learner import OnlineLearner
+    from ciao_stream.stream.learner.status import StatusWriter
+
+SUMMARY = "follow the stream, and learn from every labelled frame"
+
+
+def add_options(p: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    learner_option(p)
+    recipe_options(p)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Learn until SIGTERM, Ctrl-C, or what the options say; then write the worlds for others to load.
+
+    SIGUSR1 writes the worlds at once.
+
+    Raises:
+        CiaoError: The folder, the encoder or the server cannot be had, or too many messages are bad.
+    """
+    from ciao_stream.runtime.stopping import Stop
+    from ciao_stream.stream.learner.recipe import summary
+    from ciao_stream.stream.learner.status import StatusWriter
+    from ciao_stream.stream.log.keys import StreamNames
+    from ciao_stream.stream.log.log import FrameLog
+
+    options.resumes = True
+    folder, names, stop = folder_of(options), StreamNames(options.stream), Stop()
+    recipe = recipe_of(options)
+    with folder.claimed(), stop.on_signals(), server_of(options) as address:
+        watch = _Watch(StatusWriter(folder.status, str(address())), folder)
+        with watch.showing():
+            follower = recipe.follower(folder, lambda: FrameLog(address(), names), stop=stop, watch=watch)
+            try:
+                follower.run()
+            finally:
+                watch.export(follower.learner)
+                watch.say(summary(follower))
+    if stop.by_signal == signal.SIGINT:
+        raise KeyboardInterrupt
+
+
+class _Watch:
+    """Keeps the status up to date, says what happens on stderr, and writes the worlds when SIGUSR1 asks for them."""
+
+    def __init__(self, writer: StatusWriter, folder: LearnerFolder) -> None:
+        from rich.console import Console
+
+        self._writer = writer
+        self._folder = folder
+        self._console = Console(stderr=True, highlight=False)
+        self._line = self._console.status("following the stream")
+        self._incidents = 0.0
+        self._trouble = ""
+        self._asked = False
+
+    @contextmanager
+    def showing(self) -> Iterator[None]:
+        """Show what goes on in the block, and listen to the signal."""
+
+        def ask(_: int, __: FrameType | None) -> None:
+            self._asked = True
+
+        before = signal.signal(signal.SIGUSR1, ask)
+        try:
+            with self._line if self._console.is_terminal else nullcontext():
+                yield
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+
+    def __call__(self, follower: Follower) -> None:
+        document = self._writer(follower)
+        for incident in document["incidents"]:
+            if incident["at"] > self._incidents:
+                self.say(f"incident: {incident['text']}")
+                self._incidents = incident["at"]
+        if document["trouble"] != self._trouble:
+            self._trouble = document["trouble"]
+            if self._trouble:
+                self.say(f"{document['state']}: {self._trouble}")
+        if self._asked:
+            self._asked = False
+            self.export(follower.learner)
+        lag = "" if document["lag"] is None else f", {document['lag']:,} to come"
+        self._line.update(f"{document['frames']:,} frames{lag}, {document['frames_per_s']} per second")
+
+    def export(self, learner: OnlineLearner) -> None:
+        """Write the worlds."""
+        from ciao_stream.stream.learner.export import export_worlds
+
+        for problem in export_worlds(learner, self._folder.worlds):
+            self.say(problem)
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, markup=False, soft_wrap=True)

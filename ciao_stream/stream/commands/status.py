@@ -1,0 +1,134 @@
+"""``status``: what the learner is at."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from ciao_stream.runtime.command import output_console
+from ciao_stream.stream.commands._learner import folder_of, learner_option
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from ciao_stream.stream.learner.folder import LearnerFolder
+
+SUMMARY = "show what the learner is at: how far, how well, and what went wrong"
+
+LOOK_S = 1.0
+"""Seconds from one look to the next."""
+
+SHOWN_INCIDENTS = 5
+"""The newest ones."""
+
+
+def add_options(p: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    learner_option(p)
+    p.add_argument("--json", action="store_true", help="print it once, as JSON")
+    p.add_argument("--once", action="store_true", help="print it once")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Show the status, live where the output is a terminal.
+
+    Raises:
+        CiaoError: No learner has worked in the folder.
+    """
+    folder = folder_of(options)
+    document = _current(folder)
+    if options.json:
+        print(json.dumps(document, indent=1))
+        return
+    console = output_console(highlight=False)
+    if options.once or not console.is_terminal:
+        console.print(_shown(document))
+        return
+    from rich.live import Live
+
+    with Live(_shown(document), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(LOOK_S)
+            live.update(_shown(_current(folder)), refresh=True)
+
+
+def _current(folder: LearnerFolder) -> dict[str, Any]:
+    """Return the document, with what only an onlooker can tell."""
+    from ciao_stream.stream.learner.status import read_status
+
+    document = read_status(folder.status)
+    document["running"] = folder.owner() is not None
+    document["age_s"] = round(time.time() - document["updated_at"], 1)
+    if not document["running"] and document["state"] in ("following", "paused"):
+        document["state"] = "killed"
+    return document
+
+
+def _shown(document: dict[str, Any]) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    about = Table.grid(padding=(0, 2))
+    for name, value in _lines(document):
+        about.add_row(Text(name, style="bold"), Text(value))
+    worlds = Table("world", "judged", "rolling", "fading", "drift", "waiting", "steps")
+    for name, world in document["worlds"].items():
+        figures = world["prequential"]
+        drift = ", ".join(f"{detector} {n}" for detector, n in figures["drift"].items() if n and detector != "dummy")
+        worlds.add_row(
+            Text(name),
+            f"{figures['n']:,}",
+            _figures(figures["rolling"]),
+            _figures(figures["fading"]),
+            drift or "none",
+            f"{world['pending']:,}",
+            f"{world['counts'].get('steps', 0):,}",
+        )
+        for baseline, figures in world.get("beside", {}).items():
+            own = Text(f"  {baseline}, beside", style="dim")
+            worlds.add_row(own, f"{figures['n']:,}", _figures(figures["rolling"]), _figures(figures["fading"]))
+    return Group(about, worlds)
+
+
+def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
+    state = document["state"] + (f" for {document['trouble_s']} s" if document["trouble_s"] else "")
+    lag = "unknown" if document["lag"] is None else f"{document['lag']:,}"
+    lines = [
+        ("state", state + (f": {document['trouble']}" if document["trouble"] else "")),
+        ("stream", document["redis"]),
+        ("to come", f"{lag}; {document['frames_per_s']} frames per second"),
+        ("learned", f"{document['frames']:,} frames, {document['applied']:,} events, up to {document['position']}"),
+        ("on disk", f"checkpoint {document['checkpoint']}, up to {document['watermark']}"),
+        ("refused", _counts(document["dead_letters"])),
+        ("lost", _counts(document["lost"])),
+    ]
+    if orphans := sum(world["counts"].get("orphan_labels", 0) for world in document["worlds"].values()):
+        lines.append(("too late", f"{orphans:,} labels of frames that the learner does not know, or not any more"))
+    if document["repeated"] or document["passed_over"]:
+        lines.append(("passed over", f"{document['repeated']:,} repeated, {document['passed_over']:,} undone"))
+    lines += [("group", _group(group)) for group in document["groups"]]
+    for incident in document["incidents"][-SHOWN_INCIDENTS:]:
+        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(incident["at"]))
+        lines.append(("incident", f"{at} {incident['text']}"))
+    return lines
+
+
+def _group(group: dict[str, Any]) -> str:
+    behind = "unknown" if group["behind"] is None else f"{group['behind']:,}"
+    idle = "nobody reads" if group["idle_s"] is None else f"read {group['idle_s']:,.0f} s ago"
+    said = f"{group['name']}: {behind} to come, {idle}"
+    if group["abandoned"]:
+        said += f"; the stream keeps all of it: start a predictor, or `drop-group {group['name']}`"
+    return said
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items(), key=lambda item: -item[1])) or "none"
+
+
+def _figures(figures: dict[str, float]) -> str:
+    wanted = ("accuracy", "macro_f1", "kappa", "ccc")
+    return ", ".join(f"{name} {figures[name]:.3f}" for name in wanted if name in figures) or "none yet"

@@ -1,0 +1,1 @@
+"""One learner per stream, each an actor of Ray."""

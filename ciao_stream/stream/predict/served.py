@@ -1,0 +1,195 @@
+"""The worlds that a predictor answers with: read from a learner's checkpoints, or a folder of worlds; kept up to date.
+
+Nothing is ever written there. A newer version is read in the background, and takes over between two batches.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ciao_stream.encoders.base import Encoder
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.stream.learner.checkpoint import Checkpoints
+from ciao_stream.worlds.worlds import World, Worlds
+
+LOOK_S = 1.0
+"""Seconds from one look for a newer version to the next."""
+
+READ_SHARE = 0.25
+"""Most of the time that goes into reading newer versions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """One version of the worlds.
+
+    Args:
+        worlds: The worlds.
+        versions: By world: number of the checkpoint, or the start of the world's sha256.
+        learns: By task, the world that its labels are for.
+        position: Of the learner in the stream; None where there is none.
+        problems: One line for each newer version that was damaged.
+    """
+
+    worlds: Worlds
+    versions: Mapping[str, int | str]
+    learns: Mapping[str, str]
+    position: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+class WorldSource(Protocol):
+    """Where worlds are read from."""
+
+    def mark(self) -> Hashable | None:
+        """Return what differs from version to version, without opening a file; None where there is nothing."""
+        ...
+
+    def read(self) -> Served:
+        """Read the newest version that is whole.
+
+        Raises:
+            CiaoError: There is none, or it stands on another encoder.
+        """
+        ...
+
+
+class CheckpointWorlds:
+    """The worlds of a learner, from the newest of its checkpoints that is whole.
+
+    Args:
+        folder: The checkpoints.
+        encoder: What the learner stands on.
+    """
+
+    def __init__(self, folder: Path, encoder: Encoder) -> None:
+        self.folder = folder
+        self.encoder = encoder
+
+    def mark(self) -> Hashable | None:
+        """Return the newest checkpoint's name and time: after an undo, names may come again."""
+        for kept in reversed(Checkpoints(self.folder).kept()):
+            if (written := _written(kept.path)) is not None:
+                return kept.path.name, written
+        return None
+
+    def read(self) -> Served:
+        """Read it: see :class:`WorldSource`."""
+        restored = Checkpoints(self.folder).load(self.encoder)
+        if restored is None:
+            raise CiaoError(f"no checkpoint in {self.folder}: run `learn`, or give its --worlds")
+        learner, worlds = restored.learner, Worlds(self.encoder)
+        for online in learner.worlds.values():
+            worlds.put(online.world)
+        versions = dict.fromkeys(worlds.list(), restored.kept.number)
+        learns = {task: learner.of(task).spec.name for task in learner.tasks}
+        return Served(worlds, versions, learns, learner.position, restored.incidents)
+
+
+class ExportedWorlds:
+    """Worlds as :meth:`ciao_stream.worlds.worlds.Worlds.save` wrote them: see also ``learn``, which does at its end.
+
+    Args:
+        folder: It holds a folder for each world.
+        encoder: What the worlds stand on.
+    """
+
+    def __init__(self, folder: Path, encoder: Encoder) -> None:
+        self.folder = folder
+        self.encoder = encoder
+
+    def mark(self) -> Hashable | None:
+        """Return the times of all descriptions; each is the last file that is written of its world."""
+        times = [(path.parent.name, _written(path)) for path in self._descriptions()]
+        return tuple(times) or None
+
+    def read(self) -> Served:
+        """Read them: see :class:`WorldSource`."""
+        worlds = Worlds(self.encoder)
+        for path in self._descriptions():
+            worlds.put(World.load(path.parent, self.encoder))
+        if not len(worlds):
+            raise CiaoError(f"no world in {self.folder}: expected folders with a world.json each")
+        versions = {world.spec.name: world.sha256()[:12] for world in worlds}
+        return Served(worlds, versions, {name: name for name in versions})
+
+    def _descriptions(self) -> list[Path]:
+        return sorted(self.folder.glob("*/world.json"))
+
+
+class UpToDate:
+    """The newest version of a source, without ever waiting for it.
+
+    Args:
+        source: Where it is read from.
+        look_s: Seconds from one look to the next.
+    """
+
+    def __init__(self, source: WorldSource, look_s: float = LOOK_S) -> None:
+        self.current: Served | None = None
+        self.problem = ""
+        self._source = source
+        self._look_s = look_s
+        self._mark: Hashable | None = None
+        self._next_look = 0.0
+        self._began = 0.0
+        self._pool = ThreadPoolExecutor(1, "ciao-worlds")
+        self._reading: Future[Served] | None = None
+
+    @property
+    def reading(self) -> bool:
+        """Whether a version is being read."""
+        return self._reading is not None
+
+    def refresh(self) -> bool:
+        """Take over what has been read, and look for something newer when it is time.
+
+        Returns:
+            Whether :attr:`current` is another one now. A newer version that cannot be read leaves it as it is, and
+            :attr:`problem` says why.
+
+        Raises:
+            CiaoError: There is something to read, but even the first version cannot be.
+        """
+        if self._reading is not None:
+            return self._reading.done() and self._take_over(self._reading)
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + self._look_s
+            mark = self._source.mark()
+            if mark is not None and mark != self._mark:
+                self._mark, self._began = mark, now
+                self._reading = self._pool.submit(self._source.read)
+        return False
+
+    def close(self) -> None:
+        """Wait until nothing is being read."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _take_over(self, reading: Future[Served]) -> bool:
+        self._reading = None
+        now = time.monotonic()
+        self._next_look = max(self._next_look, now + (now - self._began) * (1 / READ_SHARE - 1))
+        try:
+            served = reading.result()
+        except (CiaoError, OSError) as error:
+            if self.current is None:
+                raise
+            self.problem = str(error)
+            return False
+        self.current, self.problem = served, "; ".join(served.problems)
+        return True
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    """Return what differs whenever a file was written anew; None where it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino

@@ -1,0 +1,1 @@
+"""Send frames and their labels to a stream."""

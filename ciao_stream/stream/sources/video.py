@@ -1,0 +1,69 @@
+"""A film in a file, from its first picture to its last."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ciao_stream.exceptions import DataError
+from ciao_stream.faces.dataset import Framing
+from ciao_stream.faces.readers.file_contents import contents_sha256
+from ciao_stream.stream.sources import SourceFrame, Tell, slug
+from ciao_stream.stream.sources._capture import open_capture, read_all
+
+
+@dataclass(frozen=True)
+class Video:
+    """The pictures of a film, a :class:`~ciao_stream.stream.sources.Source`.
+
+    Args:
+        path: The file.
+    """
+
+    path: Path
+    spec = count = None
+    framing: Framing = "photo"
+
+    @property
+    def title(self) -> str:
+        """The file's name."""
+        return slug(self.path.name)
+
+    @property
+    def place(self) -> str:
+        """The file's name."""
+        return self.title
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the file's name and content."""
+        return contents_sha256(self.path.parent, [self.path.name])
+
+    def frames(self, _: Tell) -> Generator[SourceFrame, None, None]:
+        """Yield the pictures in order, upright as the file's metadata says."""
+        capture = open_capture(str(self.path.absolute()))
+        if capture is None:
+            raise DataError(f"{self.path}: no video that can be decoded; get the file again")
+        return (SourceFrame(number, image) for number, image in enumerate(read_all(capture)))
+
+
+def open_source(text: str) -> Video:
+    """Open a file.
+
+    Raises:
+        DataError: It cannot be read, or is no video that OpenCV understands.
+    """
+    path = Path(text)
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    images = open_capture(str(path.absolute())) if size else None
+    if images is None or next(read_all(images), None) is None:
+        what = f"no video that can be decoded ({size:,} bytes)" if size else "an empty file"
+        raise DataError(f"{path}: {what}; give a video, a folder of images or dataset:TASK")
+    return Video(path)

@@ -1,0 +1,1 @@
+"""Search for the best decision head, mask and training of each task."""

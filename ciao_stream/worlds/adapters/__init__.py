@@ -1,0 +1,36 @@
+"""What a world may train of the encoder's last convolution in place of a copy. One file, one adapter.
+
+These are the field's parameter-efficient baselines, with which a mask is compared. An adapter's module offers its
+class, an :class:`~ciao_stream.worlds.adapter.Adapter`, under the name ``ADAPTER``; its name is also that of a
+world's scheme.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ciao_stream.runtime.plugins import load_plugin, plugin_names
+
+if TYPE_CHECKING:
+    from ciao_stream.worlds.adapter import Adapter
+
+__all__ = ["adapter_names", "load_adapter"]
+
+
+def adapter_names() -> list[str]:
+    """Return the names that :func:`load_adapter` takes. Imports no torch.
+
+    >>> adapter_names()
+    ['bitfit', 'ia3', 'lora']
+    """
+    return plugin_names(__name__)
+
+
+def load_adapter(name: str) -> type[Adapter]:
+    """Return the class of an adapter.
+
+    Raises:
+        UnknownNameError: There is no such adapter.
+    """
+    adapter: type[Adapter] = load_plugin(__name__, name, "adapter").ADAPTER
+    return adapter

@@ -1,0 +1,73 @@
+"""An adapter that adds a convolution of low rank.
+
+References:
+    - [0] Hu, Shen, Wallis, Allen-Zhu, Li, Wang, Wang, Chen: LoRA: Low-Rank Adaptation of Large Language Models, 2022,
+      https://arxiv.org/abs/2106.09685 (section 4.1)
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from ciao_stream.encoders.base import Carry, LastUnit
+from ciao_stream.runtime.precision import channels_last
+from ciao_stream.worlds.adapter import Adapter
+from ciao_stream.worlds.mask import like
+from ciao_stream.worlds.masks import AUTO, choose_mask, load_mask
+from ciao_stream.worlds.masks.low_rank import within
+from ciao_stream.worlds.settings import Settings
+
+
+class LowRankAdaptation(Adapter):
+    """Adds to the convolution one of rank ``r``, 0 before training: ``conv(x) + B A x``.
+
+    ``A`` is a convolution like the encoder's last, without bias, to ``r`` channels; its weights are drawn uniformly in
+    +-1 / sqrt(inputs of one output). ``B`` is one of 1x1 from there to all channels and starts at 0. The factor
+    ``alpha / r`` of [0] is 1: as there, ``alpha`` is not tuned, since Adam's learning rate does the same.
+    """
+
+    def __init__(self, last: LastUnit, settings: Settings) -> None:
+        super().__init__(last, settings)
+        conv, r = last.bare(), rank(last, settings)
+        self.down = like(conv, conv.weight.new_empty(r, conv.in_channels, *conv.kernel_size), groups=1)
+        self.down.bias, self.down.out_channels = None, r
+        nn.init.kaiming_uniform_(self.down.weight, a=math.sqrt(5))
+        self.up = skip_init(nn.Conv2d, r, conv.out_channels, 1, bias=False, device=conv.weight.device)
+        nn.init.zeros_(self.up.weight)
+        channels_last(self)
+
+    def activate(self, last: LastUnit, x: Tensor, carry: Carry) -> Tensor:
+        """Return ``u``, (B, C, h, w), of the sum of both convolutions."""
+        return last.finish(last.conv(x) + self.up(self.down(x)), carry)
+
+    @staticmethod
+    def size(last: LastUnit, settings: Settings) -> int:
+        """Return the weights of both convolutions."""
+        return rank(last, settings) * _per_rank(last)
+
+
+def rank(last: LastUnit, settings: Settings) -> int:
+    """Return the rank that a world's settings ask for, or that makes the adapter as large as the world's mask.
+
+    Where they ask for none, it is the largest with which the adapter has no more parameters than the mask that the
+    settings name, and at least 1.
+
+    Raises:
+        CiaoError: The convolution has no such rank.
+    """
+    conv = last.conv
+    most = min(conv.out_channels, conv.in_channels * math.prod(conv.kernel_size))
+    if settings.rank is not None:
+        return within(settings.rank, most)
+    mask = choose_mask(last) if settings.mask == AUTO else settings.mask
+    return max(1, min(most, load_mask(mask).size(last) // _per_rank(last)))
+
+
+def _per_rank(last: LastUnit) -> int:
+    return last.conv.in_channels * math.prod(last.conv.kernel_size) + last.conv.out_channels
+
+
+ADAPTER = LowRankAdaptation

@@ -1,0 +1,116 @@
+"""What all masks share: the division ``M = u / (a + I)``, and what keeps it finite.
+
+References:
+    - [0] Barros, Sciutti: CIAO! A Contrastive Adaptation Mechanism for Non-Universal Facial Expression Recognition,
+      2022, https://arxiv.org/abs/2208.07221
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ciao_stream.encoders.base import HALF_MAX, LastUnit
+
+if TYPE_CHECKING:
+    from ciao_stream.worlds.settings import Settings
+
+A_START = 0.5
+"""The integration term of every channel before training, as the paper's authors set it."""
+
+A_MIN = 1e-3
+"""The integration term never falls below this, so that the mask divides by no zero."""
+
+
+class InhibitoryMask(nn.Module, ABC):
+    """Divides each value of the map by a learned inhibition: ``M = u / (a + I)`` (Eq. 1 of [0]).
+
+    ``I = relu(inhibition(x))`` reads what the last convolution reads; ``a`` is learned per channel, starts at 0.5 and
+    stays above :data:`A_MIN`. "No mask" means the raw ``u``. The division runs in float32 or better and every value
+    is kept inside the range of float16, so that no finite input gives a NaN or an infinity. ``M`` has the sign of
+    ``u``, which is >= 0 where the network's activation is a ReLU.
+
+    A mask derives from this and says what its inhibition is, how it starts and how large it is.
+
+    Args:
+        last: The encoder's last convolution. It is copied, never written.
+        options: Settings by which the mask is shaped, those of :attr:`options`, handed on to :meth:`start`.
+    """
+
+    options: ClassVar[tuple[str, ...]] = ()
+    """Names of the world's settings that this mask, its ``start`` and its ``size`` take; each has a default."""
+
+    def __init__(self, last: LastUnit, **options: Any) -> None:
+        super().__init__()
+        self.inhibition = self.start(last, **options)
+        self.raw_a = nn.Parameter(torch.full((last.conv.out_channels,), math.log(math.expm1(A_START - A_MIN))))
+
+    @classmethod
+    def asked(cls, settings: Settings) -> dict[str, Any]:
+        """Return the values that a world's settings have for :attr:`options`."""
+        return {name: getattr(settings, name) for name in cls.options}
+
+    @staticmethod
+    @abstractmethod
+    def start(last: LastUnit) -> nn.Module:
+        """Return the trainable inhibition as it is before training, made of the last convolution alone."""
+
+    @staticmethod
+    @abstractmethod
+    def size(last: LastUnit) -> int:
+        """Return how many parameters the mask of a last convolution has, without making it."""
+
+    @property
+    def a(self) -> Tensor:
+        """The integration term, (C,), all values above :data:`A_MIN`."""
+        return A_MIN + F.softplus(self.raw_a)
+
+    def inhibit(self, x: Tensor, places: torch.Size) -> Tensor:  # noqa: ARG002
+        """Return the inhibition before rectification, (B, C, h, w).
+
+        Args:
+            x: Input of the last convolution, (B, in_channels, H, W).
+            places: (h, w) of the map.
+        """
+        return self.inhibition(x)
+
+    def forward(self, x: Tensor, u: Tensor) -> Tensor:
+        """Mask a map.
+
+        Args:
+            x: Input of the last convolution, (B, in_channels, H, W).
+            u: Its activated output, (B, C, h, w).
+
+        Returns:
+            The masked map, (B, C, h, w), of the signs and the type of ``u``.
+        """
+        wide = torch.promote_types(u.dtype, torch.float32)
+        inhibition = self.inhibit(x.clamp(-HALF_MAX, HALF_MAX), u.shape[2:]).to(wide).clamp(0, HALF_MAX)
+        masked = u.to(wide).clamp(-HALF_MAX, HALF_MAX) / (self.a.view(1, -1, 1, 1) + inhibition)
+        return masked.clamp(-HALF_MAX, HALF_MAX).half() if u.dtype is torch.float16 else masked.to(u.dtype)
+
+
+def dense_weight(conv: nn.Conv2d) -> Tensor:
+    """Return the weight of a convolution as if it had one group, (out, in, height, width), without gradient."""
+    weight = conv.weight.detach()
+    if conv.groups == 1:
+        return weight
+    blocks = weight.unflatten(0, (conv.groups, -1))  # (groups, out / groups, in / groups, height, width)
+    dense = weight.new_zeros(conv.groups, blocks.shape[1], conv.groups, *blocks.shape[2:])
+    own = torch.arange(conv.groups)
+    dense[own, :, own] = blocks
+    return dense.flatten(0, 1).flatten(1, 2)
+
+
+def like(conv: nn.Conv2d, weight: Tensor, groups: int) -> nn.Conv2d:
+    """Return a convolution of the same kernel size, stride and padding with other input channels or groups."""
+    twin = copy.deepcopy(conv)
+    twin.weight = nn.Parameter(weight.contiguous())
+    twin.in_channels, twin.groups = weight.shape[1] * groups, groups
+    return twin

@@ -1,0 +1,36 @@
+"""The full inhibitory mask of CIAO.
+
+References:
+    - [0] Barros, Sciutti: CIAO! A Contrastive Adaptation Mechanism for Non-Universal Facial Expression Recognition,
+      2022, https://arxiv.org/abs/2208.07221
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ciao_stream.encoders.base import LastUnit
+from ciao_stream.worlds.mask import A_MIN, A_START, InhibitoryMask
+
+__all__ = ["A_MIN", "A_START", "MASK", "CiaoMask"]
+
+
+class CiaoMask(InhibitoryMask):
+    """A mask whose inhibition is a convolution like the encoder's last: same shape, same input, started as its copy.
+
+    Before training the map is therefore ``u / (0.5 + u)`` where ``u`` is a rectified convolution alone, which is not
+    the identity.
+    """
+
+    @staticmethod
+    def start(last: LastUnit) -> nn.Module:
+        """Return a copy of the convolution with its batch normalisation folded in."""
+        return last.folded()
+
+    @staticmethod
+    def size(last: LastUnit) -> int:
+        """Return the parameters of the convolution, its bias, and one per channel."""
+        return last.conv.weight.numel() + 2 * last.conv.out_channels
+
+
+MASK = CiaoMask

@@ -1,0 +1,147 @@
+"""How one world learns from one batch. Strategies, search trials and the streaming learner all call this.
+
+References:
+    - [0] Barros, Sciutti: CIAO!, 2022, https://arxiv.org/abs/2208.07221 (Eq. 5)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ciao_stream.runtime.precision import autocast
+from ciao_stream.worlds.losses import contrastive_loss, decision_loss, output_embedding
+from ciao_stream.worlds.settings import Settings
+from ciao_stream.worlds.unlabelled import unlabelled_loss
+from ciao_stream.worlds.worlds import World
+
+
+@dataclass(frozen=True)
+class StepLosses:
+    """The two terms of Eq. 5 [0] in one step, and that of faces without a label.
+
+    ``contrast`` is None where there is no mask or the term has no weight, ``unlabelled`` where it is not asked for or
+    has no faces.
+    """
+
+    decision: float
+    contrast: float | None
+    unlabelled: float | None = None
+
+
+class WorldLearner:
+    """Trains one world, and nothing but its parameters.
+
+    Args:
+        world: The world. Its own settings say how it is trained.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.settings = world.settings
+        mask = world.mask_parameters()
+        rest = [p for p in world.parameters() if not any(p is own for own in mask)]
+        groups = [{"params": rest, "factor": 1.0}]
+        if mask:
+            groups.insert(0, {"params": mask, "factor": self.settings.mask_rate})
+        each = [[group] for group in groups] if self.settings.alternate else [groups]
+        self.optimizers = [make_optimizer(groups, self.settings) for groups in each]
+        self.set_rate(1)
+
+    @property
+    def uses_unlabelled(self) -> bool:
+        """Whether the settings ask for a term on faces without a label."""
+        return self.settings.unlabelled != "none" and self.settings.unlabelled_weight > 0
+
+    def start_epoch(self, epoch: int) -> None:
+        """Set the learning rate of an epoch, counted from 0, as the schedule has it."""
+        share = 1.0
+        if self.settings.schedule == "cosine":
+            share = (1 + math.cos(math.pi * epoch / self.settings.epochs)) / 2
+        self.set_rate(share)
+
+    def set_rate(self, share: float) -> None:
+        """Set the learning rate to a share of the settings' ``lr``, the mask's to ``mask_rate`` times that."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.settings.lr * group.get("factor", 1.0) * share
+
+    def step(
+        self, x: Tensor, y: Tensor, unlabelled: Tensor | None = None, log_shift: Tensor | None = None
+    ) -> StepLosses:
+        """Learn from one batch.
+
+        Args:
+            x: Batch at the world's level.
+            y: Targets in the layout of the task's kind.
+            unlabelled: Faces without a label at the world's level, for the term that the settings name, if they name
+                one.
+            log_shift: (n_out,), added to the outputs in the decision term alone, where the batch's classes are not as
+                common as the answers are to take them to be; None for nothing.
+        """
+        self.world.train()
+        contrasted = self.world.mask is not None and self.settings.contrast_weight > 0
+        others = unlabelled if self.uses_unlabelled else None
+        if len(self.optimizers) > 1 and (contrasted or others is not None):
+            mask_optimizer, rest_optimizer = self.optimizers
+            _, contrast = self._losses(x, y, contrasted, log_shift)
+            other = None if others is None else unlabelled_loss(self.world, others)
+            self._update(mask_optimizer, self._beside(contrast, other))
+            decision, _ = self._losses(x, y, False, log_shift)
+            self._update(rest_optimizer, decision)
+        else:
+            decision, contrast = self._losses(x, y, contrasted, log_shift)
+            other = None if others is None else unlabelled_loss(self.world, others)
+            self._update(self.optimizers[-1], decision + self._beside(contrast, other))
+        told = contrast.item() if contrasted else None, None if other is None else other.item()
+        return StepLosses(decision.item(), *told)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that training moves: the world and the optimisers."""
+        return {"world": self.world.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned."""
+        self.world.load_state_dict(state["world"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+
+    def _losses(self, x: Tensor, y: Tensor, contrasted: bool, log_shift: Tensor | None) -> tuple[Tensor, Tensor]:
+        spec, settings = self.world.spec, self.settings
+        with autocast(x.device):
+            masked = self.world.map(x)
+            outputs = self.world.head(masked).float()
+        decision = decision_loss(spec, outputs if log_shift is None else outputs + log_shift, y)
+        if not contrasted:
+            return decision, decision.new_zeros(())
+        embedding = output_embedding(spec, outputs) if settings.contrast_on == "output" else masked.mean(dim=(2, 3))
+        return decision, contrastive_loss(spec, embedding, y, settings.temperature, settings.contrast)
+
+    def _beside(self, contrast: Tensor, other: Tensor | None) -> Tensor:
+        """Return what stands beside the decision term: both contrasts, or the one of labelled faces alone."""
+        weighted = self.settings.contrast_weight * contrast
+        return weighted if other is None else weighted + self.settings.unlabelled_weight * other
+
+    def _update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        moved = [p for group in optimizer.param_groups for p in group["params"]]
+        optimizer.zero_grad()
+        for parameter, gradient in zip(moved, torch.autograd.grad(loss, moved, allow_unused=True), strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+
+
+def make_optimizer(parameters: list[nn.Parameter] | list[dict[str, Any]], settings: Settings) -> torch.optim.Optimizer:
+    """Make the optimiser that the settings name, over exactly these parameters, or groups of them."""
+    if settings.optimizer == "adam":
+        return torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+    return torch.optim.SGD(
+        parameters,
+        lr=settings.lr,
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
+        weight_decay=settings.weight_decay,
+    )

@@ -1,0 +1,1 @@
+"""What strategies share: the order of tasks, training per task, one head for all, frozen features, streams."""

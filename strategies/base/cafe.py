@@ -1,0 +1,389 @@
+r"""CAFE: a frozen feature of the face, times a sigmoid mask that a network of its own reads from the image.
+
+With :math:`f \in R^C` the frozen feature, :math:`x` the image and :math:`m` the mask network,
+
+.. math:: v = f \odot \sigma(m(x)), \qquad outputs = W v + b
+
+and :math:`m`, :math:`W` and :math:`b` learn, anew for each task, from
+
+.. math:: L = CE(outputs) + 5 \, L_{div} + 1.5 \, L_{sep}
+
+with :func:`diversity_loss` and :func:`separation_loss`. Optimiser, batch and constants are those of the authors'
+code; epochs are the settings', the schedule then ends earlier than after its 60. It predicts by the linear layer, as
+the code does, although the paper [0] says that it avoids one.
+
+The two terms on channels are those of the code, the mutual-channel loss [1] for features without positions.
+
+What differs from the authors:
+
+- They augment the image before both networks. Here the frozen feature comes from the cache: a flip, noise and an
+  erased patch are seen by the mask network alone, and the mask is put on the feature of the face as it was.
+- Their frozen feature is CLIP's, signed; here it is the mean of the encoder's map.
+- Their mask network is pre-trained on faces; here its first weights are random.
+- They report the best epoch on the test split; here the last epoch is tested, once.
+
+References:
+    - [0] Zhang et al.: Generalizable Facial Expression Recognition, ECCV 2024, https://arxiv.org/abs/2408.10614;
+      code: https://github.com/zyh-uaiaaaa/Generalizable-FER
+    - [1] Chang et al.: The Devil is in the Channels: Mutual-Channel Loss for Fine-Grained Image Classification, IEEE
+      TIP 29, 2020, https://arxiv.org/abs/2002.04264
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.transforms import RandomErasing
+
+from ciao_stream.encoders.base import Encoder, Level, state_sha256
+from ciao_stream.encoders.encoded import EncodedFaces
+from ciao_stream.exceptions import WorldError
+from ciao_stream.faces.dataset import Split
+from ciao_stream.faces.task import TaskSpec
+from ciao_stream.metrics.answers import describe_answers
+from ciao_stream.metrics.scores import evaluate
+from ciao_stream.runtime.atomic import write_bytes, write_text
+from ciao_stream.runtime.precision import autocast, channels_last
+from ciao_stream.runtime.seeds import numpy_generator, seeded_torch
+from ciao_stream.worlds.losses import decision_loss
+from strategies.base.curve import LossCurve
+from strategies.base.sequence import Asked, Job, Outcome, Predictor, TaskOutcome
+
+FORMAT = "ciao_stream/cafe/1"
+
+LR, DECAY, WEIGHT_DECAY, BATCH = 2e-4, 0.9, 1e-4, 32
+"""Adam's learning rate, its factor from epoch to epoch, Adam's L2 penalty, and faces per step."""
+
+DIVERSITY, SEPARATION = 5.0, 1.5
+"""Weights of the two terms on channels."""
+
+DROPPED = 10 / 73
+"""Share of a group's channels that a step leaves out: 10 of the 73 that a class has of CLIP's 512."""
+
+ERASED, NOISE = (0.02, 0.25), 30.0
+"""Share of an image that a patch erases, and the variance of noise on pixels in [0, 255]."""
+
+EVAL_BATCH = 256
+"""Faces per batch of evaluation."""
+
+MaskNetwork = Callable[[int, int], nn.Module]
+"""Makes a network from normalised images (B, channels, size, size) to (B, C); takes ``channels`` and ``C``."""
+
+
+def frozen_feature(maps: Tensor, n_out: int) -> Tensor:
+    """Return what the mask is put on: the mean of each channel of maps (B, C, h, w), (B, C).
+
+    Groups of channels need as many numbers as there are classes. From an encoder with fewer channels than classes they
+    are means over the coarsest square grid that has enough.
+    """
+    return F.adaptive_avg_pool2d(maps, math.ceil(math.sqrt(n_out / maps.shape[1]))).flatten(1)
+
+
+def group_maxima(v: Tensor, n_out: int) -> Tensor:
+    """Return the largest value of each class's group of channels, (B, n_out).
+
+    Group g holds channels ``g * s`` to ``g * s + s - 1``, where ``s = C // n_out``. The last ``C % n_out`` channels
+    belong to no group: of 512 channels 7 classes have 73 each, and one is left over.
+
+    Args:
+        v: Masked features, float (B, C), with C >= n_out.
+        n_out: Number of classes.
+    """
+    size = v.shape[1] // n_out
+    return v[:, : n_out * size].unflatten(1, (n_out, size)).amax(dim=2)
+
+
+def diversity_loss(v: Tensor, n_out: int) -> Tensor:
+    r"""Channel-diverse loss, a scalar: small where in every group some channel is let through and fires.
+
+    .. math:: L_{div} = 1 - \frac{1}{B n s} \sum_{i=1}^{B} \sum_{g=1}^{n} \max_{c \in G_g} v_{ic}
+
+    with n classes and :math:`s = |G_g|`; it has no lower bound of its own but that of the features.
+    """
+    return 1 - group_maxima(v, n_out).mean() / (v.shape[1] // n_out)
+
+
+def separation_loss(spec: TaskSpec, v: Tensor, targets: Tensor, kept: Tensor) -> Tensor:
+    r"""Channel-separated cross-entropy, a scalar: the strongest kept channel of a class's group is the class's logit.
+
+    .. math:: L_{sep} = CE\left(\max_{c \in G_g} k_c v_{ic}\right)
+
+    Args:
+        spec: The task; against votes the cross-entropy has soft targets.
+        v: Masked features, float (B, C).
+        targets: In the layout of the kind.
+        kept: :math:`k`, (C,), 0 for channels that this step leaves out: see :func:`draw_kept`. Such a channel counts
+            as 0, which a group of negative values does not exceed.
+    """
+    return decision_loss(spec, group_maxima(v * kept, spec.n_out), targets)
+
+
+def draw_kept(channels: int, n_out: int) -> Tensor:
+    """Draw the channels that one step keeps, float32 (channels,) of 0 and 1, from torch's default CPU generator.
+
+    Of each group equally many are dropped, :data:`DROPPED` of it, rounded; the same for all faces of the batch.
+    """
+    size = channels // n_out
+    kept = torch.ones(channels)
+    for group in range(n_out):
+        kept[group * size + torch.randperm(size)[: round(size * DROPPED)]] = 0
+    return kept
+
+
+def noisy(pixels: Tensor) -> Tensor:
+    """Add normal noise of variance :data:`NOISE` to about half of the faces, uint8 (B, channels, size, size)."""
+    chosen = (torch.rand(len(pixels)) < 0.5).float().view(-1, 1, 1, 1)
+    noise = math.sqrt(NOISE) * torch.randn(pixels.shape) * chosen
+    return (pixels + noise.to(pixels.device)).clamp(0, 255).to(torch.uint8)
+
+
+def augment(images: Tensor) -> Tensor:
+    """Flip about half of the images and erase a patch of about half, drawn for each from torch's default generator.
+
+    Args:
+        images: Normalised, float32 (B, channels, size, size); erased is what becomes 0.
+    """
+    flipped = torch.rand(len(images), device=images.device) < 0.5
+    images = torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
+    erase = RandomErasing(scale=ERASED)
+    return torch.stack([erase(image) for image in images])
+
+
+class CafeNet(nn.Module):
+    """One task's mask network and linear layer; its parameters are what training moves.
+
+    Args:
+        spec: The task; it has classes.
+        encoder: The shared frozen encoder; nothing of it is kept but its name, fingerprint and preprocessing.
+        mask_network: Makes the mask network.
+    """
+
+    def __init__(self, spec: TaskSpec, encoder: Encoder, mask_network: MaskNetwork) -> None:
+        super().__init__()
+        self.spec = spec
+        self.preprocessing = encoder.preprocessing
+        self.encoder = {"name": encoder.name, "fingerprint": encoder.fingerprint()}
+        channels = frozen_feature(torch.zeros(1, *encoder.shapes()[1]), spec.n_out).shape[1]
+        self.mask = mask_network(1 if self.preprocessing.channels == "gray" else 3, channels)
+        self.linear = nn.Linear(channels, spec.n_out)
+        self.to(encoder.device)
+        channels_last(self)
+
+    def masked(self, images: Tensor, maps: Tensor) -> Tensor:
+        """Return the masked features ``v``, float32 (B, C).
+
+        Args:
+            images: What the mask network sees, normalised, float32 (B, channels, size, size).
+            maps: The frozen encoder's maps of the same faces, float32 (B, C, h, w).
+        """
+        with autocast(images.device):
+            logits = self.mask(images)
+        return frozen_feature(maps, self.spec.n_out) * logits.float().sigmoid()
+
+    def losses(self, images: Tensor, maps: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the three terms: cross-entropy of the outputs, diversity and separation, each a scalar."""
+        v = self.masked(images, maps)
+        kept = draw_kept(v.shape[1], self.spec.n_out).to(v.device)
+        return (
+            decision_loss(self.spec, self.linear(v), targets),
+            diversity_loss(v, self.spec.n_out),
+            separation_loss(self.spec, v, targets, kept),
+        )
+
+    @torch.no_grad()
+    def predict(self, pixels: Tensor, maps: Tensor) -> Tensor:
+        """Return logits in evaluation mode, float32 (B, n_out), of pixels, uint8, and maps of the same faces."""
+        self.eval()
+        outputs: Tensor = self.linear(self.masked(self.preprocessing.normalise(pixels), maps))
+        return outputs
+
+    def parameter_count(self) -> int:
+        """Return the number of parameters that training moves."""
+        return sum(p.numel() for p in self.parameters())
+
+    def save(self, folder: Path, **provenance: Any) -> None:
+        """Write ``weights.safetensors`` and ``cafe.json``, each whole or absent, the description last.
+
+        Args:
+            folder: Made where it is missing.
+            provenance: JSON values about the training, kept under ``trained_on``.
+        """
+        description = {
+            "format": FORMAT,
+            "task": self.spec.to_json(),
+            "encoder": self.encoder,
+            "sha256": state_sha256(self),
+            "trained_on": provenance,
+        }
+        weights = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        write_bytes(folder / "weights.safetensors", save(weights))
+        write_text(folder / "cafe.json", json.dumps(description, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path, encoder: Encoder, mask_network: MaskNetwork) -> CafeNet:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            WorldError: A file is missing or damaged, or another encoder or mask network is meant.
+        """
+        try:
+            about = json.loads((folder / "cafe.json").read_text())
+            weights = load((folder / "weights.safetensors").read_bytes())
+            spec, fingerprint, digest = (
+                TaskSpec.from_json(about["task"]),
+                about["encoder"]["fingerprint"],
+                about["sha256"],
+            )
+        except (OSError, LookupError, TypeError, ValueError, RecursionError, SafetensorError) as error:
+            raise WorldError(f"no CAFE in {folder}, or it is damaged: {' '.join(str(error).split())}") from error
+        if fingerprint != encoder.fingerprint():
+            raise WorldError(f"CAFE in {folder} stands on another encoder than {encoder.name}")
+        net = cls(spec, encoder, mask_network)
+        try:
+            net.load_state_dict(weights, strict=True)
+        except RuntimeError as error:
+            raise WorldError(f"CAFE in {folder}: weights do not fit: {' '.join(str(error).split())}") from error
+        if state_sha256(net) != digest:
+            raise WorldError(f"CAFE in {folder} is damaged: its weights do not have the recorded sha256")
+        return net
+
+
+@dataclass(frozen=True)
+class Cafe:
+    """Learns one :class:`CafeNet` per task that has classes; of a task's settings epochs and balance count.
+
+    A finished task is a net on disk and its column of R; a killed run goes on with the next one.
+
+    Args:
+        mask_network: Makes the mask network.
+    """
+
+    mask_network: MaskNetwork
+    also_reads: ClassVar[tuple[Level, ...]] = ("pixels",)
+
+    def level(self, masked: bool) -> Level:  # noqa: ARG002
+        """What the frozen feature is made of; the mask network reads the pixels beside it."""
+        return "u"
+
+    def run(self, job: Job, masked: bool) -> Outcome:
+        """Learn the tasks one after another; none changes what another's net answers."""
+        saved = job.folder / "progress.json"
+        if saved.exists():
+            outcome = Outcome.load(saved)
+        else:
+            unmeasured = np.full((len(job.specs) + 1, len(job.specs)), np.nan)
+            reasons = {spec.name: reason for spec in job.specs if (reason := _barred(spec, masked))}
+            outcome = Outcome(unmeasured, not_run=reasons)
+        finished = {*outcome.not_run, *(task.task for task in outcome.tasks)}
+        for column, spec in enumerate(job.specs):
+            if spec.name in finished:
+                continue
+            first, task = self._learn(job, spec)
+            outcome.matrix[: column + 1, column] = first[spec.primary]
+            outcome.matrix[column + 1 :, column] = task.metrics[spec.primary]
+            outcome.tasks.append(task)
+            outcome.save(saved)
+        return outcome
+
+    def load(self, folder: Path, encoder: Encoder) -> CafeNet:
+        """Read a task's net that a run of this strategy left in the job's folder, under the task's name.
+
+        Raises:
+            WorldError: As :meth:`CafeNet.load`.
+        """
+        return CafeNet.load(folder, encoder, self.mask_network)
+
+    def predictor(self, job: Job, spec: TaskSpec, masked: bool) -> Predictor:  # noqa: ARG002
+        """Return what the task's net answers that a finished run of the job left.
+
+        Raises:
+            WorldError: As :meth:`CafeNet.load`.
+        """
+        net = self.load(job.folder / spec.name, job.encoder)
+        device = net.linear.weight.device
+
+        def answer(asked: Asked) -> Tensor:
+            both = (asked(level).batches(EVAL_BATCH) for level in ("pixels", "u"))
+            batches = ((pixels.to(device), maps.to(device)) for (pixels, _), (maps, _) in zip(*both, strict=True))
+            return torch.cat([net.predict(*batch).cpu() for batch in batches])
+
+        return answer
+
+    def _learn(self, job: Job, spec: TaskSpec) -> tuple[dict[str, float], TaskOutcome]:
+        """Learn one task; return its metrics before any training, and how it ended."""
+        with seeded_torch(job.seed, spec.name, "cafe"):
+            net = CafeNet(spec, job.encoder, self.mask_network)
+        optimizer = torch.optim.Adam(net.parameters(), lr=LR, weight_decay=WEIGHT_DECAY, fused=True)
+        first = evaluate(*_answers(job, net))
+        start, epochs, curve = time.perf_counter(), job.settings[spec.name].epochs, LossCurve()
+        for epoch in range(epochs):
+            _learn_epoch(job, net, optimizer, epoch, curve)
+            job.on_epoch(spec.name)
+        seconds = time.perf_counter() - start
+        answers = _answers(job, net)
+        details = {**curve.details(epochs), **describe_answers(*answers)}
+        n = job.faces(spec, "test", "u").faces.n_judged()
+        net.save(job.folder / spec.name, seed=job.seed)
+        size, digest = net.parameter_count(), state_sha256(net)
+        return first, TaskOutcome(spec.name, evaluate(*answers), n, size, seconds, digest, details)
+
+
+def _barred(spec: TaskSpec, masked: bool) -> str:
+    """Return why a task cannot be run; empty where it can."""
+    if masked:
+        return "CAFE has a mask of its own, and no place for a second one"
+    return "" if spec.has_classes else f"{spec.kind} targets do not fit CAFE, which parts its channels among classes"
+
+
+def _learn_epoch(job: Job, net: CafeNet, optimizer: torch.optim.Optimizer, epoch: int, curve: LossCurve) -> None:
+    """Learn one epoch; its randomness depends on seed, task and epoch alone."""
+    for group in optimizer.param_groups:
+        group["lr"] = LR * DECAY**epoch
+    net.train()
+    with seeded_torch(job.seed, net.spec.name, "epoch", epoch):
+        for pixels, maps, targets in _batches(job, net, "train", BATCH, epoch):
+            images = augment(net.preprocessing.normalise(noisy(pixels)))
+            decision, diversity, separation = net.losses(images, maps, targets)
+            optimizer.zero_grad()
+            (decision + DIVERSITY * diversity + SEPARATION * separation).backward()
+            optimizer.step()
+            curve.add(len(images), decision=decision.detach())
+    curve.end_epoch()
+
+
+def _answers(job: Job, net: CafeNet) -> tuple[TaskSpec, Tensor, Any, Any]:
+    """Return what is judged: the task, the net's outputs for its test split, targets and groups."""
+    outputs = [net.predict(pixels, maps).cpu() for pixels, maps, _ in _batches(job, net, "test", EVAL_BATCH)]
+    faces = job.faces(net.spec, "test", "u").faces
+    return net.spec, torch.cat(outputs), faces.targets, faces.groups
+
+
+def _batches(
+    job: Job, net: CafeNet, split: Split, batch_size: int, epoch: int | None = None
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Read pixels, maps and targets of the same faces, in their own order or in that of an epoch, on the device."""
+
+    def read(level: Level) -> Iterator[tuple[Tensor, Tensor]]:
+        faces: EncodedFaces = job.faces(net.spec, split, level)
+        if epoch is None:
+            return faces.batches(batch_size)
+        order = numpy_generator(job.seed, net.spec.name, "epoch", epoch)  # anew for each level: the same draws
+        if job.settings[net.spec.name].balanced:
+            faces = faces.balanced(order)
+        return faces.batches(batch_size, order)
+
+    device = net.linear.weight.device
+    for (pixels, targets), (maps, _) in zip(read("pixels"), read("u"), strict=True):
+        yield pixels.to(device), maps.to(device), targets.to(device)

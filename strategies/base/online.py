@@ -1,0 +1,203 @@
+"""Online strategies: each face once, in one order, answered before its label is learned; no epoch, no second look.
+
+What a strategy was worth on the way is written beside its progress: its prequential metrics over the first 500, 2,000,
+8,000 and all faces and over the first tenth, its metrics on the split that the plan is judged on at each of these
+points, and the prequential metric of each fiftieth of the stream.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ciao_stream.encoders.base import Level
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.faces.task import TaskSpec
+from ciao_stream.metrics.scores import evaluate, strict
+from ciao_stream.runtime.atomic import write_text
+from ciao_stream.runtime.seeds import numpy_generator
+from ciao_stream.stream.learner.settings import StreamSettings
+from strategies.base.sequence import Asked, Job, Outcome, TaskOutcome
+
+MICRO_BATCH = StreamSettings().micro_batch
+"""Faces that are answered, then learned, at a time: as many as the streaming learner takes."""
+
+POINTS = (500, 2_000, 8_000)
+"""Faces after which a strategy is judged; and after a tenth, and all."""
+
+WINDOWS = 50
+"""Parts of the stream whose metrics are told one by one."""
+
+FORMAT = "ciao_stream/prequential/1"
+FILE = "prequential.json"
+
+
+class OnlineModel(Protocol):
+    """What learns one task online."""
+
+    def take(self, x: Tensor, y: Tensor) -> Tensor:
+        """Answer some faces, at the level that the strategy reads, then learn from their labels.
+
+        Args:
+            x: (B, ...), at most :data:`MICRO_BATCH` faces.
+            y: Targets in the layout of the task's kind.
+
+        Returns:
+            Outputs (B, n_out), float32, on the CPU: none knows the label of a face of this call.
+        """
+        ...
+
+    def outputs(self, asked: Asked) -> Tensor:
+        """Answer a split, (N, n_out), without a trace."""
+        ...
+
+    def size(self) -> int:
+        """Return how many numbers were learned."""
+        ...
+
+    def sha256(self) -> str:
+        """Return a digest of what was learned."""
+        ...
+
+
+@dataclass(frozen=True)
+class Online:
+    """Runs one online learner per task.
+
+    Args:
+        make: Makes the learner of a task.
+        reads: What of a face is learned from.
+        also_reads: What of a face is answered from beside that.
+        masks: Whether it can have a mask.
+        only_classes: Whether it can learn no task but those with classes.
+    """
+
+    make: Callable[[Job, TaskSpec, bool], OnlineModel]
+    reads: Level = "u"
+    also_reads: tuple[Level, ...] = ()
+    masks: bool = False
+    only_classes: bool = True
+
+    def level(self, masked: bool) -> Level:
+        """What it reads."""
+        return "z" if masked else self.reads
+
+    def run(self, job: Job, masked: bool) -> Outcome:
+        """Learn the tasks one after another, each as a stream of its own."""
+        saved = job.folder / "progress.json"
+        if saved.exists():
+            return Outcome.load(saved)
+        matrix = np.full((len(job.specs) + 1, len(job.specs)), np.nan)
+        outcome = Outcome(matrix)
+        for column, spec in enumerate(job.specs):
+            if reason := self._barred(spec, masked):
+                outcome.not_run[spec.name] = reason
+                continue
+            before, task = self._learn(job, spec, masked)
+            matrix[: column + 1, column] = before[spec.primary]
+            matrix[column + 1 :, column] = task.metrics[spec.primary]
+            outcome.tasks.append(task)
+            for _ in range(job.settings[spec.name].epochs):
+                job.on_epoch(spec.name)
+        outcome.save(saved)
+        return outcome
+
+    def _barred(self, spec: TaskSpec, masked: bool) -> str:
+        """Return why a task cannot be run; empty where it can."""
+        if masked and not self.masks:
+            return "this online learner has no mask"
+        return f"{spec.kind} targets do not fit a classifier" if self.only_classes and not spec.has_classes else ""
+
+    def _learn(self, job: Job, spec: TaskSpec, masked: bool) -> tuple[Mapping[str, float], TaskOutcome]:
+        """Let one task stream by; return the metrics before it and how it ended."""
+        train = job.faces(spec, "train", self.level(masked))
+        order = numpy_generator(job.seed, spec.name, "stream").permutation(len(train))
+        model, asked = self.make(job, spec, masked), partial(job.faces, spec, "test")
+
+        def judge() -> dict[str, float]:
+            test = asked("pixels").faces
+            return evaluate(spec, model.outputs(asked), test.targets, test.groups)
+
+        before, answers, judged, seconds = judge(), [], {}, 0.0
+        due = points_of(len(train))
+        for start in range(0, len(train), MICRO_BATCH):
+            x, y = train.batch(order[start : start + MICRO_BATCH])
+            began = time.perf_counter()
+            answers.append(model.take(x, y))
+            seconds += time.perf_counter() - began
+            for point in due:
+                if start < point <= start + MICRO_BATCH:
+                    judged[point] = judge()
+        _write(job.folder / spec.name, spec, torch.cat(answers), train.faces.targets[order], judged)
+        n = asked("pixels").faces.n_judged()
+        return before, TaskOutcome(spec.name, judged[len(train)], n, model.size(), seconds, model.sha256())
+
+
+def points_of(n: int) -> list[int]:
+    """Return after how many of ``n`` faces a strategy is judged.
+
+    >>> points_of(25_060), points_of(700)
+    ([500, 2000, 2506, 8000, 25060], [70, 500, 700])
+    """
+    return sorted({n, max(1, n // 10), *(point for point in POINTS if point < n)})
+
+
+def read_prequential(folder: Path, task: str) -> dict[str, Any]:
+    """Return what a finished run wrote of a task.
+
+    Args:
+        folder: Of the run.
+        task: The task.
+
+    Returns:
+        ``points``, each with ``n``, the metrics ``prequential`` over the first ``n`` faces and ``judged`` after them
+        (that is, after the micro-batch that the last of them is in), and ``windows``, each with ``first`` and ``last``,
+        counted from 1, and ``value``, the primary metric of the answers to those faces. Undefined metrics are null.
+
+    Raises:
+        CiaoError: The file is missing or damaged.
+    """
+    path = folder / task / FILE
+    try:
+        document: dict[str, Any] = json.loads(path.read_text())
+        if document["format"] != FORMAT:
+            raise ValueError(document["format"])
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise CiaoError(f"{path} is missing or damaged: delete {folder} to run it anew") from error
+    return document
+
+
+def _write(
+    folder: Path,
+    spec: TaskSpec,
+    outputs: Tensor,
+    targets: npt.NDArray[Any],
+    judged: Mapping[int, Mapping[str, float]],
+) -> None:
+    points = [
+        {"n": n, "prequential": strict(evaluate(spec, outputs[:n], targets[:n])), "judged": strict(metrics)}
+        for n, metrics in judged.items()
+    ]
+    edges = np.unique(np.linspace(0, len(targets), WINDOWS + 1).round().astype(int)).tolist()
+    windows = [
+        {
+            "first": first + 1,
+            "last": last,
+            "value": strict(evaluate(spec, outputs[first:last], targets[first:last]))[spec.primary],
+        }
+        for first, last in pairwise(edges)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {"format": FORMAT, "points": points, "windows": windows}
+    write_text(folder / FILE, json.dumps(document, indent=1, allow_nan=False))

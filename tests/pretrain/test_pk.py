@@ -1,0 +1,623 @@
+"""PK: an autoencoder whose discriminators learn, from one step to the whole command."""
+
+import argparse
+import csv
+import importlib.util
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+from torch.nn import functional as F
+
+from ciao_stream import encoders
+from ciao_stream.encoders import load_encoder, saved
+from ciao_stream.encoders.saved import load_saved, save_encoder
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.faces.dataset import TaskData
+from ciao_stream.faces.task import TaskSpec
+from ciao_stream.pretrain import data as sampled
+from ciao_stream.pretrain import training
+from ciao_stream.pretrain.data import SomeImages, some
+from ciao_stream.pretrain.pk import command, losses, method, networks
+from ciao_stream.pretrain.pk.method import Pk, is_conditioned
+from ciao_stream.pretrain.pk.pictures import AROUSAL, GAP, VALENCE, arousal_valence_sheet, tiled, to_rgb
+from ciao_stream.pretrain.pk.trainer import Batch, PkLearner, Recipe, as_image, draw_prior
+from tests.helpers import tiny
+
+SMALL = Recipe(width=0.02)
+
+
+def encoder(seed=0, size=32):
+    return tiny.encoder(seed, channels="bgr", size=size)
+
+
+def batch(n=8, size=32, seed=0):
+    """Smooth faces, so that there is something to learn, with conditions."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(n, 3, 4, 4, generator=generator)
+    pixels = (F.interpolate(coarse, size=size, mode="bilinear") * 255).to(torch.uint8)
+    return Batch(pixels, torch.rand(n, 2, generator=generator) * 2 - 1)
+
+
+def prior(n=8, seed=0):
+    return draw_prior(n, torch.Generator().manual_seed(seed))
+
+
+# Networks and losses
+
+
+def test_the_sizes_of_the_paper():
+    autoencoder, image, prior = (
+        networks.Autoencoder(tiny.real("pk")),
+        networks.ImageDiscriminator(96, 3),
+        networks.PriorDiscriminator(),
+    )
+    counted = {
+        "encoder": sum(p.numel() for p in [*autoencoder.encoder.parameters(), *autoencoder.fc.parameters()]),
+        "generator": sum(p.numel() for p in autoencoder.generator.parameters()),
+    }
+    transposed = sum(i * o * 25 + o for i, o in ((1024, 512), (512, 256), (256, 128), (128, 64), (64, 32), (32, 3)))
+    assert counted == {"encoder": 5_228_210, "generator": 150 * 36_864 + 36_864 + transposed}
+    shapes = [tuple(p.shape) for p in image.parameters() if p.ndim > 1]
+    assert shapes == [(16, 3, 5, 5), (32, 48, 5, 5), (64, 32, 5, 5), (128, 64, 5, 5), (1024, 4608), (1, 1024)]
+    assert [p.shape[0] for p in prior.parameters() if p.ndim > 1] == [64, 32, 16, 1]
+    codes, faces = autoencoder(torch.zeros(2, 3, 96, 96, dtype=torch.uint8), torch.zeros(2, 2))
+    assert codes.shape == (2, 50)
+    assert faces.shape == (2, 3, 96, 96)
+
+
+def test_codes_and_faces_stay_between_minus_one_and_one():
+    learner = PkLearner(encoder(), SMALL, 0)
+    codes, faces = learner.autoencoder(*batch())
+    assert codes.abs().max() < 1
+    assert faces.abs().max() <= 1
+    assert codes.std() > 0.1
+    assert as_image(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1, 1]
+    drawn = prior(200)
+    assert -1 <= drawn.min() < -0.99
+    assert 0.99 < drawn.max() < 1
+
+
+def test_every_network_but_the_codes_reads_the_condition():
+    learner = PkLearner(encoder(), SMALL, 0)
+    pixels, conditions = batch()
+    other = conditions.flip(1)
+    (codes, faces), (same_codes, other_faces) = (learner.autoencoder(pixels, c) for c in (conditions, other))
+    assert torch.equal(codes, same_codes)
+    assert not torch.equal(faces, other_faces)
+    image = learner.discriminators["image"]
+    assert not torch.equal(image(as_image(pixels), conditions), image(as_image(pixels), other))
+
+
+def test_cross_entropy_is_the_right_way_round():
+    sure, unsure = torch.tensor([8.0, 9.0]), torch.tensor([-8.0, -9.0])
+    assert losses.passes_for(True, sure) < 1e-3 < 8 < losses.passes_for(True, unsure)
+    assert losses.passes_for(False, unsure) < 1e-3 < 8 < losses.passes_for(False, sure)
+    assert losses.discrimination(sure, unsure) < 1e-3
+    assert losses.discrimination(unsure, sure) > 16
+    real, made = torch.tensor([0.3, -2.0, 5.0]), torch.tensor([-1.0, 0.5])
+    expected = -(torch.sigmoid(real).log().mean() + (1 - torch.sigmoid(made)).log().mean())
+    assert losses.discrimination(real, made).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert losses.accuracy(sure, unsure) == 1
+    assert losses.accuracy(unsure, sure) == 0
+    assert losses.accuracy(real, made).item() == pytest.approx((2 / 3 + 1 / 2) / 2)
+
+
+def test_the_distance_of_features_is_that_of_the_paper():
+    """The last convolution at each resolution, rectified; the mean difference over height times width."""
+    network = tiny.encoder(channels="bgr", size=32, norm=True)
+    distance = losses.FeatureDistance(network, "bgr")
+    a, b = (as_image(batch(seed=s).pixels) for s in (0, 1))
+    first, last = network.trunk[0], network.last.conv
+    expected = 0.0
+    inputs = [(image + 1) / 2 for image in (a, b)]
+    normalised = [(x - 0.5) / 0.25 for x in inputs]
+    shallow = [first(x).relu() for x in normalised]
+    deep = [last(network.trunk(x)).relu() for x in normalised]
+    for one, two in (shallow, deep):
+        expected += (one - two).abs().mean().item() / (one.shape[2] * one.shape[3])
+    assert distance(a, b).item() == pytest.approx(expected, rel=1e-4)
+    assert distance(a, a) == 0
+    a.requires_grad_()
+    (gradient,) = torch.autograd.grad(distance(a, b), a)
+    assert gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize(("channels", "size"), [("gray", 16), ("rgb", 32)])
+def test_the_feature_network_sees_faces_as_its_own_preprocessing_gives_them(channels, size):
+    network = tiny.encoder(channels=channels, size=size)
+    distance = losses.FeatureDistance(network, "bgr")
+    flat = torch.tensor([10, 120, 240], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 32, 32)  # BGR
+    rgb = flat[0].flip(0).permute(1, 2, 0).numpy()
+    expected = network.preprocessing.normalise(torch.from_numpy(network.preprocessing.fit(rgb))[None])
+    assert torch.allclose(distance._prepared(as_image(flat)), expected, atol=0.01)
+
+
+# Steps
+
+
+def states(learner):
+    return {name: tiny.frozen_copy(module) for name, module in modules(learner).items()}
+
+
+def modules(learner):
+    return {"autoencoder": learner.autoencoder, **learner.discriminators}
+
+
+def changed(before, learner):
+    return {name: tiny.moved(before[name], module) for name, module in modules(learner).items()}
+
+
+@pytest.mark.parametrize("emotion", [False, True])
+def test_a_step_of_the_discriminators_moves_them_and_nothing_else(emotion):
+    learner = PkLearner(encoder(), Recipe(width=0.02, emotion=emotion), 0)
+    before = states(learner)
+    for seed in range(3):
+        learner.discriminator_step(batch(seed=seed), prior(seed=seed))
+    moved = changed(before, learner)
+    assert moved.pop("autoencoder") == set()
+    assert moved == {name: {*before[name]} for name in moved}, "every weight of theirs"
+    assert {*moved} == {"image", "prior"} | ({"emotion"} if emotion else set())
+
+
+@pytest.mark.parametrize("emotion", [False, True])
+def test_a_step_of_encoder_and_generator_moves_them_and_nothing_else(emotion):
+    learner = PkLearner(encoder(), Recipe(width=0.02, emotion=emotion), 0, identity=tiny.encoder(7))
+    identity = tiny.frozen_copy(learner.distance)
+    before = states(learner)
+    for seed in range(3):
+        learner.autoencoder_step(batch(seed=seed), prior(seed=seed))
+    moved = changed(before, learner)
+    weights = {name for name, _ in learner.autoencoder.named_parameters()}
+    assert weights <= moved.pop("autoencoder")
+    assert not any(moved.values())
+    assert tiny.moved(identity, learner.distance) == set()
+    assert all(p.grad is None for module in learner.discriminators.values() for p in module.parameters())
+
+
+def test_a_whole_step_is_both_one_after_the_other():
+    whole, halves = (PkLearner(encoder(), SMALL, 0) for _ in range(2))
+    for seed in range(2):
+        report = whole.step(batch(seed=seed), prior(seed=seed))
+        parts = {
+            **halves.discriminator_step(batch(seed=seed), prior(seed=seed)),
+            **halves.autoencoder_step(batch(seed=seed), prior(seed=seed)),
+        }
+        assert report.keys() == parts.keys()
+    trunk_statistics = {name for name, _ in whole.autoencoder.named_buffers()}
+    moved = changed(states(halves), whole)
+    assert moved.pop("autoencoder") <= trunk_statistics
+    assert moved == {"image": set(), "prior": set()}
+
+
+def test_discriminators_learn_to_tell_the_work_of_a_frozen_generator():
+    """With the published code they would stay at chance for ever."""
+    learner = PkLearner(encoder(), Recipe(width=0.02, lr=2e-3), 0)
+    fresh = [learner.measure(batch(32, seed=100 + s), prior(32, 100 + s)) for s in range(4)]
+    for seed in range(40):
+        learner.discriminator_step(batch(32, seed=seed), prior(32, seed))
+    taught = [learner.measure(batch(32, seed=100 + s), prior(32, 100 + s)) for s in range(4)]
+    for name in ("image_accuracy", "prior_accuracy"):
+        before, after = (np.mean([each[name] for each in measured]) for measured in (fresh, taught))
+        assert before < 0.75
+        assert after > 0.9
+    assert fresh[0]["reconstruction"] == taught[0]["reconstruction"]
+
+
+@pytest.mark.parametrize(("weight", "falls"), [(0.1, ("prior", "image")), (0.0, ("reconstruction",))])
+def test_the_autoencoder_learns_to_fool_frozen_discriminators_and_to_reconstruct(weight, falls):
+    weights = losses.Weights(prior=weight, image=weight)
+    learner = PkLearner(encoder(), Recipe(width=0.02, lr=2e-3, weights=weights), 0)
+    for seed in range(20):
+        learner.discriminator_step(batch(32, seed=seed), prior(32, seed))
+    first = learner.autoencoder_step(batch(32), prior(32))
+    for _ in range(40):
+        last = learner.autoencoder_step(batch(32), prior(32))
+    for name in falls:
+        assert last[name] < 0.85 * first[name], name
+
+
+def test_what_counts_for_nothing_does_not_move_the_encoder():
+    """Each weight of the loss acts on its own part."""
+    nothing = dict.fromkeys(("identity", "prior", "image", "emotion"), 0.0)
+    plain = PkLearner(encoder(), Recipe(width=0.02, emotion=True, weights=losses.Weights(**nothing)), 0)
+    plain.autoencoder_step(batch(), prior())
+    for name in nothing:
+        weights = losses.Weights(**{**nothing, name: 1.0})
+        other = PkLearner(encoder(), Recipe(width=0.02, emotion=True, weights=weights), 0, identity=tiny.encoder(7))
+        other.autoencoder_step(batch(), prior())
+        assert "encoder.last.conv.weight" in tiny.moved(plain.autoencoder.state_dict(), other.autoencoder), name
+
+
+def test_the_encoder_that_is_given_and_the_one_that_is_returned_are_frozen_copies():
+    given = encoder()
+    before = tiny.frozen_copy(given)
+    learner = PkLearner(given, SMALL, 0)
+    learner.step(batch(), prior())
+    returned = learner.encoder()
+    assert tiny.moved(before, given) == set()
+    assert returned.fingerprint() != given.fingerprint()
+    state = tiny.frozen_copy(returned)
+    learner.step(batch(), prior())
+    assert tiny.moved(state, returned) == set()
+    assert not any(p.requires_grad for p in returned.parameters())
+    assert not returned.train().training
+
+
+def test_a_seed_decides_the_weights():
+    prints = [
+        [state["fc.weight"].sum().item() for state in [PkLearner(encoder(), SMALL, seed).autoencoder.state_dict()]]
+        for seed in (0, 0, 1)
+    ]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_faces_of_an_odd_size_are_refused():
+    with pytest.raises(ValueError, match="multiple of 16 but got 24"):
+        PkLearner(encoder(size=24), SMALL, 0)
+
+
+# Data
+
+
+def test_arousal_and_valence_are_found_by_name_and_never_made_up():
+    swapped = TaskSpec("affectnet-va", "dimensional", ("valence", "arousal"))
+    images = tiny.Pictures(tiny.pictures(6, size=32).images)
+    targets = tiny.targets("dimensional", 6)
+    faces = tiny.FaceDataset(swapped, "train", images, np.arange(6), targets, "synthetic")
+    pk = Pk(encoder(), SMALL)
+    pk.admit([TaskData(faces, faces, faces)])
+    assert np.array_equal(pk.labels(faces), targets[:, ::-1])
+    classes = tiny.faces("categorical", images)
+    pk.admit([TaskData(faces, faces, faces), TaskData(classes, classes, classes)])
+    assert not pk.labels(faces).any()
+    assert pk.labels(classes).shape == (6, 2)
+    assert not is_conditioned([swapped, classes.spec])
+    assert not is_conditioned([TaskSpec("x", "dimensional", ("arousal", "dominance"))])
+
+
+def test_a_limit_draws_faces_and_leaves_the_other_images_unread():
+    faces = tiny.faces("dimensional", tiny.pictures(20))
+    drawn = some(faces, 6, seed=0)
+    assert len(drawn) == len(drawn.images) == 6
+    assert all(
+        np.array_equal(drawn.image(i), faces.image(int(drawn.images.chosen[i])))
+        and np.array_equal(drawn.targets[i], faces.targets[drawn.images.chosen[i]])
+        and drawn.name(i) == faces.name(int(drawn.images.chosen[i]))
+        for i in range(6)
+    )
+    assert isinstance(drawn.images, SomeImages)
+    prints = {some(faces, n, seed=s).images.fingerprint for n, s in ((6, 0), (6, 0), (6, 1), (7, 0))}
+    assert len(prints) == 3
+    assert some(faces, 20, seed=0) is faces
+    assert some(faces, None, seed=0) is faces
+
+
+# Pictures
+
+
+def test_colours_and_places_of_pictures():
+    blue = torch.tensor([1.0, -1.0, -1.0]).view(1, 3, 1, 1).expand(2, 3, 2, 2)  # in BGR
+    picture = to_rgb(blue, "bgr")
+    assert picture[0, 0, 0].tolist() == [0, 0, 255]
+    assert to_rgb(blue[:, :1], "gray")[0, 0, 0].tolist() == [255] * 3
+    sheet = tiled(np.concatenate([picture, 0 * picture]), 2)
+    assert sheet.shape == (4 + GAP, 4 + GAP, 3)
+    assert sheet[0, 0].tolist() == sheet[0, -1].tolist() == [0, 0, 255]
+    assert sheet[-1, 0].tolist() == [0, 0, 0]
+    assert sheet[2, 2].tolist() == [255] * 3
+
+
+def test_the_grid_has_arousal_down_and_valence_across(monkeypatch):
+    learner = PkLearner(encoder(), SMALL, 0)
+    face = batch(1).pixels
+    asked = []
+
+    def shade(given):
+        asked.extend(given.conditions.tolist())
+        return given.conditions[:, :1, None, None].expand(-1, 3, 32, 32)  # bright: aroused
+
+    monkeypatch.setattr(learner, "reconstruct", shade)
+    sheet = arousal_valence_sheet(learner, face)
+    places = [i * (32 + GAP) for i in range(5)]
+    assert [sheet[p, 0, 0].item() for p in places] == [255, 191, 128, 64, 0]
+    assert [sheet[0, p, 0].item() for p in places] == [255] * 5
+    assert asked == [[a, v] for a in AROUSAL for v in VALENCE]
+
+
+# The encoder on disk
+
+
+def test_a_saved_encoder_comes_back(tmp_path):
+    learner = PkLearner(tiny.real("pk"), SMALL, 0)
+    learner.step(batch(4, 96), prior(4))
+    own = learner.encoder()
+    save_encoder(tmp_path, own, {"source": "synthetic"})
+    back = load_saved(tmp_path)
+    assert back.fingerprint() == own.fingerprint() != tiny.real("pk").fingerprint()
+    assert back.frozen
+    pixels = batch(2, 96).pixels
+    assert torch.equal(back(pixels), own(pixels))
+    assert json.loads((tmp_path / "encoder.json").read_text())["trained_on"] == {"source": "synthetic"}
+
+
+DAMAGED = {
+    "no such file": ("encoder.safetensors", None, "encoder.safetensors is missing"),
+    "cut weights": ("encoder.safetensors", lambda content: content[:1000], "is damaged"),
+    "changed weights": ("encoder.safetensors", lambda content: content[:-4] + b"\0\0\x80?", "recorded fingerprint"),
+    "no description": ("encoder.json", lambda _: b"[]", "no description of an encoder"),
+    "half a description": ("encoder.json", lambda content: content[:50], "is damaged"),
+    "another name": ("encoder.json", lambda content: content.replace(b'"pk"', b'"vggface"'), "weights do not fit"),
+    "unknown name": ("encoder.json", lambda content: content.replace(b'"pk"', b'"kp"'), "unknown encoder 'kp'"),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGED)
+def test_a_damaged_encoder_is_refused(how, tmp_path):
+    name, change, message = DAMAGED[how]
+    save_encoder(tmp_path, tiny.real("pk"), {})
+    path = tmp_path / name
+    if change is None:
+        path.unlink()
+    else:
+        path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(CiaoError, match=message):
+        load_saved(tmp_path)
+
+
+# The command
+
+
+def small(patch):
+    """Let the command train a small encoder on 32x32 faces, look at few validation faces, and draw only curves.
+
+    Returns:
+        Where pictures would have been written, and their titles, as they come.
+    """
+    drawn = []
+
+    def load(name, *, seed=0):
+        if name != "pk":
+            return load_encoder(name, seed=seed)
+        shrunk = encoder(seed)
+        shrunk.name = "pk"
+        return shrunk
+
+    patch.setattr(encoders, "load_encoder", load)
+    patch.setattr(saved, "untrained_encoder", load)
+    patch.setattr(sampled, "VALIDATION_FACES", 6)
+    for name in ("write_reconstructions", "write_arousal_valence"):
+        patch.setattr(method, name, lambda path, learner, batch, title: drawn.append((path.name, title)))  # noqa: ARG005
+    patch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    return drawn
+
+
+@pytest.fixture(autouse=True)
+def synthetic_on_one_thread(monkeypatch):
+    monkeypatch.delenv("CIAO_DATA_ROOT", raising=False)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def call(*argv):
+    parser = argparse.ArgumentParser(prog="pretrain")
+    command.add_parser(parser.add_subparsers())
+    return command.main(parser.parse_args(["pk", *argv]))
+
+
+def arguments(out, cache, *more, tasks="affectnet-va"):
+    about = ("--limit", "10", "--batch", "4", "--width", "0.02", "--epochs", "2", "--device", "cpu")
+    return ("--tasks", tasks, "--out", str(out), "--cache", str(cache), *about, *more)
+
+
+def row_numbers(out):
+    with (out / "losses.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that is never stopped."""
+    folder = tmp_path_factory.mktemp("pk")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CIAO_DATA_ROOT", raising=False)
+        small(patch)
+        assert call(*arguments(folder / "run", folder / "cache")) == 0
+    return folder
+
+
+@pytest.fixture
+def cache(whole, monkeypatch):
+    """A folder of prepared pixels of the small encoder, which the command trains meanwhile."""
+    small(monkeypatch)
+    return whole / "cache"
+
+
+def test_a_run_leaves_an_encoder_curves_and_pictures_marked_synthetic(tmp_path, monkeypatch):
+    monkeypatch.setattr(sampled, "VALIDATION_FACES", 6)
+    out = tmp_path / "run"
+    assert call(*arguments(out, tmp_path / "cache")) == 0
+    files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and "tfevents" not in path.name}
+    assert files == {
+        "run.json", "checkpoint.pt", "encoder.json", "encoder.safetensors", "losses.csv", "losses.png",
+        "pictures/reconstructions.png", "pictures/arousal_valence.png",
+    }  # fmt: skip
+    for path in out.rglob("*.png"):
+        assert imread(path).std() > 0
+    if importlib.util.find_spec("tensorboard"):
+        (events,) = (out / "tensorboard").iterdir()
+        content = events.read_bytes()
+        for written in (
+            b"reconstruction/train",
+            b"image_accuracy/validation",
+            b"arousal and valence of face 0 (synthetic)",
+        ):
+            assert written in content
+    about = json.loads((out / "encoder.json").read_text())
+    saw = about["trained_on"]
+    assert about["name"] == "pk"
+    assert about["preprocessing"] == {"size": 96, "channels": "bgr", "mean": [0.5] * 3, "std": [0.5] * 3}
+    assert about["fingerprint"] == load_saved(out).fingerprint() != load_encoder("pk").fingerprint()
+    assert saw["source"] == "synthetic"
+    assert saw["conditioned_on_arousal_and_valence"]
+    assert (saw["epochs"], saw["steps"], saw["seed"], saw["limit"]) == (2, 6, 0, 10)
+    (task,) = saw["tasks"]
+    assert (task["name"], task["split"], task["faces"], task["source"]) == ("affectnet-va", "train", 10, "synthetic")
+    assert saw["command"].startswith("python -m ciao_stream.pretrain pk --tasks affectnet-va --epochs 2 --batch 4")
+    rows = row_numbers(out)
+    assert {row["source"] for row in rows} == {"synthetic"}
+    assert [(row["split"], row["epoch"], row["step"]) for row in rows] == [
+        ("validation", "0", "0"), ("train", "1", "3"), ("validation", "1", "3"), ("train", "2", "6"),
+        ("validation", "2", "6"),
+    ]  # fmt: skip
+    assert float(rows[-1]["reconstruction"]) < float(rows[0]["reconstruction"])
+    assert all(0 <= float(row[name]) <= 1 for row in rows for name in ("image_accuracy", "prior_accuracy"))
+
+
+def test_titles_of_pictures_say_synthetic(whole, monkeypatch):
+    drawn, titles = small(monkeypatch), []
+    monkeypatch.setattr(training.Curves, "write", lambda *args: titles.append(args[2]))
+    assert call(*arguments(whole / "run", whole / "cache", "--resume")) == 0
+    assert [name for name, _ in drawn] == ["reconstructions.png", "arousal_valence.png"]
+    assert all(
+        "affectnet-va (synthetic)" in title and "2 epochs" in title for title in [*titles, *dict(drawn).values()]
+    )
+    assert len(titles) == 1
+
+
+class Stopped(BaseException):
+    """Stands for kill -9: nothing catches it."""
+
+
+@pytest.mark.parametrize("nth", [1, 2, 4, 6])
+def test_a_run_that_was_stopped_ends_bit_for_bit_as_one_that_was_not(nth, whole, cache, tmp_path, monkeypatch):
+    step, calls = PkLearner.step, 0
+
+    def stopping(*args):
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            raise Stopped
+        return step(*args)
+
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(PkLearner, "step", stopping)
+    argv = arguments(tmp_path / "run", cache)
+    with pytest.raises(Stopped):
+        call(*argv)
+    calls = nth
+    assert call(*argv, "--resume") == 0
+    assert calls == nth + 6 - (nth - 1), "no step is done twice"
+    for name in ("encoder.safetensors", "losses.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (whole / "run" / name).read_bytes()
+    ours, theirs = (torch.load(f / "run" / "checkpoint.pt", weights_only=True) for f in (tmp_path, whole))
+    for network in ("autoencoder", "discriminators"):
+        for name, tensor in ours["method"][network].items():
+            assert torch.equal(tensor, theirs["method"][network][name]), name
+
+
+def test_a_finished_run_may_be_extended(whole, cache, tmp_path):
+    short, long = (arguments(tmp_path / "run", cache, "--epochs", n) for n in ("1", "2"))
+    assert call(*short) == 0
+    assert call(*long, "--resume") == 0
+    assert (tmp_path / "run" / "encoder.safetensors").read_bytes() == (
+        whole / "run" / "encoder.safetensors"
+    ).read_bytes()
+
+
+def test_a_task_without_arousal_and_valence_is_learned_without_them(whole, tmp_path, capsys, monkeypatch):
+    drawn, seen = small(monkeypatch), []
+    step = PkLearner.step
+    monkeypatch.setattr(PkLearner, "step", lambda self, given, drawn: seen.append(given) or step(self, given, drawn))
+    out = tmp_path / "run"
+    assert call(*arguments(out, whole / "cache", "--epochs", "1", tasks="affectnet-va,fer")) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "unconditioned: arousal and valence are not known of every face (affectnet-va is dimensional, fer is" in told
+    assert "no identity term" in told
+    assert sum(len(given.pixels) for given in seen) == 20
+    assert not any(given.conditions.any() for given in seen)
+    assert [name for name, _ in drawn] == ["reconstructions.png"]
+    assert not json.loads((out / "encoder.json").read_text())["trained_on"]["conditioned_on_arousal_and_valence"]
+
+
+def test_a_saved_encoder_can_be_the_feature_network(whole, cache, tmp_path, capsys):
+    argv = arguments(tmp_path / "run", cache, "--epochs", "1", "--identity", str(whole / "run"), "--emotion")
+    assert call(*argv) == 0
+    assert "no identity term" not in capsys.readouterr().err
+    row = row_numbers(tmp_path / "run")[1]
+    assert float(row["identity"]) > 0
+    assert float(row["emotion"]) > 0
+    saw = json.loads((tmp_path / "run" / "encoder.json").read_text())["trained_on"]
+    assert saw["identity_network"] == load_saved(whole / "run").fingerprint()
+
+
+def test_tensorboard_is_not_missed_where_it_is_not_installed(whole):
+    assert not (whole / "run" / "tensorboard").exists()
+
+
+def test_ctrl_c_says_how_to_go_on(cache, tmp_path, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PkLearner, "step", interrupt)
+    assert call(*arguments(tmp_path / "run", cache)) == 130
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("interrupted; go on with: python -m ciao_stream.pretrain pk --tasks affectnet-va")
+    assert line.endswith(f"--out {tmp_path / 'run'} --resume")
+    monkeypatch.undo()
+    small(monkeypatch)
+    assert call(*line.split("ciao_stream.pretrain pk ")[1].split()) == 0
+
+
+def refused(capsys, *argv):
+    assert call(*argv) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    return line
+
+
+def test_bad_input_is_one_line(whole, cache, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert "unknown task 'affectnetva'" in refused(capsys, *arguments(out, cache, tasks="affectnetva"))
+    assert "task 'fer' stands twice" in refused(capsys, *arguments(out, cache, tasks="fer,fer"))
+    assert "no task given" in refused(capsys, *arguments(out, cache, tasks=","))
+    assert "give at least 2" in refused(capsys, *arguments(out, cache, "--batch", "1"))
+    assert "at least two faces" in refused(capsys, *arguments(out, cache, "--limit", "1"))
+    assert "arousal and valence are not known" in refused(capsys, *arguments(out, cache, "--emotion", tasks="fer"))
+    assert "encoder.json is missing" in refused(capsys, *arguments(out, cache, "--identity", str(tmp_path)))
+    assert "nothing to resume" in refused(capsys, *arguments(out, cache, "--resume"))
+    assert not out.exists(), "none of these leaves anything behind"
+    assert "holds a run already" in refused(capsys, *arguments(whole / "run", cache))
+    changed = refused(capsys, *arguments(whole / "run", cache, "--resume", "--lr", "0.1", "--seed", "1"))
+    assert "was started with other data, recipe, encoder, seed" in changed
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"{}", None])
+def test_a_damaged_checkpoint_is_one_line(content, whole, cache, tmp_path, capsys):
+    out = tmp_path / "run"
+    out.mkdir()
+    for name in ("run.json", "checkpoint.pt"):
+        (out / name).write_bytes((whole / "run" / name).read_bytes())
+    path = out / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:-2000] if content is None else content)
+    assert f"checkpoint {path} is damaged" in refused(capsys, *arguments(out, cache, "--resume"))
+
+
+def test_nothing_executable_is_loaded_from_a_checkpoint(whole, cache, tmp_path, capsys):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "run.json").write_bytes((whole / "run" / "run.json").read_bytes())
+    torch.save({"method": networks.Generator(16, 3, 0.02)}, out / "checkpoint.pt")
+    assert "is damaged" in refused(capsys, *arguments(out, cache, "--resume"))
+
+
+def test_numbers_out_of_range_are_usage_errors(capsys):
+    for option, value in (("--lr", "0"), ("--width", "2"), ("--epochs", "0"), ("--seed", "-1"), ("--lr", "x")):
+        with pytest.raises(SystemExit) as stopped:
+            call("--tasks", "fer", option, value)
+        assert stopped.value.code == 2
+        assert option in capsys.readouterr().err

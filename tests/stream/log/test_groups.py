@@ -1,0 +1,124 @@
+"""Groups beside the learner's: `status` tells of those that hold the stream back, `drop-group` ends them."""
+
+import contextlib
+import functools
+import json
+import time
+
+import pytest
+
+from ciao_stream.stream import __main__ as stream
+from ciao_stream.stream.learner.folder import LearnerFolder
+from ciao_stream.stream.learner.follow import Follower
+from ciao_stream.stream.learner.pace import FollowSettings
+from ciao_stream.stream.learner.status import StatusWriter
+from ciao_stream.stream.log import groups
+from ciao_stream.stream.log.keys import StreamNames
+from ciao_stream.stream.log.log import FrameLog
+from ciao_stream.stream.log.positions import START
+from tests.helpers.redis_server import running
+from tests.helpers.stream_children import append_all, learner, messages
+
+NAMES = StreamNames()
+
+
+@pytest.fixture
+def server(tmp_path):
+    with running(tmp_path / "redis", fsync="everysec") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def command(server, capsys):
+    """A function that runs a command; returns its code and what it said."""
+
+    def command(*words):
+        code = stream.main([*words, "--redis", server.url])
+        captured = capsys.readouterr()
+        return code, " ".join((captured.out + captured.err).split())
+
+    return command
+
+
+def follow(server, folder, watched, n):
+    """Learn from n entries, keeping one behind; ``watched`` is called amid it."""
+    place = LearnerFolder(folder)
+    writer = StatusWriter(place.status, "redis")
+
+    def watch(follower):
+        if follower.state == "following":
+            watched()
+        writer(follower)
+
+    append_all(server.address, NAMES, messages(n))
+    settings = FollowSettings(until_idle=0.3, trim_s=0, history=1, checkpoint_entries=16)
+    with place.claimed():
+        connect = functools.partial(FrameLog, server.address, NAMES)
+        Follower(learner(), place, connect, settings, watch=watch).run()
+
+
+def test_a_group_that_nobody_reads_for_is_shown_and_can_be_dropped(server, client, command, tmp_path, monkeypatch):
+    monkeypatch.setattr("ciao_stream.stream.learner.follow.CHECKPOINT_SHARE", 1e9)
+    folder = tmp_path / "learner"
+    client.xgroup_create("frames", "robots", START, mkstream=True)
+    client.xgroup_create("frames", "prompt", START, mkstream=True)
+
+    def read_promptly():
+        for _, entries in client.xreadgroup("prompt", "one", {"frames": ">"}, count=1000):
+            client.xack("frames", "prompt", *[position for position, _ in entries])
+
+    follow(server, folder, read_promptly, 40)
+    client.xreadgroup("robots", "killed", {"frames": ">"}, count=5)
+    assert client.xlen("frames") == 40, "the group holds all of it"
+    shown = {group["name"]: group for group in told(command, folder)["groups"]}
+    assert (shown["prompt"]["behind"], shown["prompt"]["readers"], shown["prompt"]["abandoned"]) == (0, 1, False)
+    assert shown["robots"] == {"name": "robots", "behind": 40, "readers": 0, "idle_s": None, "abandoned": True}
+    said = command("status", "--once", "--worlds", str(folder))[1]
+    assert "robots: 40 to come, nobody reads; the stream keeps all of it" in said
+    assert "`drop-group robots`" in said
+    code, said = command("drop-group", "robots")
+    assert (code, "somebody read for group 'robots' 0 s ago: stop its predictors" in said) == (2, True)
+    monkeypatch.setattr(groups, "ABANDONED_S", 0.05)
+    time.sleep(0.1)
+    (robots,) = [group for group in beside(server) if group.name == "robots"]
+    assert (robots.behind, robots.readers, robots.abandoned) == (40, 1, True)
+    code, said = command("drop-group", "robots")
+    assert (code, said) == (0, "dropped group 'robots': 40 entries that it had not answered will not be answered")
+    follow(server, folder, read_promptly, 40)
+    assert client.xlen("frames") < 60, "what went before is let go of"
+    assert [group["name"] for group in told(command, folder)["groups"]] == ["prompt"]
+
+
+def told(command, folder):
+    return json.loads(command("status", "--json", "--worlds", str(folder))[1])
+
+
+def beside(server):
+    with contextlib.closing(FrameLog(server.address, NAMES)) as log:
+        return log.groups_beside()
+
+
+def test_the_learners_own_group_and_one_that_is_not_there_are_refused(client, command):
+    assert command("drop-group", "robots") == (2, "error: unknown group 'robots': (known: none)")
+    client.xgroup_create("frames", "robots", START, mkstream=True)
+    assert "did you mean 'robots'" in command("drop-group", "robot")[1]
+    assert "is the learner's" in command("drop-group", "learner")[1]
+
+
+def test_a_group_that_is_dropped_while_the_learner_looks_does_no_harm(server, client, monkeypatch):
+    positions = append_all(server.address, NAMES, messages(9))
+    with contextlib.closing(FrameLog(server.address, NAMES)) as log:
+        log.resync(START)
+        for look in (log.groups_beside, lambda: log.trim(positions[4])):
+            client.xgroup_create("frames", "robots", START)
+            found = log._client.xinfo_groups("frames")
+            client.xgroup_destroy("frames", "robots")
+            with monkeypatch.context() as patch:
+                patch.setattr(log._client, "xinfo_groups", lambda _, found=found: found)
+                assert look() in ([], 4)

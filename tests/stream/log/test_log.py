@@ -1,0 +1,447 @@
+"""The stream on a real server: what is appended once, read in order, noticed when it is gone."""
+
+import socket
+import threading
+import time
+
+import pytest
+import redis
+
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.stream.learner.sequence import SequenceTracker
+from ciao_stream.stream.log.append import Appender, BacklogError
+from ciao_stream.stream.log.connection import RedisFullError, UnreachableError
+from ciao_stream.stream.log.images import write_image
+from ciao_stream.stream.log.keys import StreamNames
+from ciao_stream.stream.log.log import DEAD_BYTES, CursorLostError, FrameLog, Trouble, entries_of
+from ciao_stream.stream.log.messages import decode, origin_of
+from ciao_stream.stream.log.positions import START, order
+from ciao_stream.stream.log.refusals import BadMessage
+from tests.helpers import redis_server
+from tests.helpers.redis_server import running
+from tests.helpers.stream_messages import FER, TASKS, declaration, face, frame, late_label
+
+server = redis_server.server
+names = redis_server.names
+client = redis_server.client
+
+
+@pytest.fixture
+def appender(server, names):
+    appender = Appender(server.address, names, max_backlog=50)
+    yield appender
+    appender.close()
+
+
+@pytest.fixture
+def log(server, names):
+    log = FrameLog(server.address, names)
+    yield log
+    log.close()
+
+
+def read_all(log):
+    entries = []
+    while page := log.read(2, 1):
+        entries += page
+    return [entry.position for entry in entries]
+
+
+def test_messages_come_out_in_order_each_as_it_went_in(appender, log):
+    messages = [declaration(FER), *[frame(number) for number in range(1, 6)], late_label(0)]
+    positions = [appender.append(message) for message in messages]
+    assert positions == sorted(positions, key=order)
+    assert log.resync(START) == ()
+    entries = [*log.read(3, 1), *log.read(100, 1)]
+    assert [(entry.position, entry.fields) for entry in entries] == list(zip(positions, messages, strict=True))
+    assert [decode(entry.position, entry.fields, TASKS).position for entry in entries] == positions
+    assert log.read(1, 1) == []
+
+
+def test_a_message_is_appended_once_however_often_it_is_sent(appender, client, names):
+    first = appender.append(frame(1))
+    assert [appender.append(frame(1)) for _ in range(3)] == [first] * 3
+    assert appender.append(late_label(1)) == appender.append(late_label(1)) != first
+    assert client.xlen(names.stream) == 2
+    assert 3500 < client.ttl(names.seen("frame:f1")) <= 3600
+
+
+def test_an_id_used_for_something_else_is_refused(appender, client, names):
+    first = appender.append(frame(1, label="fear"))
+    for other in (frame(1, label="anger"), frame(1, image=write_image(face(9)))):
+        with pytest.raises(BadMessage, match=f"'frame:f1' at {first} is another frame.*label message") as refusal:
+            appender.append(other)
+        assert refusal.value.reason == "duplicate_id"
+    assert client.xlen(names.stream) == 1
+
+
+def test_a_message_that_is_not_well_formed_does_not_leave_the_producer(appender, client, names):
+    with pytest.raises(BadMessage):
+        appender.append({**frame(), b"sha256": b""})
+    assert client.exists(names.stream) == 0
+
+
+def test_a_full_stream_pushes_back_until_the_learner_has_applied_something(appender, log, client, names):
+    positions = [appender.append(frame(number)) for number in range(50)]
+    with pytest.raises(BacklogError, match="50 entries that the learner has not applied"):
+        appender.append(frame(50))
+    assert appender.append(frame(49)) == positions[-1], "what is in already is still answered"
+    log.resync(START)
+    entries = log.read(3, 1)
+    with pytest.raises(BacklogError):
+        appender.append(frame(50))
+    log.ack(entry.position for entry in entries)
+    assert [order(appender.append(frame(number))) > order(positions[-1]) for number in (50, 51, 52)] == [True] * 3
+    with pytest.raises(BacklogError):
+        appender.append(frame(53))
+    assert client.xlen(names.stream) == 53
+
+
+def test_what_is_kept_behind_the_learner_is_no_backlog(appender, log, client, names):
+    log.resync(START)
+    for number in range(0, 200, 40):
+        positions = [appender.append(frame(number)) for number in range(number, number + 40)]
+        log.ack(read_all(log))
+    assert client.xlen(names.stream) == 200
+    log.resync(positions[9])  # as after a restart, where Redis does not know how many are to come
+    with pytest.raises(BacklogError):
+        appender.append(frame(200))
+    log.ack(read_all(log))
+    for number in range(200, 250):
+        appender.append(frame(number))
+    with pytest.raises(BacklogError, match="holds 50 entries that the learner has not applied"):
+        appender.append(frame(250))
+
+
+def test_what_waits_for_another_group_is_backlog_too_and_the_group_is_named(appender, log, client, names):
+    client.xgroup_create(names.stream, "robots", START, mkstream=True)
+    log.resync(START)
+    for number in range(50):
+        appender.append(frame(number))
+    log.ack(read_all(log))
+    with pytest.raises(BacklogError, match=r"group 'robots' have not answered: start some, or .*`drop-group robots`"):
+        appender.append(frame(50))
+    client.xgroup_destroy(names.stream, "robots")
+    appender.append(frame(50))
+
+
+def test_the_log_is_read_again_from_any_position(appender, log):
+    positions = [appender.append(frame(number)) for number in range(6)]
+    log.resync(START)
+    assert read_all(log) == positions
+    for start in (3, 0, 5):
+        assert log.resync(positions[start]) == ()
+        assert read_all(log) == positions[start + 1 :]
+
+
+def test_acks_that_a_crash_lost_are_made_up_for_and_nothing_stays_pending(appender, log, client, names):
+    positions = [appender.append(frame(number)) for number in range(6)]
+    log.resync(START)
+    log.read(4, 1)
+    log.resync(positions[1])
+    assert client.xpending(names.stream, names.group)["pending"] == 2, "the two after the watermark are to come again"
+    log.ack(read_all(log))
+    assert client.xpending(names.stream, names.group)["pending"] == 0
+    log.ack([])
+
+
+def test_a_read_waits_for_what_comes(appender, log):
+    log.resync(START)
+    threading.Timer(0.2, appender.append, [frame()]).start()
+    assert len(log.read(10, 2000)) == 1
+
+
+@pytest.mark.parametrize(("count", "block_ms"), [(0, 100), (1, 0), (1, 2501)])
+def test_a_read_that_would_block_for_ever_or_beyond_the_timeout_is_refused(log, count, block_ms):
+    log.resync(START)
+    with pytest.raises(CiaoError, match="expected a count >= 1 and a block of 1 to 2500 ms"):
+        log.read(count, block_ms)
+
+
+def test_nothing_is_read_before_the_cursor_is_set(log):
+    with pytest.raises(CursorLostError, match="resync first"):
+        log.read(1, 1)
+    with pytest.raises(CiaoError, match="'17' is no position"):
+        log.resync("17")
+
+
+@pytest.mark.parametrize("name", ["a b", "", "frames*", "frames\n", "ü"])
+def test_a_stream_whose_name_could_be_a_pattern_is_refused(name):
+    with pytest.raises(CiaoError, match="letters, digits"):
+        StreamNames(name)
+
+
+def test_a_frame_that_a_forgotten_connection_takes_is_noticed_and_comes_again(server, appender, log, names):
+    """A reader whose line broke may still be waiting at the server's end, and take what comes next."""
+    first = appender.append(frame(0))
+    log.resync(first)
+    with socket.socket(socket.AF_UNIX) as forgotten:
+        forgotten.connect(str(server.socket))
+        line = f"XREADGROUP GROUP {names.group} learner COUNT 1 BLOCK 5000 STREAMS {names.stream} >\r\n"
+        forgotten.sendall(line.encode())
+        time.sleep(0.1)
+        positions = [appender.append(frame(number)) for number in (1, 2)]
+        with pytest.raises(CursorLostError, match=f"entries after {first} went to another reader"):
+            log.read(10, 100)
+    with pytest.raises(CursorLostError, match="resync first"):
+        log.read(10, 1)
+    log.resync(first)
+    assert read_all(log) == positions
+
+
+def test_a_deleted_entry_is_counted_as_lost_once(appender, log, client, names):
+    positions = [appender.append(frame(number)) for number in range(5)]
+    client.xdel(names.stream, positions[2])
+    incidents = log.resync(positions[0])
+    tracker = SequenceTracker()
+    tracker.see("camera", 0)
+    steps = [tracker.see(*origin_of(entry.fields)) for entry in log.read(10, 1)]
+    assert tracker.lost == 1
+    assert [step.lost for step in steps] == [0, 1, 0]
+    if "max-deleted-entry-id" in client.xinfo_stream(names.stream):
+        assert [incident.trouble for incident in incidents] == [Trouble.DELETED]
+        assert positions[2] in incidents[0].text
+
+
+def test_a_wiped_stream_is_noticed_while_reading_and_goes_on_after_the_watermark(appender, log, client, names):
+    watermark = "9000000000000-5"  # where a clock that was ahead has led
+    client.xadd(names.stream, frame(0), id=watermark)
+    log.resync(watermark)
+    timer = threading.Timer(0.2, client.delete, [names.stream])
+    timer.start()
+    with pytest.raises(CursorLostError, match="was removed"):
+        log.read(1, 2000)
+    timer.join()
+    (incident,) = log.resync(watermark)
+    assert incident.trouble == Trouble.WIPED
+    assert watermark in incident.text
+    assert log.resync(watermark) == (), "it is told once"
+    position = appender.append(frame(1))
+    assert order(position) > order(watermark), "the clock is behind, positions are not"
+    assert read_all(log) == [position]
+
+
+def test_positions_grow_where_the_clock_was_set_back(appender, log, client, names):
+    ahead = "9000000000000-0"
+    client.xadd(names.stream, frame(0), id=ahead)
+    positions = [ahead, *[appender.append(frame(number)) for number in (1, 2)]]
+    assert positions == sorted(positions, key=order)
+    log.resync(START)
+    assert read_all(log) == positions
+
+
+def test_a_lost_tail_is_noticed_and_skipped_over(appender, log):
+    last = appender.append(frame(0))
+    watermark = f"{order(last)[0] + 60_000}-0"
+    (incident,) = log.resync(watermark)
+    assert incident.trouble == Trouble.TAIL_LOST
+    assert last in incident.text
+    position = appender.append(frame(1))
+    assert order(position) > order(watermark)
+    assert read_all(log) == [position]
+
+
+def test_a_frame_that_comes_while_a_lost_tail_is_skipped_over_is_not_lost(appender, log, client, monkeypatch):
+    appender.append(frame(0))
+    watermark = "9000000000000-0"
+    look = log._client.xinfo_stream
+
+    def look_and_be_overtaken(stream):
+        state = look(stream)
+        client.xadd(stream, frame(1), id="9000000000000-1")
+        return state
+
+    monkeypatch.setattr(log._client, "xinfo_stream", look_and_be_overtaken)
+    log.resync(watermark)
+    assert read_all(log) == ["9000000000000-1"]
+
+
+def test_a_stream_trimmed_behind_its_back_is_noticed(appender, log, client, names):
+    positions = [appender.append(frame(number)) for number in range(10)]
+    log.resync(START)
+    log.ack(entry.position for entry in log.read(3, 1))
+    client.xtrim(names.stream, maxlen=2, approximate=False)
+    (incident,) = log.resync(positions[2])
+    assert incident.trouble == Trouble.TRIMMED
+    assert positions[2] in incident.text
+    tracker = SequenceTracker()
+    for number in range(3):
+        tracker.see("camera", number)
+    for entry in log.read(10, 1):
+        tracker.see(*origin_of(entry.fields))
+    assert tracker.lost == 5
+    client.xtrim(names.stream, maxlen=0)
+    assert [incident.trouble for incident in log.resync(positions[-1])] == [Trouble.TRIMMED]
+
+
+def test_our_own_trimming_is_no_incident(appender, log):
+    positions = [appender.append(frame(number)) for number in range(5)]
+    log.resync(START)
+    log.ack(read_all(log))
+    assert log.trim(positions[4]) == 4
+    assert log.trim(positions[4]) == 0
+    assert log.resync(positions[4]) == ()
+    assert log.length() == 1
+
+
+def test_what_another_group_still_needs_is_not_trimmed(appender, log, client, names):
+    positions = [appender.append(frame(number)) for number in range(6)]
+    client.xgroup_create(names.stream, "archive", START)
+    log.resync(START)
+    log.ack(read_all(log))
+    assert log.trim(positions[5]) == 0
+    client.xreadgroup("archive", "a", {names.stream: ">"}, count=4)
+    assert log.trim(positions[5]) == 0
+    client.xack(names.stream, "archive", *positions[:2])
+    assert log.trim(positions[5]) == 2
+    client.xack(names.stream, "archive", *positions[2:4])
+    assert log.trim(positions[5]) == 1
+    assert log.length() == 3
+
+
+def test_trimming_and_lag_of_a_stream_that_is_not_there(log):
+    assert (log.trim(START), log.lag(), log.length()) == (0, None, 0)
+
+
+def test_the_lag_is_what_has_not_been_read_and_counts_no_deleted_ones(appender, log, client, names):
+    positions = [appender.append(frame(number)) for number in range(6)]
+    log.resync(START)
+    if log.lag() is None:
+        pytest.skip("this server does not tell the lag")
+    assert log.lag() == 6
+    log.read(2, 1)
+    assert log.lag() == 4
+    client.xtrim(names.stream, minid=positions[5], approximate=False)
+    assert log.lag() in (1, None)
+
+
+def test_a_full_server_refuses_frames_and_the_learner_can_still_free_it(tmp_path):
+    with running(tmp_path / "data", memory_mib=4) as server:
+        appender, log = Appender(server.address), FrameLog(server.address)
+        log.resync(START)
+        image = write_image(face(0, (200, 200)))
+        positions = []
+        with pytest.raises(RedisFullError, match=r"memory is full.*let the learner catch up, or raise the limit"):
+            positions.extend(appender.append(frame(number, image=image)) for number in range(200))
+        assert 5 < len(positions) < 150
+        with server.client() as client:
+            client.config_set("maxmemory", 1)  # not a byte of room
+        log.resync(START)
+        with pytest.raises(RedisFullError):
+            log.dead_letter(positions[0], "corrupt", "text", frame())
+        assert [entry.position for entry in log.read(500, 1)] == positions, "none was dropped for another"
+        log.ack(positions)
+        assert log.trim(positions[-1]) == len(positions) - 1
+        with server.client() as client:
+            client.config_set("maxmemory", "4mb")
+        assert order(appender.append(frame(len(positions), image=image))) > order(positions[-1])
+        log.dead_letter(positions[0], "corrupt", "text", frame())
+        appender.close()
+        log.close()
+
+
+def test_kill_9_of_the_server_keeps_what_was_acknowledged_and_the_log_goes_on(tmp_path):
+    with running(tmp_path / "data", fsync="everysec") as server:
+        appender, log = Appender(server.address), FrameLog(server.address)
+        positions = [appender.append(frame(number)) for number in range(20)]
+        log.resync(START)
+        log.read(5, 1)
+        server.kill()
+        with pytest.raises(UnreachableError, match="does not answer"):
+            log.read(1, 1)
+        server.start()
+        assert log.resync(positions[3]) == ()
+        assert read_all(log) == positions[4:]
+        assert appender.append(frame(19)) == positions[19]
+        assert order(appender.append(frame(20))) > order(positions[19])
+        appender.close()
+        log.close()
+
+
+# ---- dead letters -----------------------------------------------------------------------------------------------
+
+
+def test_a_dead_letter_is_kept_once_with_its_reason_and_content(appender, log, names, client):
+    bad = frame(label="angry")
+    position = appender.append(bad)
+    for _ in range(3):
+        log.dead_letter(position, "bad_label", "no such label: ärger", bad)
+    (letter,) = log.dead_letters()
+    assert (letter.position, letter.reason, letter.message) == (position, "bad_label", "no such label: ärger")
+    assert letter.fields == bad
+    assert letter.whole
+    assert letter.n_bytes == sum(map(len, bad.values()))
+    assert client.xlen(names.dead) == 1
+
+
+def test_a_large_dead_letter_keeps_its_header_and_the_beginning_of_its_image(log):
+    bad = {**frame(), b"image": bytes(3 * DEAD_BYTES), b"empty": b""}
+    log.dead_letter("5-0", "corrupt", "text", bad)
+    (letter,) = log.dead_letters()
+    assert not letter.whole
+    assert letter.fields[b"header"] == bad[b"header"]
+    assert DEAD_BYTES - 1000 < len(letter.fields[b"image"]) <= DEAD_BYTES
+    assert letter.n_bytes > 3 * DEAD_BYTES
+    assert len(letter.sha256) == 64
+
+
+def test_a_dead_letter_keeps_a_bounded_number_of_fields(log):
+    log.dead_letter("5-0", "bad_header", "text", {b"%05d" % n + bytes(1000): b"" for n in range(1000)})
+    (letter,) = log.dead_letters()
+    assert sum(map(len, letter.fields)) <= DEAD_BYTES
+
+
+def test_dead_letters_are_many_pages_and_bounded(server, names):
+    log = FrameLog(server.address, names, max_dead=200)
+    for number in range(1, 501):
+        log.dead_letter(f"{number}-0", "corrupt", "text", {})
+    kept = [letter.position for letter in log.dead_letters()]
+    assert kept == [f"{number}-0" for number in range(501 - len(kept), 501)]
+    assert 200 <= len(kept) < 400, "whole nodes are cut"
+    log.close()
+
+
+def test_there_may_be_no_dead_letters(log):
+    assert list(log.dead_letters()) == []
+
+
+# ---- replies ----------------------------------------------------------------------------------------------------
+
+ENTRY = (b"1-0", {b"a": b"1"})
+
+
+@pytest.mark.parametrize(
+    ("reply", "positions"),
+    [
+        ([[b"s", [ENTRY, (b"2-0", {})]]], ["1-0", "2-0"]),
+        ([[b"s", [ENTRY]]], ["1-0"]),
+        ([[b"s", [(b"1-0", None)]]], ["1-0"]),
+        ({b"s": [ENTRY]}, ["1-0"]),
+        ({b"s": [[ENTRY, (b"2-0", {})]]}, ["1-0", "2-0"]),
+        ([[b"s", []]], []),
+        ([], []),
+        ({}, []),
+        (None, []),
+    ],
+    ids=str,
+)
+def test_every_shape_of_a_reply_is_read(reply, positions):
+    entries = entries_of(reply)
+    assert [entry.position for entry in entries] == positions
+    assert all(isinstance(entry.fields, dict) for entry in entries)
+
+
+@pytest.mark.parametrize("options", [{}, {"protocol": 2}, {"protocol": 3}, {"protocol": 3, "legacy_responses": False}])
+def test_the_shapes_that_this_redis_py_gives_are_read(server, appender, names, options):
+    positions = [appender.append(frame(number)) for number in range(2)]
+    try:
+        client = redis.Redis(unix_socket_path=str(server.socket), **options)
+    except TypeError:
+        pytest.skip("this redis-py has no such option")
+    with client:
+        client.xgroup_create(names.stream, "g", START)
+        entries = entries_of(client.xreadgroup("g", "c", {names.stream: ">"}, count=5))
+        assert [entry.position for entry in entries] == positions
+        assert entries[1].fields == frame(1)
+        assert entries_of(client.xreadgroup("g", "c", {names.stream: ">"}, count=5)) == []
+        assert [entry.position for entry in entries_of(client.xread({names.stream: START}))] == positions

@@ -1,0 +1,307 @@
+"""``python -m ciao_stream.stream publish``, as its user sees it."""
+
+import contextlib
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from signal import SIGINT, SIGTERM
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from benchmarks.synthetic import load
+from ciao_stream import __main__ as cli
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.stream import __main__ as stream
+from ciao_stream.stream import commands
+from ciao_stream.stream.log.images import read_image
+from ciao_stream.stream.log.server import find_program, running_at
+from tests.helpers import ROOT
+from tests.helpers.redis_server import running
+from tests.helpers.sent_messages import contents, data_root_free, headers, until
+
+MODULE = [sys.executable, "-m", "ciao_stream.stream"]
+
+needs_server = pytest.mark.skipif(find_program() is None, reason="no server on this machine")
+
+
+@pytest.fixture(autouse=True)
+def _no_data_root(monkeypatch, tmp_path):
+    monkeypatch.delenv("CIAO_DATA_ROOT", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+
+
+def started(*argv, home):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*MODULE, *argv], cwd=ROOT, env=data_root_free(os.environ, home), text=True, **pipes)
+
+
+def done(capsys, *argv):
+    """Run the command here, and return its exit code, output and messages."""
+    code = stream.main([*map(str, argv)])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+# ---- the door ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("argv", [["-h"], ["publish", "-h"]])
+def test_help_takes_less_than_half_a_second_and_loads_nothing_heavy(argv):
+    seconds = []
+    for first in (True, False, False):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        python = [sys.executable, *(["-v"] if first else []), *MODULE[1:]]
+        ended = subprocess.run([*python, *argv], capture_output=True, text=True, cwd=ROOT, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if first:
+            imported = {line.split("'")[1] for line in ended.stderr.splitlines() if line.startswith("import '")}
+            assert "argparse" in imported
+            assert not imported & {"torch", "numpy", "avalanche", "rich", "cv2", "redis", "pydantic", "PIL"}
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        assert "publish" in ended.stdout
+    assert min(seconds) < 0.5
+
+
+def test_a_module_is_a_command(monkeypatch, tmp_path, capsys):
+    (tmp_path / "greet_all.py").write_text(
+        "SUMMARY = 'say hello'\n"
+        "def add_options(p):\n    p.add_argument('--loud', action='store_true')\n"
+        "def run(options):\n    print('HELLO' if options.loud else 'hello', options.stream)\n    return 7\n"
+    )
+    (tmp_path / "_hidden.py").write_text("raise ImportError")
+    monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
+    assert done(capsys, "greet-all", "--loud", "--stream", "left") == (7, "HELLO left\n", "")
+    with pytest.raises(SystemExit):
+        stream.main(["--help"])
+    assert re.search(r"greet-all\s+say hello", capsys.readouterr().out)
+
+
+def test_a_broken_off_command_says_how_to_go_on(monkeypatch, tmp_path, capsys):
+    (tmp_path / "wait.py").write_text(
+        "SUMMARY = 'wait'\n"
+        "def add_options(p):\n    p.add_argument('--resumes', action='store_true')\n"
+        "def run(options):\n    raise KeyboardInterrupt\n"
+    )
+    monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
+    assert done(capsys, "wait") == (130, "", "interrupted\n")
+    assert done(capsys, "wait", "--resumes") == (130, "", "interrupted; go on with: the same command line\n")
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(monkeypatch, tmp_path, capsys):
+    (tmp_path / "chatter.py").write_text(
+        "SUMMARY = 'talk'\ndef add_options(p):\n    pass\n"
+        "def run(options):\n    print('a line', flush=options.insecure)\n"
+    )
+    monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
+    for words in ([], ["--insecure"]):
+        read, write = os.pipe()
+        os.close(read)
+        with os.fdopen(write, "w") as unread:
+            monkeypatch.setattr(sys, "stdout", unread)
+            assert stream.main(["chatter", *words]) == stream.UNREAD
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("argv", [[], ["pubish"], ["publish"], ["publish", "dataset:fer", "--limit", "0"]])
+def test_bad_usage_ends_with_code_2(argv, capsys):
+    with pytest.raises(SystemExit) as left:
+        stream.main(argv)
+    assert left.value.code == 2
+    assert "error:" in capsys.readouterr().err
+
+
+BAD = {
+    "camera:98 --task fer": "camera 98: it cannot be opened",
+    "rtsp://me:secret@127.0.0.1:1/x --task fer": "rtsp://127.0.0.1:1/x: no pictures come from there",
+    "nowhere --task fer": "source 'nowhere': no such file or folder; expected camera:NUMBER",
+    "folder:nowhere --task fer": "there is no such folder",
+    "pictures": "these pictures bring no task: give --task NAME",
+    "pictures --task fir": "unknown task 'fir': did you mean 'fer'?",
+    "pictures --task mood=calm": "expected at least 2 labels",
+    "pictures --task mood=calm,glad --kind vote": "unknown kind of target 'vote': did you mean 'votes'?",
+    "pictures --task fer --labels none": "has no labels",
+    "pictures --task fer --shuffle 1": "are for data sets",
+    "dataset:fir": "unknown task 'fir': did you mean 'fer'?",
+    "dataset:fer --task fer": "has the task 'fer': leave out --task",
+    "dataset:fer --data-root nowhere": "data root nowhere is no folder",
+    "dataset:fer --split tset": "unknown split 'tset': did you mean 'test'?",
+    "dataset:fer --labels later": "--labels later: expected with, none, or later:N",
+    "dataset:fer --labels later:x": "--labels later:x: expected with, none, or later:N",
+    "dataset:fer --labels none:3": "--labels none:3: expected with, none, or later:N",
+    "dataset:fer --labels later:0": "later: expected a whole number >= 1",
+    "dataset:fer --rate 0": "rate: expected a number of frames per second > 0",
+    "dataset:fer --face-crop sometimes": "unknown face crop 'sometimes'",
+    "dataset:fer --face-crop always --detector har": "unknown face detector 'har': did you mean 'haar'?",
+    "dataset:fer --encode gif": "unknown encoding 'gif'",
+    "dataset:fer --stream a*": "stream or group 'a*': expected letters, digits",
+    "dataset:fer --redis http://x": "cannot read the Redis URL",
+    "dataset:fer --redis redis://example.org": "unencrypted to another host",
+    "dataset:fer --redis redis://localhost --data x": "give one of the two",
+    "dataset:fer --insecure": "--insecure goes with --redis",
+    "dataset:fer --data file": "cannot start a server on file",
+}
+
+
+@pytest.mark.parametrize("words", BAD)
+def test_bad_input_is_one_line_and_code_2(words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("pictures").mkdir()
+    Pillow.fromarray(np.zeros((9, 9), np.uint8)).save("pictures/a.png")
+    Path("file").touch()
+    code, out, err = done(capsys, "publish", *words.split())
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert BAD[words] in err
+    assert "secret" not in err
+    assert not list(tmp_path.glob("home/**/*.aof")), "no server was started"
+
+
+def test_opencv_says_nothing_beside_our_line(tmp_path):
+    out, err = started("publish", "http://me:secret@127.0.0.1:1/x", "--task", "fer", home=tmp_path).communicate()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("error: source http://127.0.0.1:1/x: no pictures")
+
+
+def test_ciao_stream_knows_the_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["ciao-stream", "stream", "publish", "nowhere"])
+    assert cli.main() == 2
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+# ---- publishing -------------------------------------------------------------------------------------------------
+
+
+@needs_server
+def test_a_data_set_goes_to_a_private_server_whose_data_stays(tmp_path, capsys):
+    data = tmp_path / "home" / "ciao_stream" / "stream"
+    code, out, err = done(capsys, "publish", "dataset:ferplus", "--split", "test", "--limit", 4)
+    assert (code, "4/4" in err) == (0, True), err
+    assert re.fullmatch(
+        r"published 4 frames and 4 labels; task 'ferplus' in stream 'frames', as ferplus-test-[0-9a-f]{12}\n", out
+    )
+    with running(data) as server, server.client() as client:
+        told, sent = headers(client), contents(client)
+    test = load("ferplus").test
+    assert [(told[0].task, told[0].target)] == [("ferplus", "votes")]
+    for index, fields in enumerate(sent[1:]):
+        np.testing.assert_array_equal(read_image(fields[b"image"]), test.image(index))
+    code, out, _ = done(capsys, "publish", "dataset:ferplus", "--split", "test", "--limit", 5, "--stream", "frames")
+    assert "published 5 frames and 5 labels (5 messages were there already)" in out
+
+
+@needs_server
+def test_photographs_in_a_folder_are_cut_and_those_without_a_face_are_counted(tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    photo = np.full((220, 420, 3), 90, np.uint8)
+    Pillow.fromarray(photo).save(folder / "0 blank.png")
+    photo[20:116, 10:106] = load("emoreact", train=4, size=96).train.image(0)
+    Pillow.fromarray(photo).save(folder / "1 face.png")
+    (folder / "2 cut short.png").write_bytes((folder / "1 face.png").read_bytes()[:500])
+    argv = ("publish", folder, "--task", "mood=calm,glad", "--data", tmp_path / "data")
+    code, out, _ = done(capsys, *argv)
+    assert code == 0
+    assert "published 1 frames and 0 labels; left out 1: no face found (first: picture 0: haar finds no face)" in out
+    assert "left out 1: unreadable (first: " in out
+    assert "2 cut short.png" in out
+    assert done(capsys, *argv, "--face-crop", "never", "--limit", 2)[1].startswith("published 2 frames")
+    with running(tmp_path / "data") as server, server.client() as client:
+        _, cut, _, whole, _ = contents(client)
+        told = headers(client)
+    assert read_image(cut[b"image"]).shape[0] < 110
+    assert cut[b"image"].startswith(b"\xff\xd8"), "photographs travel as jpeg"
+    assert read_image(whole[b"image"]).shape == (151, 288, 3)
+    assert (told[0].labels, told[1].label, told[1].camera) == (("calm", "glad"), None, "photos")
+
+
+@needs_server
+def test_ctrl_c_and_sigterm_end_it_cleanly_with_a_count(tmp_path):
+    with running(tmp_path / "data") as server, server.client() as client:
+        argv = ("publish", "dataset:fer", "--rate", "20", "--redis", server.url)
+        processes = {number: started(*argv, "--stream", number.name, home=tmp_path) for number in (SIGINT, SIGTERM)}
+        for number, process in processes.items():
+            until(lambda name=number.name: client.xlen(name) >= 4)
+            process.send_signal(number)
+            before = time.monotonic()
+            out, err = process.communicate(timeout=10)
+            assert time.monotonic() - before < 2
+            assert process.returncode == (130 if number == SIGINT else 0)
+            said = int(re.match(r"published (\d+) frames and \1 labels; task 'fer'", out).group(1))
+            assert said <= client.xlen(number.name) - 1 <= said + 1, "one more may have been on its way"
+            assert "Traceback" not in err
+            assert ("interrupted; go on with: the same command line" in err) == (number == SIGINT)
+
+
+@needs_server
+def test_a_full_stream_is_told_and_waited_for(tmp_path, capsys):
+    lengths = []
+
+    def learner():
+        with server.client() as client:
+            until(lambda: client.xlen("frames") == 3)
+            time.sleep(0.3)
+            for _ in range(40):
+                lengths.append(client.xlen("frames"))
+                client.xtrim("frames", maxlen=0)
+                time.sleep(0.05)
+
+    with running(tmp_path / "data") as server:
+        thread = threading.Thread(target=learner)
+        thread.start()
+        argv = ("publish", "dataset:fer", "--limit", 6, "--max-backlog", 3, "--redis", server.url)
+        code, out, err = done(capsys, *argv)
+        thread.join()
+    assert (code, max(lengths)) == (0, 3)
+    assert out.startswith("published 6 frames and 6 labels; task")
+    assert err.count("waiting: stream 'frames' holds 3 entries") == 1
+
+
+@needs_server
+def test_two_publishers_share_a_server_and_one_outlives_the_other(tmp_path, capsys):
+    data = tmp_path / "data"
+    first = started("publish", "dataset:fer", "--rate", "15", "--data", str(data), home=tmp_path)
+
+    def kill_the_first():
+        client = running_at(data).client()
+        before = client.xlen("frames")
+        until(lambda: client.xlen("frames") >= before + 20)
+        client.close()
+        os.kill(first.pid, signal.SIGKILL)
+        first.communicate()
+
+    until(lambda: running_at(data) is not None)
+    with contextlib.closing(running_at(data).client()) as client:
+        until(lambda: client.xlen("frames") >= 3)
+    killer = threading.Thread(target=kill_the_first)
+    killer.start()
+    argv = ("publish", "dataset:jaffe", "--rate", 30, "--limit", 50, "--data", data)
+    code, out, err = done(capsys, *argv)
+    killer.join()
+    assert code == 0, err
+    assert out.startswith("published 50 frames and 50 labels; "), out
+    assert "does not answer" in err, "the server went with its owner"
+    with running(data) as server, server.client() as client:
+        producers = [header.producer.split("-")[0] for header in headers(client)]
+    assert producers.count("jaffe") == 51
+    assert producers.count("fer") > 1
+
+
+@needs_server
+def test_a_source_that_fails_in_the_middle_ends_with_its_line_and_the_count(tmp_path, capsys, monkeypatch):
+    def broken(*_):
+        raise CiaoError("the disk is gone")
+
+    with running(tmp_path / "data") as server:
+        monkeypatch.setattr("benchmarks.synthetic.worlds.SyntheticFaces.read", broken)
+        code, out, err = done(capsys, "publish", "dataset:fer", "--redis", server.url)
+    assert (code, out.split(";")[0]) == (2, "published 0 frames and 0 labels")
+    assert err.endswith("error: the disk is gone\n")

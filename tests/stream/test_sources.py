@@ -1,0 +1,348 @@
+"""Sources: pictures one at a time, in their order, with what is known of them."""
+
+import contextlib
+import itertools
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from benchmarks.synthetic import load
+from benchmarks.synthetic.worlds import SyntheticFaces
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.faces.detection import load_detector
+from ciao_stream.stream.log.labels import label_target
+from ciao_stream.stream.publish.crop import NO_FACE, cut_to_faces
+from ciao_stream.stream.publish.known_tasks import read_task
+from ciao_stream.stream.sources import DatasetOptions, Skipped, SourceFrame, _newest, open_source
+from ciao_stream.stream.sources.dataset import Replay
+from tests.helpers import http_server, tiny
+from tests.helpers.emoreact_files import coloured, seen_in, write_clip
+
+
+def silent(line):
+    pytest.fail(f"told: {line}")
+
+
+def taken(source, n=None):
+    with contextlib.closing(source.frames(silent)) as frames:
+        return list(itertools.islice(frames, n))
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return write_clip(tmp_path / "my clip.mp4", [coloured(number) for number in range(12)])
+
+
+# ---- what is replayed -------------------------------------------------------------------------------------------
+
+
+def test_a_film_gives_its_pictures_in_order(clip):
+    source = open_source(str(clip))
+    assert (source.title, source.framing, source.spec, source.count) == ("my-clip.mp4", "photo", None, None)
+    frames = taken(source)
+    assert [frame.number for frame in frames] == list(range(12))
+    assert [seen_in(frame.image)[0] for frame in frames] == list(range(12))
+    assert {(frame.label, frame.captured_at) for frame in frames} == {(None, None)}
+    assert [frame.number for frame in taken(source, 3)] == [0, 1, 2], "it starts again from the beginning"
+
+
+def test_a_film_is_another_one_when_its_content_is(clip):
+    before = open_source(f"video:{clip}").fingerprint
+    assert open_source(str(clip)).fingerprint == before
+    write_clip(clip, [coloured(number) for number in range(11)])
+    assert open_source(str(clip)).fingerprint != before
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "pictures"
+    for name, shade in (("b.png", 20), ("a/2.png", 10), ("a/10.png", 0), (".hidden.png", 99), ("notes.txt", 99)):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Pillow.fromarray(np.full((20, 30), shade, np.uint8)).save(path, "PNG")
+    return folder
+
+
+def test_a_folder_gives_its_images_in_the_order_of_their_paths(folder):
+    source = open_source(str(folder))
+    frames = taken(source)
+    assert (source.title, source.count) == ("pictures", 3)
+    assert [int(frame.image[0, 0]) for frame in frames] == [0, 10, 20]
+    before = source.fingerprint
+    Pillow.fromarray(np.full((20, 30), 21, np.uint8)).save(folder / "b.png")
+    assert open_source(f"folder:{folder}").fingerprint != before
+
+
+def test_a_damaged_image_is_left_out_and_named(folder):
+    (folder / "a" / "2.png").write_bytes((folder / "a" / "2.png").read_bytes()[:40])
+    frames = taken(open_source(str(folder)))
+    assert [type(frame) for frame in frames] == [SourceFrame, Skipped, SourceFrame]
+    assert frames[1].reason == "unreadable"
+    assert "2.png" in frames[1].text
+    assert frames[2].number == 2
+
+
+@pytest.mark.parametrize("task", ["fer", "ferplus", "affectnet-va", "emoreact"])
+def test_a_data_set_gives_its_samples_with_their_labels(task):
+    data = load(task, validation=6).validation
+    source = open_source(f"dataset:{task}", DatasetOptions(split="validation", size=6))
+    assert (source.spec, source.count, source.framing) == (data.spec, 6, "face")
+    frames = taken(source)
+    for index, frame in enumerate(frames):
+        np.testing.assert_array_equal(frame.image, data.image(index))
+        np.testing.assert_array_equal(label_target(data.spec, frame.label), data.targets[index])
+
+
+def test_an_order_is_drawn_by_its_seed():
+    def order(shuffle):
+        source = open_source("dataset:fer", DatasetOptions(split="test", shuffle=shuffle, size=12))
+        return source.order.tolist(), source.fingerprint
+
+    assert order(None)[0] == list(range(12))
+    assert order(3) == order(3)
+    assert sorted(order(3)[0]) == list(range(12))
+    orders = [order(shuffle) for shuffle in (None, 3, 4)]
+    assert len({str(one[0]) for one in orders}) == len({one[1] for one in orders}) == 3
+
+
+def test_a_shuffled_sample_keeps_its_label():
+    data = load("fer", test=12).test
+    source = open_source("dataset:fer", DatasetOptions(split="test", shuffle=3, size=12))
+    for frame, index in zip(taken(source), source.order, strict=True):
+        np.testing.assert_array_equal(frame.image, data.image(int(index)))
+        assert frame.label == data.spec.labels[data.targets[index]]
+
+
+def test_a_data_set_is_read_as_it_is_asked_for(monkeypatch):
+    reads = []
+    monkeypatch.setattr(SyntheticFaces, "read", lambda _, index: reads.append(index) or np.zeros((8, 8), np.uint8))
+    taken(open_source("dataset:fer"), 3)
+    assert reads == [0, 1, 2]
+
+
+def test_people_and_damaged_images_of_a_data_set():
+    pictures = tiny.pictures(3, broken=1)
+    replay = Replay(tiny.faces(images=pictures, subjects=np.array(["KA", "KM", ""])), np.arange(3))
+    first, second, third = taken(replay)
+    assert (first.person, third.person) == ("KA", None)
+    assert second == Skipped(1, "unreadable", "image 1 is unreadable")
+
+
+# ---- what is live -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def device(monkeypatch, clip):
+    """A camera: the clip, at 100 pictures a second, that breaks off at its end; other numbers do not exist."""
+    real = cv2.VideoCapture
+    opened = []
+
+    class Device:
+        def __init__(self, where, *more):
+            self.capture = real(str(clip), cv2.CAP_FFMPEG) if where == 0 else real(where, *more)
+            opened.append(self)
+
+        def read(self):
+            time.sleep(0.01)
+            return self.capture.read()
+
+        def __getattr__(self, name):
+            return getattr(self.capture, name)
+
+    monkeypatch.setattr(cv2, "VideoCapture", Device)
+    monkeypatch.setattr(_newest, "AGAIN_S", (0.02, 0.05))
+    return opened
+
+
+def test_a_camera_gives_the_newest_picture_and_none_twice(device):
+    source = open_source("0")
+    assert (source.title, source.fingerprint, source.framing) == ("camera0", None, "photo")
+    before = time.time()
+    with contextlib.closing(source.frames(silent)) as frames:
+        first = next(frames)
+        time.sleep(0.06)
+        second, third = next(frames), next(frames)
+    assert [frame.number for frame in (first, second, third)] == [0, 1, 2]
+    shown = [seen_in(frame.image)[0] for frame in (first, second, third)]
+    assert shown[1] - shown[0] >= 2, "pictures that came meanwhile are passed over"
+    assert before <= first.captured_at < second.captured_at < third.captured_at <= time.time()
+    assert len(device) == 1
+    assert not [thread for thread in threading.enumerate() if thread.name == "newest-picture"]
+
+
+def test_a_camera_that_breaks_off_is_opened_again(device):
+    frames = taken(open_source("camera:0"), 14)
+    assert [frame.number for frame in frames] == list(range(14))
+    assert len(device) >= 2
+
+
+def test_a_camera_that_stays_away_is_told(device, monkeypatch):
+    monkeypatch.setattr(_newest, "PATIENCE_S", 0.1)
+    source = open_source("camera:0")
+    told = threading.Event()
+    lines = []
+
+    def tell(line):
+        lines.append(line)
+        told.set()
+
+    monkeypatch.setattr("ciao_stream.stream.sources.camera.open_capture", lambda _: None)
+    with contextlib.closing(source.frames(tell)) as frames:
+        thread = threading.Thread(target=lambda: list(itertools.islice(frames, 13)), daemon=True)
+        thread.start()
+        assert told.wait(5)
+        monkeypatch.undo()
+        monkeypatch.setattr(cv2, "VideoCapture", lambda *_: device[0].__class__(0))
+        thread.join(5)
+    assert lines[0] == "camera 0: no picture for 0 s; trying again"
+
+
+@contextlib.contextmanager
+def motion_jpeg(per_connection):
+    """The address of a network camera that hangs up after so many pictures."""
+    connections = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            connections.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for number in range(per_connection):
+                    _, data = cv2.imencode(".jpg", coloured(number)[:, :, ::-1])
+                    head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                    self.wfile.write(head.encode() + data.tobytes() + b"\r\n")
+                    time.sleep(0.02)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://user:secret@127.0.0.1:{server.server_port}/live.mjpg?token=secret", connections
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_network_camera_is_opened_again_when_the_line_breaks(monkeypatch):
+    monkeypatch.setattr(_newest, "AGAIN_S", (0.02, 0.05))
+    with motion_jpeg(per_connection=20) as (url, connections):
+        source = open_source(url)
+        assert (source.title, source.fingerprint, source.count) == ("127.0.0.1", None, None)
+        assert "secret" not in f"{source!r} {source.title} {source.place}"
+        frames = taken(source, 24)
+    assert [frame.number for frame in frames] == list(range(24))
+    assert frames[0].image.shape == (64, 80, 3)
+    assert len(connections) >= 2
+
+
+def test_a_film_on_the_network_is_read_from_beginning_to_end(clip):
+    with http_server.serving(http_server.Site(clip.read_bytes())) as url:
+        source = open_source(url)
+        assert (source.count, source.fingerprint) == (12, None)
+        assert [seen_in(frame.image)[0] for frame in taken(source)] == list(range(12))
+
+
+# ---- what cannot be opened --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("camera:98", r"camera 98: it cannot be opened: is it plugged in.*/dev/video98"),
+        ("camera:left", "camera 'left': expected its number, such as camera:0"),
+        ("camra:0", r"did you mean 'camera'\? expected camera:NUMBER, video:FILE"),
+        ("nowhere", "source 'nowhere': no such file or folder; expected camera:NUMBER"),
+        ("folder:nowhere", "there is no such folder"),
+        ("folder:", "there is no such folder"),
+        ("video:nowhere.mp4", "nowhere.mp4: cannot be read"),
+        ("dataset:", "say which, such as dataset:fer"),
+        ("dataset:fir", "did you mean 'fer'"),
+        ("dataset:rafdb", "has no synthetic world: give --data-root"),
+        ("http://user:secret@127.0.0.1:1/x?token=secret", r"^source http://127.0.0.1:1/x: no pictures come from there"),
+        ("rtsp://127.0.0.1:1/x", r"source rtsp://127.0.0.1:1/x: no pictures come from there"),
+        ("rstp://127.0.0.1/x", "unknown kind of address 'rstp': did you mean 'rtsp'"),
+        ("http://:80", "cannot read the address"),
+        ("http://a:b:c", "cannot read the address"),
+    ],
+)
+def test_a_source_that_is_none_is_said(text, message):
+    with pytest.raises(CiaoError, match=message) as error:
+        open_source(text)
+    assert "secret" not in str(error.value)
+
+
+def test_files_that_are_no_film_and_folders_without_images_are_said(tmp_path):
+    (tmp_path / "text.mp4").write_text("hello")
+    (tmp_path / "empty.mp4").touch()
+    for name, message in (("text.mp4", r"no video that can be decoded \(5 bytes\)"), ("empty.mp4", "an empty file")):
+        with pytest.raises(CiaoError, match=message):
+            open_source(str(tmp_path / name))
+    with pytest.raises(CiaoError, match="no images in it"):
+        open_source(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (DatasetOptions(split="tset"), "unknown split 'tset': did you mean 'test'"),
+        (DatasetOptions(shuffle=-1), "expected a seed >= 0"),
+        (DatasetOptions(size=0), "expected at least 1 face"),
+    ],
+)
+def test_options_of_a_data_set_that_cannot_be_met_are_said(options, message):
+    with pytest.raises(CiaoError, match=message):
+        open_source("dataset:fer", options)
+
+
+def test_options_of_a_data_set_are_refused_for_other_sources(folder):
+    with pytest.raises(CiaoError, match="for data sets"):
+        open_source(str(folder), DatasetOptions(shuffle=1))
+
+
+# ---- faces and tasks --------------------------------------------------------------------------------------------
+
+
+def test_photographs_are_cut_to_their_largest_face_and_those_without_one_are_left_out():
+    face = load("emoreact", train=4, size=96).train.image(0)
+    photo = np.full((220, 420, 3), 90, np.uint8)
+    blank = photo.copy()
+    photo[20:116, 10:106] = face
+    small = cv2.resize(face, (60, 60), interpolation=cv2.INTER_AREA)
+    photo[100:160, 300:360] = small
+    left_out = Skipped(2, "unreadable", "x")
+    pictures = [SourceFrame(0, photo, "fear", 5.0, "Ada"), SourceFrame(1, blank), left_out]
+    first, second, third = cut_to_faces(pictures, load_detector())
+    assert first.image.shape[0] < 110
+    assert abs(first.image.astype(int).mean() - face.mean()) < 30
+    assert (first.number, first.label, first.captured_at, first.person) == (0, "fear", 5.0, "Ada")
+    assert (second.number, second.reason) == (1, NO_FACE)
+    assert third is left_out
+
+
+def test_tasks_of_data_sets_are_known_by_name_and_ones_own_are_written_out():
+    for name in ("fer", "affectnet-va", "emoreact"):
+        assert read_task(name) == load(name, train=1).train.spec
+    assert read_task("rafdb").kind == "categorical"
+    assert read_task("mood= calm, glad", "votes").labels == ("calm", "glad")
+    for text, kind, message in (
+        ("fir", None, "did you mean 'fer'"),
+        ("fer", "votes", "has its kind of target"),
+        ("mood=calm", None, "at least 2 labels"),
+        ("mood=calm,calm", None, "stands twice"),
+        ("mood=calm,glad", "vots", "did you mean 'votes'"),
+        ("=calm,glad", None, "needs a name"),
+    ):
+        with pytest.raises(CiaoError, match=message):
+            read_task(text, kind)
