@@ -39,8 +39,8 @@ def parser() -> argparse.ArgumentParser:
         epilog="Without --data-root (nor $CIAO_DATA_ROOT) the tasks are synthetic worlds, and marked so everywhere.",
     )
     task_options(p)
-    others = (*(f"{library}:NAME" for library in (*LIBRARIES, "weights")), "a folder of pretrain's")
-    encoders = ", ".join([*encoder_names(), *others, "or lastN:E to mask the last N convolutions of E"])
+    others = (*(f"{library}:NAME" for library in (*LIBRARIES, "weights")), "or a folder of pretrain's")
+    encoders = ", ".join([*encoder_names(), *others])
     p.add_argument("--encoder", default="ciao-face", metavar="E", help=f"{encoders} (%(default)s)")
     p.add_argument(
         "--suite",

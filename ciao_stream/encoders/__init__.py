@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,17 +12,12 @@ if TYPE_CHECKING:
 
 __all__ = ["LIBRARIES", "SHIPPED", "encoder_names", "load_encoder"]
 
-DEEPER = re.compile(r"last(\d+):(.+)")
-"""The name of an encoder whose worlds mask more convolutions than the last, and how many."""
-
 SHIPPED = Path(__file__).with_name("shipped")
 """Folder of trained weights that come with the package, one folder per encoder."""
 
 
 def load_encoder(name: str, *, seed: int = 0) -> Encoder:
     """Build a frozen encoder: with trained weights where there are any, else with random ones.
-
-    ``lastN:`` before any name, as in ``last2:ciao-face``, lets worlds mask its last N convolutions instead of one.
 
     Args:
         name: One of :func:`encoder_names`; a folder in which ``pretrain`` left an encoder; ``torchvision:NAME`` or
@@ -37,10 +31,6 @@ def load_encoder(name: str, *, seed: int = 0) -> Encoder:
         CiaoError: The library is missing, has no such network, or the network cannot be split; or the weights are
             not here, or not those of their network.
     """
-    if deeper := DEEPER.fullmatch(name):
-        from ciao_stream.encoders.attach import deepen
-
-        return deepen(load_encoder(deeper[2], seed=seed), int(deeper[1]))
     for folder in (Path(name), SHIPPED / name):
         if (folder / "encoder.json").is_file():
             from ciao_stream.encoders.saved import load_saved

@@ -12,7 +12,7 @@ import json
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,6 @@ from torch import Tensor, nn
 from ciao_stream.faces.dataset import Image
 from ciao_stream.runtime.precision import autocast, channels_last
 from ciao_stream.runtime.seeds import seeded_torch
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 HALF_MAX = 65280.0
 """``z`` and ``u`` are kept inside this: the largest number that float16, in which they are stored, and bfloat16, in
@@ -91,10 +88,6 @@ class LastUnit(nn.Module, ABC):
     norm and activation (which alone are :meth:`finish`), and :meth:`leave` does what the network still does before its
     global pooling. A mask reads the convolution's own input and stands between the last two.
 
-    Where worlds mask earlier convolutions too (:func:`ciao_stream.encoders.attach.deepen`), these lie, each in its own
-    unit, in :attr:`earlier`, in the order in which they are applied. :meth:`enter` then takes what the last of them
-    gives.
-
     Args:
         conv: The convolution.
     """
@@ -102,12 +95,6 @@ class LastUnit(nn.Module, ABC):
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.conv = conv
-        self.earlier = nn.ModuleList()
-
-    @property
-    def units(self) -> tuple[LastUnit, ...]:
-        """All units that a world masks: those of :attr:`earlier`, then this one."""
-        return *cast("Iterable[LastUnit]", self.earlier), self
 
     @abstractmethod
     def enter(self, z: Tensor) -> tuple[Tensor, Carry]:
@@ -127,8 +114,6 @@ class LastUnit(nn.Module, ABC):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map ``z`` to the map, (B, C, h, w), without a mask."""
-        for unit in self.earlier:
-            z = unit(z)
         x, carry = self.enter(z)
         return self.leave(self.activate(x, carry), carry)
 
@@ -158,13 +143,8 @@ class LastUnit(nn.Module, ABC):
         return conv
 
     def retrainable(self) -> LastUnit:
-        """Return a copy in which the convolution and its norm can be trained, and nothing else.
-
-        Those of :attr:`earlier` too.
-        """
-        twin = copy.deepcopy(self).requires_grad_(True)
-        twin.earlier = nn.ModuleList(unit.retrainable() for unit in self.units[:-1])
-        return twin
+        """Return a copy in which the convolution and its norm can be trained, and nothing else."""
+        return copy.deepcopy(self).requires_grad_(True)
 
 
 class LastConv(LastUnit):

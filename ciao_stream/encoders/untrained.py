@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ciao_stream.encoders.base import Encoder, build
-from ciao_stream.encoders.names import ARCHITECTURES, FETCHED, LIBRARIES, encoder_names
+from ciao_stream.encoders.names import ARCHITECTURES, FETCHED, LIBRARIES, RANDOM, encoder_names
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.runtime.plugins import load_plugin
 
@@ -16,7 +16,7 @@ def untrained_encoder(name: str, *, seed: int = 0) -> Encoder:
         )
     library, colon, network = name.partition(":")
     if colon and library not in LIBRARIES:
-        raise UnknownNameError("library of encoders", library, (*LIBRARIES, "weights"))
+        raise UnknownNameError("encoder prefix", library, (*LIBRARIES, FETCHED[:-1], RANDOM[:-1]))
     if colon:
         from ciao_stream.encoders.attach import libraries
 

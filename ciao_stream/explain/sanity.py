@@ -17,8 +17,8 @@ from ciao_stream.worlds.worlds import World
 
 CASCADE: Mapping[str, tuple[str, ...]] = {
     "head": ("head",),
-    "head and last layer": ("head", "mask", "earlier_masks", "adapter", "last", "encoder.last"),
-    "everything": ("head", "mask", "earlier_masks", "adapter", "last", "encoder"),
+    "head and last layer": ("head", "mask", "adapter", "last", "encoder.last"),
+    "everything": ("head", "mask", "adapter", "last", "encoder"),
 }
 """What is shuffled, from the output down: the parts of a world, by the names of their weights. The shared encoder's
 last convolution, and then all of it, are shuffled with them."""

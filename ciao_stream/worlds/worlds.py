@@ -27,7 +27,6 @@ from ciao_stream.runtime.precision import autocast
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds.adapters import adapter_names, load_adapter
 from ciao_stream.worlds.heads import Head
-from ciao_stream.worlds.mask import InhibitoryMask
 from ciao_stream.worlds.masks import AUTO, choose_mask, load_mask
 from ciao_stream.worlds.settings import Settings
 
@@ -79,8 +78,8 @@ class World(nn.Module):
         with seeded_torch(seed, "adapter", spec.name):
             adapted = scheme in adapter_names()
             self.adapter = load_adapter(scheme)(encoder.last, settings) if adapted else None
-        *earlier, self.mask = [_mask(unit, settings) if masked else None for unit in encoder.last.units]
-        self.earlier_masks = nn.ModuleList(mask for mask in earlier if mask is not None)
+        mask = load_mask(settings.mask) if masked else None
+        self.mask = None if mask is None else mask(encoder.last, **mask.asked(settings))
         with seeded_torch(seed, "head", spec.name):
             self.head = Head(spec, encoder.shapes()[1], settings.head)
         self.to(encoder.device)
@@ -115,8 +114,6 @@ class World(nn.Module):
     def before_mask(self, x: Tensor) -> tuple[LastUnit, Tensor, Tensor, Carry]:
         """Return the last unit, its convolution's own input, its ``u``, and what it needs after the mask.
 
-        Where the encoder has earlier units that are masked, theirs are applied on the way.
-
         Args:
             x: Batch of pixels or of ``z``, whichever :attr:`level` names.
         """
@@ -127,8 +124,6 @@ class World(nn.Module):
             last = self.last
         else:
             last = self._shared[0].last
-        for i, unit in enumerate(last.units[:-1]):
-            z = _masked(unit, self.earlier_masks[i], z) if self.earlier_masks else unit(z)
         x, carry = last.enter(z)
         u = last.activate(x, carry) if self.adapter is None else self.adapter.activate(last, x, carry)
         return last, x, u, carry
@@ -145,8 +140,8 @@ class World(nn.Module):
             return self(x).float()
 
     def mask_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of the mask, and of those on earlier convolutions; none without a mask."""
-        return [p for mask in (self.mask, *self.earlier_masks) if mask is not None for p in mask.parameters()]
+        """Return the parameters of the mask; none without a mask."""
+        return [] if self.mask is None else [*self.mask.parameters()]
 
     def parameter_count(self) -> int:
         """Return the number of parameters that training moves."""
@@ -352,16 +347,6 @@ class Worlds:
             WorldError: It is damaged, stands on another encoder, or is here already.
         """
         return self.put(World.load(folder, self.encoder))
-
-
-def _mask(unit: LastUnit, settings: Settings) -> InhibitoryMask:
-    mask = load_mask(settings.mask)
-    return mask(unit, **mask.asked(settings))
-
-
-def _masked(unit: LastUnit, mask: nn.Module, z: Tensor) -> Tensor:
-    x, carry = unit.enter(z)
-    return unit.leave(mask(x, unit.activate(x, carry)), carry)
 
 
 def _read_faces(folder: Path, sha256: str) -> FaceStatistics:

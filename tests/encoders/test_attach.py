@@ -457,7 +457,7 @@ def test_an_unknown_network_is_refused_with_a_suggestion(name, message):
 
 
 def test_an_unknown_library_is_refused():
-    with pytest.raises(UnknownNameError, match="unknown library of encoders 'tim': did you mean 'timm'"):
+    with pytest.raises(UnknownNameError, match="unknown encoder prefix 'tim': did you mean 'timm'"):
         load_encoder("tim:resnet18")
 
 

@@ -45,9 +45,16 @@ def test_there_are_five_encoders():
     assert encoder_names() == sorted(SHAPES)
 
 
-def test_an_unknown_encoder_is_refused_with_a_suggestion():
-    with pytest.raises(UnknownNameError, match="unknown encoder 'vgface': did you mean 'vggface'"):
-        load_encoder("vgface")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("vgface", "unknown encoder 'vgface': did you mean 'vggface'"),
+        ("last2:ciao-face", "unknown encoder prefix 'last2'.*known: timm, torchvision, weights, random"),
+    ],
+)
+def test_an_unknown_encoder_is_refused_with_a_suggestion(name, message):
+    with pytest.raises(UnknownNameError, match=message):
+        load_encoder(name)
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -395,7 +395,7 @@ def test_the_list_tells_which_can_be_had_as_an_encoder(capsys):
 def test_an_unknown_name_is_refused_with_a_suggestion():
     with pytest.raises(UnknownNameError, match="unknown weights 'vgface': did you mean 'vggface'"):
         load_encoder("weights:vgface")
-    with pytest.raises(UnknownNameError, match="unknown library of encoders 'weight': did you mean 'weights'"):
+    with pytest.raises(UnknownNameError, match="unknown encoder prefix 'weight': did you mean 'weights'"):
         load_encoder("weight:vggface")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ciao_stream.encoders.attach.deeper import deepen
 from ciao_stream.encoders.attach.split import attach
 
-__all__ = ["attach", "deepen"]
+__all__ = ["attach"]

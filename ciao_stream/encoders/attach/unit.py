@@ -99,7 +99,6 @@ class RetrainedLast(LastUnit):
         super().__init__(copy.deepcopy(shared.conv))
         self.after = copy.deepcopy(shared.after)
         self.requires_grad_(True)
-        self.earlier.extend(unit.retrainable() for unit in shared.units[:-1])
         self._shared = (shared,)  # in a tuple, so that it is no submodule
 
     def enter(self, z: Tensor) -> tuple[Tensor, Carry]:

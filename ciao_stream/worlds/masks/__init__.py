@@ -52,9 +52,8 @@ def choose_mask(last: LastUnit, budget: int = BUDGET) -> str:
     """Return the name of the best mask that a budget allows: the full one, else one for wide layers.
 
     Args:
-        last: The last convolution that the mask is to stand behind. Where it has earlier ones before it that are masked
-            too, all get the same kind of mask.
-        budget: Parameters that the masks of a world may have together.
+        last: The last convolution, whose output is masked.
+        budget: The most parameters that the mask may have.
 
     Raises:
         CiaoError: The budget allows none.
@@ -68,7 +67,7 @@ def choose_mask(last: LastUnit, budget: int = BUDGET) -> str:
 
 
 def mask_size(name: str, last: LastUnit, **options: Any) -> int:
-    """Return how many parameters the masks of a world have, behind a last convolution and those before it.
+    """Return the number of parameters of a mask on a last convolution.
 
     Args:
         name: Of the mask.
@@ -78,8 +77,7 @@ def mask_size(name: str, last: LastUnit, **options: Any) -> int:
     Raises:
         UnknownNameError: There is no such mask.
     """
-    mask = load_mask(name)
-    return sum(mask.size(unit, **options) for unit in last.units)
+    return load_mask(name).size(last, **options)
 
 
 def __getattr__(name: str) -> Any:
