@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from ciao_stream.benchmark.plan import Plan
-from ciao_stream.benchmark.prepare import FacesOf, encoded_faces, progress_bars, unlabelled_faces
+from ciao_stream.benchmark.prepare import RunFaces, progress_bars
 from ciao_stream.encoders import load_encoder
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError
@@ -63,9 +63,8 @@ def run_cells(plan: Plan, encoder: Encoder, tasks: list[TaskData], console: Cons
 def _here(
     plan: Plan, encoder: Encoder, tasks: list[TaskData], cells: list[Cell], told: Callable[[Cell, str], None]
 ) -> Iterator[tuple[Cell, Outcome]]:
-    faces_of_run = encoded_faces(plan, tasks, encoder)
     for cell in cells:
-        yield cell, _run(plan, encoder, tasks, cell, faces_of_run(cell.seed), functools.partial(told, cell))
+        yield cell, _run(plan, encoder, tasks, cell, functools.partial(told, cell))
 
 
 def _on_ray(plan: Plan, tasks: list[TaskData], cells: list[Cell]) -> Iterator[tuple[Cell, Outcome]]:
@@ -92,8 +91,7 @@ def _on_worker(shared: tuple[Plan, list[TaskData]], cell: Cell) -> Outcome:
     keep_memory()
     torch.set_num_threads(1)
     encoder = _encoder_of_worker(plan.encoder, plan.device)
-    faces_of_run = encoded_faces(plan, tasks, encoder)
-    return _run(plan, encoder, tasks, cell, faces_of_run(cell.seed), lambda _: None)
+    return _run(plan, encoder, tasks, cell, lambda _: None)
 
 
 @functools.cache
@@ -101,18 +99,21 @@ def _encoder_of_worker(name: str, device: str) -> Encoder:
     return load_encoder(name).to(device)
 
 
-def _run(
-    plan: Plan, encoder: Encoder, tasks: list[TaskData], cell: Cell, faces: FacesOf, told: Callable[[str], None]
-) -> Outcome:
+def _run(plan: Plan, encoder: Encoder, tasks: list[TaskData], cell: Cell, on_epoch: Callable[[str], None]) -> Outcome:
     module, masked = load_strategy(cell.strategy)
-    outcome: Outcome = module.STRATEGY.run(job_of(plan, encoder, tasks, cell, faces, told), masked)
+    outcome: Outcome = module.STRATEGY.run(job_of(plan, encoder, tasks, cell, on_epoch), masked)
     return outcome
 
 
 def job_of(
-    plan: Plan, encoder: Encoder, tasks: list[TaskData], cell: Cell, faces: FacesOf, told: Callable[[str], None]
+    plan: Plan,
+    encoder: Encoder,
+    tasks: list[TaskData],
+    cell: Cell,
+    on_epoch: Callable[[str], None] = lambda _: None,
 ) -> Job:
-    """Return what a cell is to do: all tasks of the plan, in a folder of its own."""
+    """Return the job of a cell: all tasks of the plan, in a folder of its own."""
+    faces = RunFaces(plan, tasks, encoder, cell.seed)
     return Job(
         specs=tuple(task.spec for task in tasks),
         faces=faces,
@@ -120,6 +121,6 @@ def job_of(
         settings={task.spec.name: plan.settings(task.spec.name) for task in tasks},
         seed=cell.seed,
         folder=plan.out / "cells" / cell.strategy / f"seed{cell.seed}",
-        on_epoch=told,
-        unlabelled=functools.partial(unlabelled_faces, plan, tasks, encoder, cell.seed),
+        on_epoch=on_epoch,
+        unlabelled=faces.unlabelled,
     )

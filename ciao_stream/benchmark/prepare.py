@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from ciao_stream.encoders.cache import FeatureCache
 from ciao_stream.encoders.encoded import EncodedFaces
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.faces.crop import FaceCrop, crop_faces, searches
-from ciao_stream.faces.dataset import FaceDataset, ImageSource, Split, TaskData, image_sources
+from ciao_stream.faces.dataset import FaceDataset, Split, TaskData, image_sources
 from ciao_stream.faces.task import TaskSpec
 
 
@@ -85,48 +85,50 @@ def encode_tasks(
     return seconds
 
 
-FacesOf = Callable[[TaskSpec, Split, Level], EncodedFaces]
+class RunFaces:
+    """The encoded faces of one run: what its strategies train on and are judged on.
 
-
-def encoded_faces(plan: Plan, tasks: list[TaskData], encoder: Encoder) -> Callable[[int], FacesOf]:
-    """Return a function that gives for each run (by its seed) a function that gives its encoded splits.
-
-    What is asked for as ``test`` is the split that the plan is judged on; ``train`` holds its share of the labels.
+    Args:
+        plan: Names the split that is judged and the share of the labels.
+        tasks: All tasks, encoded already; the run takes its own fold of each.
+        encoder: The encoder.
+        seed: The seed of the run.
     """
-    cache = FeatureCache(plan.cache, plan.cache_budget)
-    mapped: dict[tuple[str, Level], npt.NDArray[Any]] = {}  # one memory map for all runs
 
-    def features(images: ImageSource, level: Level) -> npt.NDArray[Any]:
-        key = images.fingerprint, level
-        if key not in mapped:
-            mapped[key] = cache.get(images, encoder, level)
-        return mapped[key]
+    def __init__(self, plan: Plan, tasks: Sequence[TaskData], encoder: Encoder, seed: int) -> None:
+        self.plan = plan
+        self.encoder = encoder
+        self.seed = seed
+        self.tasks = {task.spec.name: task.of_run(seed) for task in tasks}
+        self.cache = FeatureCache(plan.cache, plan.cache_budget)
+        self.mapped: dict[tuple[str, Level], npt.NDArray[Any]] = {}
 
-    def of_run(seed: int) -> FacesOf:
-        by_name = {task.spec.name: task.of_run(seed) for task in tasks}
+    def __call__(self, spec: TaskSpec, split: Literal[Split, "judged"], level: Level) -> EncodedFaces:
+        """Return the faces of a task at a level.
 
-        def faces(spec: TaskSpec, split: Split, level: Level) -> EncodedFaces:
-            chosen: FaceDataset = getattr(by_name[spec.name], plan.judged if split == "test" else split)
-            if split == "train":
-                chosen = some_labels(chosen, plan.labels, seed)
-            return EncodedFaces(chosen, features(chosen.images, level))
+        Args:
+            spec: The task.
+            split: ``train`` (only the labelled share) or ``judged``.
+            level: The level.
+        """
+        task = self.tasks[spec.name]
+        if split == "train":
+            return self._encoded(some_labels(task.train, self.plan.labels, self.seed), level)
+        return self._encoded(getattr(task, self.plan.judged), level)
 
-        return faces
+    def unlabelled(self, spec: TaskSpec, level: Level) -> EncodedFaces:
+        """Return the training faces of a task whose labels the plan does not use.
 
-    return of_run
+        Raises:
+            CiaoError: It uses the labels of all.
+        """
+        return self._encoded(other_faces(self.tasks[spec.name].train, self.plan.labels, self.seed), level)
 
-
-def unlabelled_faces(
-    plan: Plan, tasks: list[TaskData], encoder: Encoder, seed: int, spec: TaskSpec, level: Level
-) -> EncodedFaces:
-    """Return the training faces of a run whose labels the plan leaves out.
-
-    Raises:
-        CiaoError: It leaves out none.
-    """
-    task = next(task for task in tasks if task.spec.name == spec.name)
-    chosen = other_faces(task.of_run(seed).train, plan.labels, seed)
-    return EncodedFaces(chosen, FeatureCache(plan.cache, plan.cache_budget).get(chosen.images, encoder, level))
+    def _encoded(self, faces: FaceDataset, level: Level) -> EncodedFaces:
+        key = faces.images.fingerprint, level
+        if key not in self.mapped:
+            self.mapped[key] = self.cache.get(faces.images, self.encoder, level)
+        return EncodedFaces(faces, self.mapped[key])
 
 
 def data_sha256(task: TaskData) -> list[str]:

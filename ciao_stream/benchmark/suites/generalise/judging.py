@@ -14,7 +14,7 @@ from rich.console import Console
 
 from ciao_stream.benchmark.cells import Cell, Outcomes, job_of
 from ciao_stream.benchmark.plan import Plan
-from ciao_stream.benchmark.prepare import encoded_faces, progress_bars
+from ciao_stream.benchmark.prepare import progress_bars
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import TaskData
@@ -96,12 +96,11 @@ def judge(
     """
     tasks, judged = [*tasks], []
     specs = {task.spec.name: task.spec for task in tasks}
-    faces_of_run = encoded_faces(plan, tasks, encoder)
     with progress_bars(console) as progress:
         bar = progress.add_task("judge", total=sum(len(outcome.tasks) for outcome in outcomes.values()))
         for cell, outcome in outcomes.items():
             module, masked = load_strategy(cell.strategy)
-            job = job_of(plan, encoder, tasks, cell, faces_of_run(cell.seed), lambda _: None)
+            job = job_of(plan, encoder, tasks, cell)
             for learned in outcome.tasks:
                 progress.update(bar, description=f"judge {cell.strategy}, {learned.task}, seed {cell.seed}")
                 path = job.folder / learned.task / FILE
