@@ -20,7 +20,7 @@ _HOMES = {
     "Settings": "worlds.settings",
     "TaskData": "faces.dataset",
     "TaskSpec": "faces.task",
-    "World": "worlds.worlds",
+    "World": "worlds.world",
     "WorldLearner": "worlds.training",
     "Worlds": "worlds.worlds",
     "attach": "encoders.attach",

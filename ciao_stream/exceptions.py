@@ -25,12 +25,14 @@ class WorldError(CiaoError):
     """A world cannot be added, found, saved or loaded."""
 
 
-class UnknownNameError(CiaoError):
-    """A task, strategy, encoder or setting of that name does not exist.
+class UnknownNameError(CiaoError, KeyError):
+    """A task, strategy, encoder, world or setting of that name does not exist.
 
     >>> print(UnknownNameError("task", "afectnet", ["affectnet", "ferplus"]))
     unknown task 'afectnet': did you mean 'affectnet'? (known: affectnet, ferplus)
     """
+
+    __str__ = ValueError.__str__  # a KeyError's would be quoted
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         known = list(known)

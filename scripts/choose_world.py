@@ -125,7 +125,7 @@ def measured(encoder: Encoder, root: Path | None, seed: int) -> tuple[dict[str, 
         for name, (_, _, test) in ground.items()
         for face in test[start : start + BLOCK]
     ]
-    outputs: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in worlds.list()}
+    outputs: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in worlds}
     features = []
     for start in range(0, len(asked), 64):
         images = [encoder.preprocessing.fit(image) for _, image, _ in asked[start : start + 64]]

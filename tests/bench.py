@@ -26,7 +26,8 @@ from ciao_stream.runtime import precision
 from ciao_stream.runtime.allocator import keep_memory
 from ciao_stream.worlds.settings import Settings
 from ciao_stream.worlds.training import WorldLearner
-from ciao_stream.worlds.worlds import Scheme, World, Worlds
+from ciao_stream.worlds.world import Scheme, World
+from ciao_stream.worlds.worlds import Worlds
 
 ROUNDS = 5
 FACES = {"train": 512, "validation": 64, "test": 64}
@@ -83,7 +84,7 @@ def main() -> None:
                 f"{WORLDS} worlds, one trunk pass",
                 f"{WORLDS} passes",
                 lambda: worlds.predict(pixels),
-                lambda: [worlds.predict(pixels, name) for name in worlds.list()],
+                lambda: [worlds.predict(pixels, name) for name in worlds],
             ),
             (
                 f"encode {BATCH} faces in {str(precision.fast_dtype()).removeprefix('torch.')}",

@@ -16,7 +16,7 @@ from ciao_stream.encoders.base import Encoder, Level
 from ciao_stream.encoders.cache import FeatureCache
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import FaceDataset, TaskData, image_sources
-from ciao_stream.worlds.worlds import Scheme
+from ciao_stream.worlds.world import Scheme
 from tuning.trial import EncodedImages, Ground, Member
 
 Share = Literal["path", "store"]

@@ -11,7 +11,7 @@ from ciao_stream.benchmark.plan import Plan
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.worlds.published import published_settings
 from ciao_stream.worlds.settings import Settings
-from ciao_stream.worlds.worlds import Scheme, scheme_names
+from ciao_stream.worlds.world import Scheme, scheme_names
 from strategies import MASKED
 from tuning.ground import Share
 from tuning.search import SearchName

@@ -25,7 +25,7 @@ from ciao_stream.metrics.scores import evaluate
 from ciao_stream.runtime.seeds import derive_seed, numpy_generator, seeded_torch
 from ciao_stream.worlds.settings import Settings
 from ciao_stream.worlds.training import WorldLearner
-from ciao_stream.worlds.worlds import Scheme, World
+from ciao_stream.worlds.world import Scheme, World
 
 JUDGE_BATCH = 256
 """Faces per batch of judging."""

@@ -280,7 +280,7 @@ def _numbers(outcome: Outcome) -> tuple[list[str], str, list[dict[str, str]]]:
 
 
 def _states(made: PerTaskStrategy) -> dict[str, str]:
-    return {world.spec.name: world.sha256() for world in made.worlds}
+    return {name: world.sha256() for name, world in made.worlds.items()}
 
 
 def _everything(made: PerTaskStrategy) -> tuple[dict[str, str], str, str]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ciao_stream.explain.targets import Target
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 
 
 def plus_plus(maps: Tensor, gradients: Tensor) -> Tensor:

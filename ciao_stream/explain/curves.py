@@ -20,7 +20,7 @@ from ciao_stream.explain.cam import enlarge
 from ciao_stream.explain.targets import Target
 from ciao_stream.explain.views import Views
 from ciao_stream.runtime.seeds import numpy_generator
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 
 STEPS = 12
 """Equal parts in which the pixels of a face are taken away or brought in."""

@@ -19,7 +19,7 @@ from ciao_stream.explain.measure import Look
 from ciao_stream.explain.regions import REGIONS, Source
 from ciao_stream.explain.tiles import write_figure
 from ciao_stream.explain.views import Views
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 
 SILENCED = 4
 """Channels drawn of each mask."""

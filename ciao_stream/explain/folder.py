@@ -12,7 +12,7 @@ from ciao_stream.encoders import load_encoder
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
 from ciao_stream.runtime.run_folder import CLAIM, begun
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 from strategies import MASKED
 
 RESULTS = "results.json"
@@ -102,7 +102,7 @@ class WorldFolder:
         """Load the worlds.
 
         Raises:
-            WorldError: As :meth:`ciao_stream.worlds.worlds.World.load`.
+            WorldError: As :meth:`ciao_stream.worlds.world.World.load`.
         """
         return {name: World.load(folder, encoder) for name, folder in self.worlds.items()}
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ciao_stream.explain.views import BATCH, Views
 from ciao_stream.worlds.mask import InhibitoryMask
 from ciao_stream.worlds.masks import load_mask
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 
 ACTIVE = 0.05
 """A channel counts where its mean activity is at least this share of the mean over all channels: what a mask does to

@@ -20,7 +20,7 @@ from ciao_stream.explain.similarity import linear_cka, mean_cosine, rank_correla
 from ciao_stream.explain.targets import Target, answered
 from ciao_stream.explain.views import Views
 from ciao_stream.report.intervals import mean_interval
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 
 KINDS: tuple[Kind, ...] = ("deletion", "insertion")
 OWN = "own map"

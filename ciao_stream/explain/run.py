@@ -31,7 +31,7 @@ from ciao_stream.report.embed import EXPLAIN, FORMAT
 from ciao_stream.runtime.atomic import write_text
 from ciao_stream.runtime.command import torch_device
 from ciao_stream.runtime.seeds import numpy_generator
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 
 
 @dataclass(frozen=True)

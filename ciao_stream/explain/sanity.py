@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ciao_stream.runtime.seeds import seeded_torch
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 
 CASCADE: Mapping[str, tuple[str, ...]] = {
     "head": ("head",),

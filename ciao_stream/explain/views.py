@@ -11,7 +11,7 @@ from torch import Tensor
 from ciao_stream.encoders.base import Encoder, Level
 from ciao_stream.explain.cam import Method, plus_plus, saliency
 from ciao_stream.explain.targets import Target
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 
 BATCH = 128
 """Faces per forward pass."""

@@ -45,7 +45,7 @@ from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.faces.statistics import LEAST, FaceStatistics, Floats
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.seeds import derive_seed
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 
 SHRINKAGE = 0.1
 """By how much ``prototype`` draws the covariance to its diagonal."""

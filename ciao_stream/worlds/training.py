@@ -17,7 +17,7 @@ from ciao_stream.runtime.precision import autocast
 from ciao_stream.worlds.losses import contrastive_loss, decision_loss, output_embedding
 from ciao_stream.worlds.settings import Settings
 from ciao_stream.worlds.unlabelled import unlabelled_loss
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from ciao_stream.runtime.precision import autocast
 from ciao_stream.worlds.losses import consistency_loss, instance_contrast
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 
 DROPPED = 0.2
 """Share of the numbers of ``z`` or ``u`` that a view lacks."""

@@ -15,7 +15,7 @@ from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.seeds import derive_seed, seeded_torch
 from ciao_stream.stream.learner.settings import StreamSettings
 from ciao_stream.worlds.training import make_optimizer
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 from strategies.base.evaluation import silent_evaluator
 from strategies.base.online import MICRO_BATCH, Online
 from strategies.base.sequence import Asked, Job

@@ -25,7 +25,8 @@ from ciao_stream.runtime.seeds import derive_seed, numpy_generator, seeded_torch
 from ciao_stream.worlds.losses import decision_loss
 from ciao_stream.worlds.settings import Settings
 from ciao_stream.worlds.training import WorldLearner
-from ciao_stream.worlds.worlds import Scheme, World, Worlds
+from ciao_stream.worlds.world import Scheme, World
+from ciao_stream.worlds.worlds import Worlds
 from strategies.base.curve import LossCurve
 from strategies.base.evaluation import TaskMetrics, silent_evaluator
 from strategies.base.sequence import Asked, Job, Outcome, Predictor, TaskOutcome
@@ -84,7 +85,7 @@ class PerTaskStrategy(SupervisedTemplate):
             settled = self.settled(settings[spec.name])
             self.worlds.add(spec, self.scheme, masked=masked, settings=settled, seed=world_seed)
         super().__init__(
-            model=nn.ModuleList(self.worlds).to(encoder.device),
+            model=nn.ModuleList(self.worlds.values()).to(encoder.device),
             optimizer=torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1),
             eval_mb_size=EVAL_BATCH,
             device=encoder.device,
@@ -129,7 +130,7 @@ class PerTaskStrategy(SupervisedTemplate):
         """Return what the task's world answers that a finished run of the job left.
 
         Raises:
-            WorldError: As :meth:`ciao_stream.worlds.worlds.World.load`.
+            WorldError: As :meth:`ciao_stream.worlds.world.World.load`.
         """
         world = World.load(job.folder / spec.name, job.encoder)
 

@@ -26,7 +26,7 @@ from ciao_stream.runtime.precision import autocast
 from ciao_stream.runtime.seeds import derive_seed, numpy_generator, seeded_torch
 from ciao_stream.worlds.settings import Settings
 from ciao_stream.worlds.training import make_optimizer
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 from strategies.base.curve import LossCurve
 from strategies.base.evaluation import silent_evaluator
 from strategies.base.sequence import Job, Outcome, TaskOutcome

@@ -16,7 +16,7 @@ from ciao_stream.encoders.base import HALF_MAX, Preprocessing, state_sha256
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.worlds.masks import load_mask
 from ciao_stream.worlds.training import WorldLearner
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 from tests.helpers import tiny
 
 GRAY = Preprocessing(16, "gray", (0.5,), (0.25,))

@@ -19,7 +19,7 @@ from ciao_stream.encoders.weights import manifest
 from ciao_stream.encoders.weights.encoder import fetched_encoder
 from ciao_stream.encoders.weights.fetch import take
 from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 from tests.helpers import tiny
 
 VGG_FACE = [

@@ -17,7 +17,7 @@ from ciao_stream.explain.similarity import linear_cka, mean_cosine, rank_correla
 from ciao_stream.explain.targets import answered
 from ciao_stream.explain.views import Views
 from ciao_stream.worlds.masks import mask_names
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 from tests.helpers import tiny
 
 

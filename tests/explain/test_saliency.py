@@ -21,7 +21,7 @@ from ciao_stream.explain.views import Views
 from ciao_stream.worlds.adapters import adapter_names
 from ciao_stream.worlds.settings import HeadSettings, Settings
 from ciao_stream.worlds.training import WorldLearner
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 from tests.helpers import tiny
 
 SCHEMES = [(scheme, masked) for scheme in ("dl", "lc", "full", *adapter_names()) for masked in (False, True)]

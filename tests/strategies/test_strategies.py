@@ -25,7 +25,7 @@ from ciao_stream.encoders.base import state_sha256
 from ciao_stream.runtime.seeds import derive_seed, numpy_generator, seeded_torch
 from ciao_stream.worlds.settings import PRESETS
 from ciao_stream.worlds.training import WorldLearner
-from ciao_stream.worlds.worlds import World, scheme_names
+from ciao_stream.worlds.world import World, scheme_names
 from strategies import load_strategy, strategy_names
 from strategies.base.shared_head import SharedHead
 from strategies.dl import DecisionLayer
@@ -64,7 +64,7 @@ class Forgetful(DecisionLayer):
 
     def training_epoch(self, **kwargs):
         super().training_epoch(**kwargs)
-        for world in self.worlds:
+        for world in self.worlds.values():
             if world is not self.world:
                 torch.nn.utils.vector_to_parameters(
                     torch.nn.utils.parameters_to_vector(world.head.parameters()) * 1.01, world.head.parameters()
@@ -76,7 +76,7 @@ class GreedyOptimizer(DecisionLayer):
 
     def check_model_and_optimizer(self, **kwargs):
         super().check_model_and_optimizer(**kwargs)
-        others = [p for world in self.worlds if world is not self.world for p in world.parameters()]
+        others = [p for world in self.worlds.values() if world is not self.world for p in world.parameters()]
         self.optimizer.add_param_group({"params": others, "lr": 0.0})
 
 
@@ -121,7 +121,7 @@ class PaddedAnswers(DecisionLayer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        for world in self.worlds:
+        for world in self.worlds.values():
             world.predict = partial(self.padded, world.predict)
 
     @staticmethod
@@ -136,7 +136,7 @@ class AnyTask(DecisionLayer):
     @property
     def world(self):
         name = self.experience.faces.faces.spec.name
-        return self.worlds[name if name in self.worlds.list() else self.specs[0].name]
+        return self.worlds[name if name in self.worlds else self.specs[0].name]
 
     def eval(self, *_, **__):
         return None
@@ -257,7 +257,7 @@ def test_the_order_of_earlier_tasks_does_not_change_a_world(ground):
         made.train(experience, eval_streams=[])
     for experience in reversed(list(same.train_stream)):
         backwards.train(experience, eval_streams=[])
-    assert [w.sha256() for w in made.worlds] == [w.sha256() for w in backwards.worlds]
+    assert [w.sha256() for w in made.worlds.values()] == [w.sha256() for w in backwards.worlds.values()]
 
 
 def test_the_name_of_the_faces_chooses_the_world(ground):
@@ -265,7 +265,7 @@ def test_the_name_of_the_faces_chooses_the_world(ground):
     made, _ = ground.build(DecisionLayer, False)
     turned = replace(ground, specs=ground.specs[::-1])
     _, benchmark = turned.build(DecisionLayer, False)
-    before = {world.spec.name: world.sha256() for world in made.worlds}
+    before = {name: world.sha256() for name, world in made.worlds.items()}
     made.train(benchmark.train_stream[0], eval_streams=[])
-    after = {world.spec.name: world.sha256() for world in made.worlds}
+    after = {name: world.sha256() for name, world in made.worlds.items()}
     assert {name for name in before if before[name] != after[name]} == {ground.specs[-1].name}

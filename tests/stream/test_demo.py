@@ -21,7 +21,7 @@ from ciao_stream.stream.demo.record import Faces, record, rolling, standings
 from ciao_stream.stream.learner.drift import watches
 from ciao_stream.stream.log.server import find_program
 from ciao_stream.stream.sources import open_source
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 from tests.helpers import tiny
 from tests.helpers.stream_events import QUICK, Stream, apply, learner, shared
 

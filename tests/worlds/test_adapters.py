@@ -19,7 +19,7 @@ from ciao_stream.worlds.adapters.lora import rank
 from ciao_stream.worlds.masks import choose_mask, load_mask
 from ciao_stream.worlds.settings import HeadSettings, Settings
 from ciao_stream.worlds.training import WorldLearner
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 from tests.helpers import tiny
 
 SPEC = tiny.SPECS["categorical"]

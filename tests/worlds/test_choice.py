@@ -25,7 +25,7 @@ from ciao_stream.stream.log.messages import encode_frame
 from ciao_stream.stream.predict.predictor import Predictor, PredictSettings
 from ciao_stream.stream.predict.served import CheckpointWorlds, ExportedWorlds, UpToDate
 from ciao_stream.worlds.choice import RULES, Faces, make_rule
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 from tests.helpers import stream_events, tiny
 from tests.helpers.redis_server import running
 from tests.helpers.sent_messages import until
@@ -228,7 +228,7 @@ def test_statistics_travel_with_worlds_to_disk_and_to_predictors(tmp_path):
         CheckpointWorlds(tmp_path / "checkpoints", shared()),
         ExportedWorlds(tmp_path / "worlds", shared()),
     ):
-        for world in source.read().worlds:
+        for world in source.read().worlds.values():
             assert same(tensors(world.faces), tensors(learner.worlds[world.spec.name].faces))
     without = World(FER, shared(), "dl", False, tiny.small())
     without.save(tmp_path / "worlds" / "fer")

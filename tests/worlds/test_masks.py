@@ -17,7 +17,7 @@ from ciao_stream.worlds.masks import BUDGET, CiaoMask, choose_mask, load_mask, m
 from ciao_stream.worlds.masks.ciao import A_MIN
 from ciao_stream.worlds.masks.low_rank import bottleneck
 from ciao_stream.worlds.settings import Settings
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 from tests.helpers import tiny
 
 PARAMETERS = {"vggface": 2_360_320, "pk": 3_277_824, "facechannel": 590_336, "resnet18": 2_360_320}

@@ -12,7 +12,7 @@ from ciao_stream.worlds import training
 from ciao_stream.worlds.losses import contrastive_loss, decision_loss, output_embedding
 from ciao_stream.worlds.settings import HeadSettings
 from ciao_stream.worlds.training import WorldLearner, make_optimizer
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 from tests.helpers import tiny
 
 SCHEMES = ("dl", "lc", "full")

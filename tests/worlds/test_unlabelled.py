@@ -17,7 +17,7 @@ from ciao_stream.stream.learner.settings import StreamSettings
 from ciao_stream.worlds.losses import consistency_loss, instance_contrast
 from ciao_stream.worlds.training import WorldLearner
 from ciao_stream.worlds.unlabelled import unlabelled_loss, view
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 from strategies.dl import STRATEGY
 from tests.helpers import tiny
 from tests.helpers.stream_events import QUICK, Stream, apply, learner, reborn, shared, snapshot

@@ -1,5 +1,6 @@
 import json
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.worlds.settings import HeadSettings
 from ciao_stream.worlds.training import WorldLearner
-from ciao_stream.worlds.worlds import World, Worlds, scheme_names
+from ciao_stream.worlds.world import World, scheme_names
+from ciao_stream.worlds.worlds import Worlds
 from tests.helpers import tiny
 
 FORMS = [(scheme, masked) for scheme in scheme_names() for masked in (False, True)]
@@ -28,7 +30,7 @@ def house(encoder=None):
 
 
 def train(world, steps=2):
-    x, y = tiny.batch(world._shared[0], world.spec.kind, level=world.level)
+    x, y = tiny.batch(world.shared, world.spec.kind, level=world.level)
     learner = WorldLearner(world)
     for _ in range(steps):
         learner.step(x, y)
@@ -57,18 +59,20 @@ def test_without_training_the_map_is_u_and_with_a_mask_u_over_half_plus_u(scheme
         assert torch.allclose(got, expected, rtol=0.01, atol=0.01), "u is stored in half precision"
 
 
-def test_worlds_are_added_listed_set_and_deleted():
+def test_worlds_are_a_mapping_and_are_added_activated_and_deleted():
     worlds = Worlds(tiny.encoder())
-    with pytest.raises(WorldError, match="no world is active: add one, or set one"):
+    with pytest.raises(WorldError, match=r"no world is active: call add\(\) or activate\(\)"):
         _ = worlds.active
     first = worlds.add(tiny.SPECS["categorical"])
     second = worlds.add(tiny.SPECS["votes"], "lc", masked=False)
-    assert worlds.list() == ("fer", "ferplus")
-    assert (len(worlds), [*worlds]) == (2, [first, second])
+    assert isinstance(worlds, Mapping)
+    assert (len(worlds), [*worlds]) == (2, ["fer", "ferplus"])
+    assert [*worlds.items()] == [("fer", first), ("ferplus", second)]
+    assert ("fer" in worlds, "jaffe" in worlds, worlds.get("jaffe")) == (True, False, None)
     assert worlds.active is first
-    assert worlds.set("ferplus") is worlds.active is worlds["ferplus"] is second
+    assert worlds.activate("ferplus") is worlds.active is worlds["ferplus"] is second
     worlds.delete("fer")
-    assert (worlds.list(), worlds.active) == (("ferplus",), second)
+    assert (tuple(worlds), worlds.active) == (("ferplus",), second)
     worlds.delete("ferplus")
     assert len(worlds) == 0
     with pytest.raises(WorldError, match="no world is active"):
@@ -85,12 +89,12 @@ def test_a_second_world_of_a_name_is_refused_and_the_first_stays():
 
 def test_a_world_of_another_encoder_is_refused():
     worlds, stranger = Worlds(tiny.encoder()), World(tiny.SPECS["votes"], tiny.encoder(1), "dl", True, tiny.small())
-    with pytest.raises(WorldError, match="world 'ferplus' stands on another encoder"):
+    with pytest.raises(WorldError, match="world 'ferplus' was made for another encoder"):
         worlds.put(stranger)
-    assert worlds.list() == ()
+    assert not worlds
 
 
-@pytest.mark.parametrize("ask", [Worlds.set, Worlds.delete, Worlds.__getitem__])
+@pytest.mark.parametrize("ask", [Worlds.activate, Worlds.delete, Worlds.__getitem__])
 def test_an_unknown_world_is_refused_with_a_suggestion(ask):
     worlds = Worlds(tiny.encoder())
     worlds.add(tiny.SPECS["votes"])
@@ -141,10 +145,10 @@ def test_a_saved_world_comes_back_with_the_same_outputs_and_hash(tmp_path, schem
 def test_all_worlds_are_saved_and_each_loaded_by_its_folder(tmp_path):
     worlds, again = house(), Worlds(tiny.encoder(norm=True))
     worlds.save(tmp_path)
-    for name in worlds.list():
+    for name in worlds:
         again.load(tmp_path / name)
-    assert again.list() == worlds.list()
-    assert [world.sha256() for world in again] == [world.sha256() for world in worlds]
+    assert [*again] == [*worlds]
+    assert [world.sha256() for world in again.values()] == [world.sha256() for world in worlds.values()]
     with pytest.raises(WorldError, match="there is a world 'dl' already"):
         again.load(tmp_path / "dl")
 
@@ -235,7 +239,7 @@ def test_a_damaged_world_is_refused_in_one_line_and_changes_nothing(tmp_path, da
     with pytest.raises(CiaoError, match=message) as caught:
         worlds.load(tmp_path)
     assert "\n" not in str(caught.value)
-    assert worlds.list() == ()
+    assert not worlds
 
 
 @pytest.mark.parametrize("write", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
@@ -249,7 +253,7 @@ def test_a_pickle_in_place_of_the_weights_is_refused_and_not_run(tmp_path, write
 
 def test_predicting_in_several_worlds_runs_the_trunk_once_and_equals_each_from_the_cache(tmp_path):
     worlds, images, cache = house(), tiny.pictures(20), FeatureCache(tmp_path)
-    for world in worlds:
+    for world in worlds.values():
         train(world, steps=1)
     encoder, calls = worlds.encoder, []
     levels = {level: torch.tensor(cache.get(images, encoder, level)) for level in ("pixels", "z", "u")}
@@ -257,8 +261,8 @@ def test_predicting_in_several_worlds_runs_the_trunk_once_and_equals_each_from_t
     encoder.trunk.register_forward_hook(lambda *_: calls.append(1))
     answers = worlds.predict(levels["pixels"])
     assert len(calls) == 1
-    assert tuple(answers) == worlds.list()
-    for world in worlds:
+    assert [*answers] == [*worlds]
+    for world in worlds.values():
         assert torch.equal(answers[world.spec.name], world.predict(levels[world.level]))
     few = worlds.predict(levels["pixels"], "lc", "dl")
     assert list(few) == ["lc", "dl"]
@@ -267,11 +271,11 @@ def test_predicting_in_several_worlds_runs_the_trunk_once_and_equals_each_from_t
 
 def test_predicting_changes_no_state():
     worlds = house()
-    for world in worlds:
+    for world in worlds.values():
         world.train()
-    before, generator = [*map(World.sha256, worlds), worlds.encoder.fingerprint()], torch.get_rng_state()
+    before, generator = [*map(World.sha256, worlds.values()), worlds.encoder.fingerprint()], torch.get_rng_state()
     first, second = worlds.predict(tiny.pixels()), worlds.predict(tiny.pixels())
-    assert [*map(World.sha256, worlds), worlds.encoder.fingerprint()] == before
+    assert [*map(World.sha256, worlds.values()), worlds.encoder.fingerprint()] == before
     assert torch.equal(torch.get_rng_state(), generator)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert worlds.active is worlds["dl"]
@@ -280,11 +284,11 @@ def test_predicting_changes_no_state():
 @pytest.mark.parametrize("name", [f"{scheme}{'+ciao' * masked}" for scheme, masked in FORMS])
 def test_training_one_world_leaves_the_others_and_the_encoder_bit_identical(name):
     worlds = house()
-    hashes = {world.spec.name: world.sha256() for world in worlds}
+    hashes = {world.spec.name: world.sha256() for world in worlds.values()}
     answers, fingerprint = worlds.predict(tiny.pixels()), worlds.encoder.fingerprint()
     train(worlds[name], steps=3)
     after = worlds.predict(tiny.pixels())
-    assert {world.spec.name for world in worlds if world.sha256() != hashes[world.spec.name]} == {name}
+    assert {world.spec.name for world in worlds.values() if world.sha256() != hashes[world.spec.name]} == {name}
     assert {other for other in answers if not torch.equal(answers[other], after[other])} == {name}
     assert worlds.encoder.fingerprint() == fingerprint
 

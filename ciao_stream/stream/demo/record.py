@@ -148,4 +148,4 @@ def _outputs(worlds: Worlds, pixels: npt.NDArray[np.uint8]) -> dict[str, npt.NDA
     parts: list[dict[str, Any]] = [
         worlds.predict(torch.from_numpy(pixels[at : at + TOGETHER])) for at in range(0, len(pixels), TOGETHER)
     ]
-    return {name: torch.cat([part[name] for part in parts]).numpy() for name in worlds.list()}
+    return {name: torch.cat([part[name] for part in parts]).numpy() for name in worlds}

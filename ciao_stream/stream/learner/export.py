@@ -9,7 +9,7 @@ from ciao_stream.stream.learner.learner import OnlineLearner
 
 
 def export_worlds(learner: OnlineLearner, folder: Path) -> list[str]:
-    """Write each world to a folder of its name: see :meth:`ciao_stream.worlds.worlds.World.save`.
+    """Write each world to a folder of its name: see :meth:`ciao_stream.worlds.world.World.save`.
 
     Args:
         learner: The learner.

@@ -4,7 +4,7 @@
 in the folder             content
 ========================  =====================================================================================
 ``checkpoints/``          :mod:`ciao_stream.stream.learner.checkpoint`: the only authority on what was learned
-``worlds/NAME/``          each world as :meth:`ciao_stream.worlds.worlds.World.save` writes it
+``worlds/NAME/``          each world as :meth:`ciao_stream.worlds.world.World.save` writes it
 ``status.json``           :mod:`ciao_stream.stream.learner.status`
 ``starts.json``           :mod:`ciao_stream.stream.learner.start_guard`; there while a learner runs, or was killed
 ``undone.json``           :mod:`ciao_stream.stream.learner.undone`

@@ -9,7 +9,7 @@ from ciao_stream.faces.task import TaskSpec
 from ciao_stream.stream.learner.optimizer_state import read_state, write_state
 from ciao_stream.stream.log.refusals import BadMessage, Reason
 from ciao_stream.worlds.training import WorldLearner
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 
 
 def check_growth(old: TaskSpec, new: TaskSpec) -> bool:
@@ -46,7 +46,7 @@ def grow(learner: WorldLearner, spec: TaskSpec, seed: int) -> WorldLearner:
         seed: Of the run.
     """
     old = learner.world
-    world = World(spec, old._shared[0], old.scheme, old.mask is not None, old.settings, seed)
+    world = World(spec, old.shared, old.scheme, old.mask is not None, old.settings, seed)
     fresh = world.state_dict()
     world.load_state_dict({name: _in_front(tensor, fresh[name]) for name, tensor in old.state_dict().items()})
     grown = WorldLearner(world)

@@ -33,7 +33,7 @@ from ciao_stream.stream.learner.settings import DetectorName, StreamSettings
 from ciao_stream.stream.log.labels import Target
 from ciao_stream.worlds.settings import Settings
 from ciao_stream.worlds.training import WorldLearner
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 
 Outcome = Literal["declared", "grown", "known", "waiting", "learned", "corrected", "orphan"]
 """What became of an event: the task is new, has new labels, or is as it was; the frame waits for its label; its label
@@ -75,7 +75,7 @@ class OnlineWorld:
     def __init__(self, world: World, settings: StreamSettings, seed: int) -> None:
         self.learner = WorldLearner(world)
         self.settings = settings
-        self.encoder: Encoder = world._shared[0]
+        self.encoder: Encoder = world.shared
         z_shape = self.encoder.shapes()[0]
         self.replay = Replay(world.spec, settings.replay_capacity, z_shape, seed)
         if world.faces is None:

@@ -11,7 +11,7 @@ from ciao_stream.faces.statistics import Floats
 from ciao_stream.stream.log.messages import FrameHeader
 from ciao_stream.worlds.answers import Smoother
 from ciao_stream.worlds.choice import Faces, Rule, make_rule, problem
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 
 
 class Chooser:

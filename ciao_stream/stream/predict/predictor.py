@@ -346,7 +346,7 @@ class Predictor:
     def _wanted(self) -> Sequence[str]:
         """Return the worlds that are there and may answer."""
         current = self._worlds.current
-        known = () if current is None else current.worlds.list()
+        known = () if current is None else tuple(current.worlds)
         return [name for name in self._only if name in known] if self._only else known
 
     def _served(self) -> Served:
@@ -357,7 +357,7 @@ class Predictor:
 
     def _swapped(self) -> None:
         served = self._served()
-        known = served.worlds.list()
+        known = served.worlds
         missing = [name for name in self._only if name not in known]
         if self._chooser is not None:
             self._chooser.take([served.worlds[name] for name in self._wanted()], first=not self._begun)

@@ -15,7 +15,8 @@ from typing import Protocol
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream.learner.checkpoint import Checkpoints
-from ciao_stream.worlds.worlds import World, Worlds
+from ciao_stream.worlds.world import World
+from ciao_stream.worlds.worlds import Worlds
 
 LOOK_S = 1.0
 """Seconds from one look for a newer version to the next."""
@@ -86,7 +87,7 @@ class CheckpointWorlds:
         learner, worlds = restored.learner, Worlds(self.encoder)
         for online in learner.worlds.values():
             worlds.put(online.world)
-        versions = dict.fromkeys(worlds.list(), restored.kept.number)
+        versions = dict.fromkeys(worlds, restored.kept.number)
         learns = {task: learner.of(task).spec.name for task in learner.tasks}
         return Served(worlds, versions, learns, learner.position, restored.incidents)
 
@@ -113,9 +114,9 @@ class ExportedWorlds:
         worlds = Worlds(self.encoder)
         for path in self._descriptions():
             worlds.put(World.load(path.parent, self.encoder))
-        if not len(worlds):
+        if not worlds:
             raise CiaoError(f"no world in {self.folder}: expected folders with a world.json each")
-        versions = {world.spec.name: world.sha256()[:12] for world in worlds}
+        versions = {name: world.sha256()[:12] for name, world in worlds.items()}
         return Served(worlds, versions, {name: name for name in versions})
 
     def _descriptions(self) -> list[Path]:

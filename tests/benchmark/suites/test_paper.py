@@ -215,7 +215,7 @@ def test_a_suite_that_was_killed_three_times_ends_as_one_that_was_not(ran, tmp_p
     kills = (
         ("ciao_stream.worlds.training:WorldLearner.step", 3, "after"),
         ("strategies.base.sequence:Outcome.save", 4, "after"),
-        ("ciao_stream.worlds.worlds:World.save", 7, "before"),
+        ("ciao_stream.worlds.world:World.save", 7, "before"),
     )
     for i, (place, nth, when) in enumerate(kills):
         code, printed = in_child(sequences.killed, [*argv, *["--resume"] * (i > 0)], place, nth, when)

@@ -26,7 +26,7 @@ from ciao_stream.stream.log.history import History
 from ciao_stream.stream.log.images import write_image
 from ciao_stream.stream.log.log import FrameLog
 from ciao_stream.stream.log.messages import encode_frame, encode_label, encode_task
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 from tests.helpers import redis_server, stream_events
 from tests.helpers.redis_server import running
 from tests.helpers.stream_children import TIMEOUT_S, append_all, learner, messages, newest, spoiled, uninterrupted, wire

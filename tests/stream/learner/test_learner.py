@@ -21,7 +21,7 @@ from ciao_stream.stream.log.events import TaskDeclared
 from ciao_stream.stream.log.labels import label_target
 from ciao_stream.stream.log.refusals import BadMessage
 from ciao_stream.worlds.training import WorldLearner
-from ciao_stream.worlds.worlds import World
+from ciao_stream.worlds.world import World
 from tests.helpers import tiny
 from tests.helpers.stream_events import QUICK, Stream, apply, learner, shared, snapshot
 

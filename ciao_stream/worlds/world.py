@@ -1,0 +1,236 @@
+"""Worlds: one frozen encoder, and for each task a mask and a head of its own.
+
+A world on disk is one folder, ``world.json`` and ``weights.safetensors``: mask and head travel together, with the
+task they answer and the fingerprint of the encoder they stand on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from ciao_stream.encoders.base import Carry, Encoder, LastUnit, Level, state_sha256
+from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
+from ciao_stream.faces.statistics import FaceStatistics
+from ciao_stream.faces.task import TaskSpec
+from ciao_stream.runtime.atomic import write_bytes, write_text
+from ciao_stream.runtime.precision import autocast
+from ciao_stream.runtime.seeds import seeded_torch
+from ciao_stream.worlds.adapters import adapter_names, load_adapter
+from ciao_stream.worlds.heads import Head
+from ciao_stream.worlds.masks import AUTO, choose_mask, load_mask
+from ciao_stream.worlds.settings import Settings
+
+FORMAT = "ciao_stream/world/1"
+FACES = "faces.safetensors"
+DESCRIPTION = {"task", "scheme", "masked", "encoder", "settings", "sha256"}
+
+Scheme: TypeAlias = str
+"""What a world trains beside its mask: one of :func:`scheme_names`."""
+
+
+def scheme_names() -> list[str]:
+    """Return all schemes.
+
+    ``dl`` re-trains the decision layer, ``lc`` also the last convolution, and ``full`` also the whole encoder. Those
+    that bear the name of an adapter train it and the decision layer: see :mod:`ciao_stream.worlds.adapters`.
+    """
+    return ["dl", "lc", "full", *adapter_names()]
+
+
+class World(nn.Module):
+    """One task's mask and head, and its own adapter or copy of whatever else of the encoder its scheme re-trains.
+
+    Its parameters are exactly what training may move, and lie where the shared encoder does, which is only referred to.
+
+    Args:
+        spec: The task.
+        encoder: The shared frozen encoder.
+        scheme: One of :func:`scheme_names`.
+        masked: Whether the map goes through a mask.
+        settings: Adapter, mask, head and training settings. The world's own name the mask that ``auto`` stood for.
+        seed: Seeds the initial weights of the head and of the adapter.
+    """
+
+    def __init__(
+        self, spec: TaskSpec, encoder: Encoder, scheme: Scheme, masked: bool, settings: Settings, seed: int = 0
+    ) -> None:
+        super().__init__()
+        if scheme not in scheme_names():
+            raise UnknownNameError("scheme", scheme, scheme_names())
+        self.spec = spec
+        self.scheme = scheme
+        if masked and settings.mask == AUTO:
+            settings = replace(settings, mask=choose_mask(encoder.last))
+        self.settings = settings
+        self._shared = (encoder,)  # in a tuple, so that it is no submodule
+        self.encoder = encoder.thawed() if scheme == "full" else None
+        self.last = encoder.last.retrainable() if scheme == "lc" else None
+        with seeded_torch(seed, "adapter", spec.name):
+            adapted = scheme in adapter_names()
+            self.adapter = load_adapter(scheme)(encoder.last, settings) if adapted else None
+        mask = load_mask(settings.mask) if masked else None
+        self.mask = None if mask is None else mask(encoder.last, **mask.asked(settings))
+        with seeded_torch(seed, "head", spec.name):
+            self.head = Head(spec, encoder.shapes()[1], settings.head)
+        self.to(encoder.device)
+        self.faces: FaceStatistics | None = None
+        """What the faces look like that it has learned from, where that is known: see
+        :mod:`ciao_stream.worlds.choice`."""
+
+    @property
+    def level(self) -> Level:
+        """What :meth:`forward` reads."""
+        if self.encoder is not None:
+            return "pixels"
+        return "u" if self.last is None and self.adapter is None and self.mask is None else "z"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.shared.device
+
+    @property
+    def shared(self) -> Encoder:
+        """The frozen encoder that it stands on."""
+        return self._shared[0]
+
+    def map(self, x: Tensor) -> Tensor:
+        """Return the map that the head decides on, (B, C, h, w), from a batch at :attr:`level`."""
+        if self.level == "u":
+            return x
+        last, x, u, carry = self.before_mask(x)
+        return last.leave(u if self.mask is None else self.mask(x, u), carry)
+
+    def before_mask(self, x: Tensor) -> tuple[LastUnit, Tensor, Tensor, Carry]:
+        """Return the last unit, its convolution's own input, its ``u``, and what it needs after the mask.
+
+        Args:
+            x: Batch of pixels or of ``z``, whichever :attr:`level` names.
+        """
+        z = self.encoder.encode(x) if self.encoder is not None else x
+        if self.encoder is not None:
+            last = self.encoder.last
+        elif self.last is not None:
+            last = self.last
+        else:
+            last = self.shared.last
+        x, carry = last.enter(z)
+        u = last.activate(x, carry) if self.adapter is None else self.adapter.activate(last, x, carry)
+        return last, x, u, carry
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map a batch at :attr:`level` to outputs (B, n_out); dimensional values lie in [-1, 1]."""
+        return self.head(self.map(x))
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """Return the outputs of a batch at :attr:`level` in evaluation mode, float32 (B, n_out)."""
+        self.eval()
+        with autocast(x.device):
+            return self(x).float()
+
+    def mask_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the mask; none without a mask."""
+        return [] if self.mask is None else [*self.mask.parameters()]
+
+    def parameter_count(self) -> int:
+        """Return the number of parameters that training moves."""
+        return sum(p.numel() for p in self.parameters())
+
+    def sha256(self) -> str:
+        """Return a hash over all weights and buffers of the world."""
+        return state_sha256(self)
+
+    def save(self, folder: Path, **provenance: Any) -> None:
+        """Write the world to a folder; each file is whole or absent, the description comes last.
+
+        What its faces look like goes into a file of its own, ``faces.safetensors``.
+
+        Args:
+            folder: Made where it is missing.
+            provenance: JSON values about the training, kept under ``trained_on``.
+        """
+        encoder = self.shared
+        description = {
+            "format": FORMAT,
+            "task": self.spec.to_json(),
+            "scheme": self.scheme,
+            "masked": self.mask is not None,
+            "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint()},
+            "settings": self.settings.to_json(),
+            "sha256": self.sha256(),
+            "trained_on": provenance,
+        }
+        write_bytes(folder / "weights.safetensors", save(_contiguous(self.state_dict())))
+        if self.faces is not None:
+            faces = save(self.faces.to_tensors())
+            description["faces_sha256"] = hashlib.sha256(faces).hexdigest()
+            write_bytes(folder / FACES, faces)
+        write_text(folder / "world.json", json.dumps(description, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path, encoder: Encoder) -> World:
+        """Read a world that :meth:`save` wrote.
+
+        Raises:
+            WorldError: A file is missing or damaged, a weight is missing or too many, or the world stands on
+                another encoder.
+        """
+        try:
+            about = json.loads((folder / "world.json").read_text())
+            weights = load((folder / "weights.safetensors").read_bytes())
+        except FileNotFoundError as error:
+            raise WorldError(f"no world in {folder}: {Path(error.filename).name} is missing") from error
+        except (OSError, ValueError, RecursionError, SafetensorError) as error:
+            raise WorldError(f"world in {folder} is damaged: {' '.join(str(error).split())}") from error
+        if not isinstance(about, dict) or about.get("format") != FORMAT:
+            raise WorldError(f"{folder / 'world.json'} is no description of a world: expected format {FORMAT}")
+        if missing := DESCRIPTION - about.keys():
+            raise WorldError(f"world in {folder} is damaged: world.json lacks {', '.join(sorted(missing))}")
+        theirs, masked = about["encoder"], about["masked"]
+        named = isinstance(theirs, dict) and all(isinstance(theirs.get(k), str) for k in ("name", "fingerprint"))
+        if not (named and isinstance(masked, bool)):
+            said = f"encoder {theirs!s:.100} and masked {masked!s:.20}"
+            raise WorldError(f"world in {folder} is damaged: expected an encoder's name and fingerprint but got {said}")
+        if theirs["fingerprint"] != encoder.fingerprint():
+            ours = f"{encoder.name} ({encoder.fingerprint()[:12]})"
+            raise WorldError(
+                f"world in {folder} stands on encoder {theirs['name']} ({theirs['fingerprint'][:12]}), not on {ours}"
+            )
+        spec, settings = TaskSpec.from_json(about["task"]), Settings.from_json(about["settings"])
+        try:
+            world = cls(spec, encoder, about["scheme"], masked, settings)
+            world.load_state_dict(weights, strict=True)
+        except (RuntimeError, TypeError) as error:
+            raise WorldError(f"world in {folder}: weights do not fit: {' '.join(str(error).split())}") from error
+        if world.sha256() != about["sha256"]:
+            raise WorldError(f"world in {folder} is damaged: its weights do not have the recorded sha256")
+        if "faces_sha256" in about:
+            world.faces = _read_faces(folder, about["faces_sha256"])
+        return world
+
+
+def _read_faces(folder: Path, sha256: str) -> FaceStatistics:
+    try:
+        data = (folder / FACES).read_bytes()
+    except OSError as error:
+        raise WorldError(f"world in {folder} is damaged: {FACES}: {error.strerror}") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise WorldError(f"world in {folder} is damaged: {FACES} does not have the recorded sha256")
+    try:
+        return FaceStatistics.from_tensors(load(data))
+    except (CiaoError, SafetensorError) as error:
+        raise WorldError(f"world in {folder} is damaged: {FACES}: {' '.join(str(error).split())}") from error
+
+
+def _contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.contiguous() for name, tensor in state.items()}
