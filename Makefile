@@ -1,58 +1,64 @@
-# Every target sets up .venv by itself: a clean clone needs only Python 3.10 or later and a package index.
+# Every target sets up its environment: a clean clone needs only Python 3.11, 3.12 or 3.13 and a package index.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
+export VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stream test test-slow chaos fuzz soak bench lint clean
+.PHONY: help demo demo-stream test test-python test-slow chaos fuzz soak bench lint clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-demo: .venv/runtime  ## four synthetic worlds, every strategy, one table
+demo: $(VENV)/runtime  ## four synthetic worlds, four strategies, one table
 	$(BIN)/python -m ciao_stream.benchmark --tasks affectnet,fer,jaffe,emoreact
 
-demo-stream: .venv/runtime  ## a synthetic robot camera whose person and light change midway, learned from online
+demo-stream: $(VENV)/runtime  ## learn online from a synthetic robot camera whose person and light change midway
 	$(BIN)/python -m ciao_stream.stream demo
 
-test: .venv/dev .venv/browser  ## lint, types and tests
+test: $(VENV)/dev $(VENV)/browser  ## lint, types, import contracts and tests
 	$(MAKE) lint
-	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile --durations 25
 
-test-slow: .venv/dev .venv/browser  ## the tests that take minutes each
+test-python:  ## the same in an environment of another Python: make test-python PYTHON=python3.13
+	$(MAKE) test VENV=.venv-$(notdir $(PYTHON)) PYTHON=$(PYTHON)
+
+test-slow: $(VENV)/dev $(VENV)/browser  ## the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
 
-chaos: .venv/dev  ## kill the streaming learner, its server and its producer at random, for long
+chaos: $(VENV)/dev  ## kill the streaming learner, its server and its producer at random, for a long time
 	$(BIN)/python -m pytest -m chaos
 
-fuzz: .venv/dev  ## send the streaming learner 10,000 damaged and made-up messages
+fuzz: $(VENV)/dev  ## send 10,000 damaged and invented messages to the streaming learner
 	$(BIN)/python -m pytest -m fuzz -s
 
-soak: .venv/dev  ## 100,000 frames: do memory and speed stay as they are? CIAO_SOAK_CSV=FILE keeps the figures
+soak: $(VENV)/dev  ## 100,000 frames: are memory and speed stable? CIAO_SOAK_CSV=FILE keeps the figures
 	$(BIN)/python -m pytest -m soak -s
 
-bench: .venv/dev  ## speed, as ratios within one run
+bench: $(VENV)/dev  ## speed, as ratios within one run
 	$(BIN)/python tests/bench.py
 
-lint: .venv/dev  ## ruff and mypy
+lint: $(VENV)/dev  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
-clean:  ## remove the environment and all caches
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+clean:  ## remove the environments and all caches
+	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
 
-.venv/runtime: pyproject.toml | .venv/made
+$(VENV)/runtime: pyproject.toml | $(VENV)/made
 	sh scripts/install.sh .
 	touch $@
 
-.venv/dev: pyproject.toml | .venv/made
+$(VENV)/dev: pyproject.toml | $(VENV)/made
 	sh scripts/install.sh ".[dev]"
-	touch $@ .venv/runtime
+	touch $@ $(VENV)/runtime
 
-.venv/browser: | .venv/dev
+$(VENV)/browser: | $(VENV)/dev
 	sh scripts/browser.sh
 	touch $@
 
-.venv/made:
+$(VENV)/made:
 	sh scripts/make-venv.sh $(PYTHON)
 	touch $@

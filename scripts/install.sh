@@ -1,8 +1,9 @@
 #!/bin/sh
-# Install the project, editable, into .venv: with uv, which is quicker, or with pip where uv is not to be had.
+# Install the project, editable, into $VENV: with uv, which is faster, or with pip where uv is not available.
 set -eu
 what=$1
-if .venv/bin/pip install -q uv && .venv/bin/uv pip install --python .venv/bin/python -e "$what"; then
+bin=${VENV:-.venv}/bin
+if "$bin/pip" install -q uv && "$bin/uv" pip install --python "$bin/python" -e "$what"; then
   exit 0
 fi
-.venv/bin/pip install -e "$what"
+"$bin/pip" install -e "$what"

@@ -1,9 +1,12 @@
 #!/bin/sh
-# Make .venv with the given Python. Debian splits venv off into a package of its own: as root, install that first.
+# Make the environment $VENV with the given Python. Debian packages venv separately: as root, install it first.
 set -eu
 python=$1
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-case $version in 3.1[0-9]) ;; *) echo "error: Python $version is too old; give a newer one: make PYTHON=python3.11" >&2; exit 2 ;; esac
+case $version in
+  3.11 | 3.12 | 3.13) ;;
+  *) echo "error: expected Python 3.11, 3.12 or 3.13 but $python is $version: make PYTHON=python3.11" >&2; exit 2 ;;
+esac
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     apt-get update -qq && apt-get install -qq -y "python$version-venv"
@@ -12,4 +15,4 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     exit 2
   fi
 fi
-"$python" -m venv .venv
+"$python" -m venv "${VENV:-.venv}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,6 @@ from typing import Any, Literal
 
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.worlds.settings import Settings
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 DEFAULT_SPACE = Path(__file__).with_name("space.toml")
 HIDDEN = "head.hidden"

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 import redis
@@ -34,7 +34,7 @@ PAGE = 500
 _CONSUMER = "learner"
 
 
-class Trouble(str, Enum):
+class Trouble(StrEnum):
     """What happened to the stream behind the learner's back."""
 
     WIPED = "wiped"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 from ciao_stream.exceptions import CiaoError
 
@@ -10,7 +10,7 @@ TEXT_LENGTH = 300
 """Most characters of a refusal's text; it may quote what a stranger sent."""
 
 
-class Reason(str, Enum):
+class Reason(StrEnum):
     """Why; the value stands in dead letters, counts and ``status``."""
 
     TRUNCATED = "truncated"
