@@ -28,8 +28,8 @@ from ciao_stream.stream.log.connection import RedisAddress, RedisFullError, Unre
 from ciao_stream.stream.log.events import Event, FrameCame, TaskDeclared
 from ciao_stream.stream.log.feed import FrameFeed
 from ciao_stream.stream.log.images import write_image
-from ciao_stream.stream.log.keys import StreamNames
-from ciao_stream.stream.log.log import Entry, FrameLog, entries_of
+from ciao_stream.stream.log.keys import Entry, StreamNames, entries_of
+from ciao_stream.stream.log.log import FrameLog
 from ciao_stream.stream.log.messages import Fields, decode, encode_frame, encode_label, encode_task
 from ciao_stream.stream.predict.predictor import Predictor
 from ciao_stream.stream.predict.served import CheckpointWorlds, UpToDate

@@ -20,10 +20,9 @@ from ciao_stream.stream.learner.folder import LearnerFolder
 from ciao_stream.stream.learner.ledger import Ledger
 from ciao_stream.stream.learner.pace import FollowSettings
 from ciao_stream.stream.learner.status import read_status
-from ciao_stream.stream.log.history import History
-from ciao_stream.stream.log.keys import StreamNames
-from ciao_stream.stream.log.log import FrameLog
-from ciao_stream.stream.log.positions import START
+from ciao_stream.stream.log.dead import dead_letters
+from ciao_stream.stream.log.keys import START, StreamNames
+from ciao_stream.stream.log.log import FrameLog, History
 from tests.helpers import redis_server
 from tests.helpers.redis_proxy import between
 from tests.helpers.redis_server import running
@@ -113,7 +112,7 @@ def run_chaos(tmp_path, seed, n, quotas, per_round):
         assert producer.finished()
         learner.signal(signal.SIGTERM)
         assert learner.finished()
-        dead = [letter.position for letter in FrameLog(server.address, NAMES).dead_letters()]
+        dead = [letter.position for letter in dead_letters(server.address, NAMES)]
         assert proxy.lost >= quotas["reply"]
         assert learner.ends == [-signal.SIGKILL] * quotas["learner"] + [0]
         assert producer.ends == [-signal.SIGKILL] * quotas["producer"] + [0]
@@ -202,7 +201,7 @@ def test_a_frame_that_ends_the_process_is_refused_and_the_learner_goes_on(server
     with Supervised(learn, tmp_path, server.address, names, settings, FrameLog, killer) as learner:
         assert learner.finished()
         assert 3 <= learner.ends.count(-signal.SIGABRT) <= 6
-    letters = [*FrameLog(server.address, names).dead_letters()]
+    letters = [*dead_letters(server.address, names)]
     assert [(letter.position, letter.reason) for letter in letters] == [(poison.position, "crash")]
     restored = newest(tmp_path)
     assert restored.learner.position == positions[-1]

@@ -15,10 +15,10 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream.learner.ledger import Ledger
 from ciao_stream.stream.learner.pace import FollowSettings
 from ciao_stream.stream.learner.settings import StreamSettings
-from ciao_stream.stream.log.history import History
+from ciao_stream.stream.log.dead import dead_letters
 from ciao_stream.stream.log.images import write_image
 from ciao_stream.stream.log.keys import StreamNames
-from ciao_stream.stream.log.log import FrameLog
+from ciao_stream.stream.log.log import History
 from ciao_stream.stream.log.messages import decode
 from ciao_stream.stream.log.refusals import BadMessage, Reason
 from tests.helpers import stream_events
@@ -152,8 +152,7 @@ def test_of_10_000_messages_exactly_the_bad_ones_are_refused_and_the_learner_liv
             crashes = learner.ends.count(-signal.SIGABRT)
             assert learner.ends == [-signal.SIGABRT] * crashes + [0]
             assert 3 <= crashes <= 8, "most of them while the watermark still moves, as on a slow machine"
-        with contextlib.closing(FrameLog(server.address, NAMES)) as log:
-            dead = {letter.position: letter.reason for letter in log.dead_letters()}
+        dead = {letter.position: letter.reason for letter in dead_letters(server.address, NAMES)}
         with contextlib.closing(History(server.address, NAMES)) as history:
             reference, refused = expected(history.entries())
     restored = newest(tmp_path / "learner")

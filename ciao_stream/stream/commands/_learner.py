@@ -28,7 +28,7 @@ def folder_of(options: argparse.Namespace) -> LearnerFolder:
     """
     from ciao_stream.stream.learner.folder import LearnerFolder
     from ciao_stream.stream.log.keys import StreamNames
-    from ciao_stream.stream.log.shared_server import default_data
+    from ciao_stream.stream.log.server import default_data
 
     if options.worlds is not None:
         return LearnerFolder(options.worlds)

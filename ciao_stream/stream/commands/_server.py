@@ -45,14 +45,14 @@ def server_of(options: argparse.Namespace) -> Iterator[Callable[[], RedisAddress
     """Yield what returns the address of the server; a server that was started for it ends with the block.
 
     To be called again whenever the server does not answer: see
-    :class:`~ciao_stream.stream.log.shared_server.SharedServer`.
+    :class:`~ciao_stream.stream.log.server.SharedServer`.
 
     Raises:
         CiaoError: Options contradict each other, the URL cannot be read, or there is no server to start.
     """
     from ciao_stream.exceptions import CiaoError
     from ciao_stream.stream.log.connection import RedisAddress
-    from ciao_stream.stream.log.shared_server import SharedServer, default_data
+    from ciao_stream.stream.log.server import SharedServer, default_data
 
     if options.redis is None:
         if options.insecure:

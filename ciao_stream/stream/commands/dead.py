@@ -51,19 +51,15 @@ def _list(options: argparse.Namespace, names: StreamNames, address: RedisAddress
     from rich.table import Table
     from rich.text import Text
 
-    from ciao_stream.stream.log.log import FrameLog
+    from ciao_stream.stream.log.dead import dead_letters
 
-    console, log = output_console(highlight=False), FrameLog(address, names)
     table = Table("position", "reason", "bytes", "whole", "what was wrong")
-    try:
-        for letter in log.dead_letters():
-            if options.json:
-                about = {name: getattr(letter, name) for name in ("position", "reason", "message", "n_bytes", "sha256")}
-                print(json.dumps({**about, "whole": letter.whole}))
-            else:
-                whole = "yes" if letter.whole else "no"
-                table.add_row(letter.position, letter.reason, f"{letter.n_bytes:,}", whole, Text(letter.message))
-    finally:
-        log.close()
+    for letter in dead_letters(address, names):
+        if options.json:
+            about = {name: getattr(letter, name) for name in ("position", "reason", "message", "n_bytes", "sha256")}
+            print(json.dumps({**about, "whole": letter.whole}))
+        else:
+            whole = "yes" if letter.whole else "no"
+            table.add_row(letter.position, letter.reason, f"{letter.n_bytes:,}", whole, Text(letter.message))
     if not options.json:
-        console.print(table if table.row_count else "no dead letters")
+        output_console(highlight=False).print(table if table.row_count else "no dead letters")

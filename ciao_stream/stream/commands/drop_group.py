@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         CiaoError: There is no such group, somebody reads for it, or the server cannot be had.
     """
-    from ciao_stream.stream.log.groups import drop_group
+    from ciao_stream.stream.log.feed import drop_group
     from ciao_stream.stream.log.keys import StreamNames
 
     with server_of(options) as address:

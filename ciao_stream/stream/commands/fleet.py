@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
     from ciao_stream.runtime.stopping import Stop
     from ciao_stream.stream.fleet.fleet import Fleet, Share
     from ciao_stream.stream.log.connection import RedisAddress
-    from ciao_stream.stream.log.shared_server import default_data
+    from ciao_stream.stream.log.server import default_data
 
     if options.ray and options.redis is None:
         raise CiaoError(
@@ -124,7 +124,7 @@ def _folders(options: argparse.Namespace) -> dict[str, LearnerFolder]:
     from ciao_stream.exceptions import CiaoError
     from ciao_stream.stream.learner.folder import LearnerFolder
     from ciao_stream.stream.log.keys import StreamNames
-    from ciao_stream.stream.log.shared_server import default_data
+    from ciao_stream.stream.log.server import default_data
 
     streams = [StreamNames(name).stream for name in names(options.streams)]
     if not streams or len({*streams}) < len(streams):

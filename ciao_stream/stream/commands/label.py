@@ -92,14 +92,14 @@ def newest_frame(address: RedisAddress, names: StreamNames, task: str) -> str:
         CiaoError: There is none among the newest entries.
     """
     from ciao_stream.exceptions import CiaoError
-    from ciao_stream.stream.log.connection import told
-    from ciao_stream.stream.log.log import entries_of
+    from ciao_stream.stream.log.connection import translated_errors
+    from ciao_stream.stream.log.keys import entries_of
     from ciao_stream.stream.log.messages import FrameHeader, header_of
     from ciao_stream.stream.log.refusals import BadMessage
 
     client = address.client()
     try:
-        with told(address):
+        with translated_errors(address):
             page = client.xrevrange(names.stream, count=LOOKED_AT)
     finally:
         client.close()

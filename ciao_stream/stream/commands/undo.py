@@ -30,8 +30,8 @@ def run(options: argparse.Namespace) -> None:
     """
     from ciao_stream.exceptions import CiaoError
     from ciao_stream.stream.learner.undo import undo_frame, undo_to
-    from ciao_stream.stream.log.history import History
     from ciao_stream.stream.log.keys import StreamNames
+    from ciao_stream.stream.log.log import History
 
     if options.task is not None and options.frame is None:
         raise CiaoError("--task goes with --frame: at a checkpoint the worlds of all tasks go back")
@@ -60,7 +60,7 @@ def _list(options: argparse.Namespace) -> None:
     from rich.table import Table
 
     from ciao_stream.stream.learner.undo import checkpoints_of
-    from ciao_stream.stream.log.positions import START, appended_at
+    from ciao_stream.stream.log.keys import START, appended_at
 
     table = Table("checkpoint", "position", "last entry came")
     for kept in checkpoints_of(folder_of(options)):

@@ -16,7 +16,7 @@ from ciao_stream.stream.learner.folder import LearnerAtWorkError, LearnerFolder
 from ciao_stream.stream.learner.recipe import Recipe, summary
 from ciao_stream.stream.log.connection import RedisAddress
 from ciao_stream.stream.log.keys import StreamNames
-from ciao_stream.stream.log.shared_server import SharedServer
+from ciao_stream.stream.log.server import SharedServer
 
 if TYPE_CHECKING:
     from ciao_stream.stream.learner.follow import Follower

@@ -23,12 +23,12 @@ from ciao_stream.stream.learner.ledger import Ledger
 from ciao_stream.stream.learner.pace import REFUSED_WINDOW, FollowSettings
 from ciao_stream.stream.learner.start_guard import StartGuard
 from ciao_stream.stream.learner.undone import Undone
-from ciao_stream.stream.log.connection import RedisFullError, UnreachableError, seconds_until_retry
+from ciao_stream.stream.log.connection import CursorLostError, RedisFullError, UnreachableError, seconds_until_retry
 from ciao_stream.stream.log.events import FrameCame
-from ciao_stream.stream.log.groups import Group
-from ciao_stream.stream.log.log import CursorLostError, Entry, FrameLog
+from ciao_stream.stream.log.feed import Group
+from ciao_stream.stream.log.keys import Entry, order
+from ciao_stream.stream.log.log import FrameLog
 from ciao_stream.stream.log.messages import Origin, TaskHeader, decode, header_of, origin_of
-from ciao_stream.stream.log.positions import order
 from ciao_stream.stream.log.refusals import BadMessage, Reason
 
 BLOCK_MS = 250

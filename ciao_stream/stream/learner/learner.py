@@ -21,8 +21,8 @@ from ciao_stream.stream.learner.replay import require_room
 from ciao_stream.stream.learner.settings import DetectorName, StreamSettings
 from ciao_stream.stream.learner.world import Heard, OnlineWorld, Outcome
 from ciao_stream.stream.log.events import Event, FrameCame, LabelCame, TaskDeclared
+from ciao_stream.stream.log.keys import START, order
 from ciao_stream.stream.log.labels import label_target
-from ciao_stream.stream.log.positions import START, order
 from ciao_stream.worlds.settings import PRESETS, Settings
 
 

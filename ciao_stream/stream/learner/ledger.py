@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream.learner.sequence import PRODUCERS, SequenceTracker, Step
+from ciao_stream.stream.log.keys import START
 from ciao_stream.stream.log.messages import Origin
-from ciao_stream.stream.log.positions import START
 from ciao_stream.stream.log.refusals import Reason
 
 INCIDENTS = 50

@@ -18,7 +18,7 @@ from typing import Any
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.atomic import write_text
-from ciao_stream.stream.log.positions import order
+from ciao_stream.stream.log.keys import order
 
 STARTS = 3
 """Starts at one watermark, none of which came to a clean end, from which on the learner goes in single steps."""

@@ -12,10 +12,9 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream.learner.checkpoint import Checkpoints, Kept
 from ciao_stream.stream.learner.folder import LearnerFolder
 from ciao_stream.stream.learner.undone import Range, Undone
-from ciao_stream.stream.log.history import History
-from ciao_stream.stream.log.log import Entry
+from ciao_stream.stream.log.keys import START, Entry, order
+from ciao_stream.stream.log.log import History
 from ciao_stream.stream.log.messages import FrameHeader, LabelHeader, header_of
-from ciao_stream.stream.log.positions import START, order
 from ciao_stream.stream.log.refusals import BadMessage
 
 

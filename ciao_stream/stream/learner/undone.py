@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.atomic import write_text
-from ciao_stream.stream.log.positions import order
+from ciao_stream.stream.log.keys import order
 
 Range = tuple[str, str]
 """First and last position, both included."""

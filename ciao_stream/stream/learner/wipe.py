@@ -12,7 +12,7 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream.learner.checkpoint import Checkpoints
 from ciao_stream.stream.learner.export import export_worlds
 from ciao_stream.stream.learner.folder import LearnerFolder
-from ciao_stream.stream.log.connection import RedisAddress, told
+from ciao_stream.stream.log.connection import RedisAddress, translated_errors
 from ciao_stream.stream.log.keys import StreamNames
 from ciao_stream.stream.log.log import PAGE
 
@@ -50,7 +50,7 @@ def wipe_stream(address: RedisAddress, names: StreamNames) -> Wiped:
     """
     client = address.client()
     try:
-        with told(address):
+        with translated_errors(address):
             entries, dead = (int(client.xtrim(key, maxlen=0, approximate=False)) for key in (names.stream, names.dead))
             client.xtrim(names.results, maxlen=0, approximate=False)
             remembered = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.stream.log.connection import TIMEOUT_S, RedisAddress, told
+from ciao_stream.stream.log.connection import TIMEOUT_S, RedisAddress, translated_errors
 from ciao_stream.stream.log.keys import StreamNames
 from ciao_stream.stream.log.messages import identity_of
 from ciao_stream.stream.log.refusals import BadMessage, Reason
@@ -137,7 +137,7 @@ class Appender:
         names, most = self.names, self._limits[0]
         keys = [names.stream, names.seen(message_id), *([] if dead_letter is None else [names.dead])]
         words = [word for pair in fields.items() for word in pair]
-        with told(self.address):
+        with translated_errors(self.address):
             reply = self._script(keys, (*self._limits, digest, names.group, dead_letter or "", *words))
         if isinstance(reply, list):
             group = bytes(reply[0]).decode()

@@ -55,6 +55,10 @@ class RedisFullError(CiaoError):
     """Redis takes no more data until some is let go of; reading, acknowledging and trimming go on."""
 
 
+class CursorLostError(CiaoError):
+    """What comes next is not known any more: call :meth:`FrameLog.resync`."""
+
+
 @dataclass(frozen=True)
 class RedisAddress:
     """A Redis server; shown without its password.
@@ -178,7 +182,7 @@ def seconds_until_retry(limits: tuple[float, float], tries: int) -> float:
 
 
 @contextlib.contextmanager
-def told(address: RedisAddress) -> Iterator[None]:
+def translated_errors(address: RedisAddress) -> Iterator[None]:
     """Say in our words what Redis, or the way to it, refuses in the block.
 
     Raises:

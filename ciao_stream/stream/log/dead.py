@@ -1,22 +1,90 @@
-"""Sends dead letters again, once whatever refused them has been mended: as new messages, at the stream's end."""
+"""Dead letters: messages that were refused, kept with the reason, and sent again once the cause has been mended.
+
+One that is sent again becomes a new message at the end of the stream.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import secrets
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.stream.log.append import MAX_BACKLOG, Appender, BacklogError
-from ciao_stream.stream.log.connection import RedisAddress
+from ciao_stream.stream.log.connection import RedisAddress, translated_errors
 from ciao_stream.stream.log.events import TaskDeclared
-from ciao_stream.stream.log.keys import StreamNames
-from ciao_stream.stream.log.log import DeadLetter, FrameLog
+from ciao_stream.stream.log.keys import Entry, StreamNames, entries_of, text_of
 from ciao_stream.stream.log.messages import Fields, decode, renumbered
 from ciao_stream.stream.log.refusals import BadMessage, Reason
+
+DEAD_BYTES = 64 * 1024
+"""Most bytes of a refused message that its dead letter keeps."""
+
+IN_ONE_GO = 50
+"""Dead letters per command where all of them are read."""
+
+
+@dataclass(frozen=True, eq=False)
+class DeadLetter:
+    """A message that was refused.
+
+    Args:
+        position: Where it stood in the stream.
+        reason: Value of a :class:`~ciao_stream.stream.log.refusals.Reason`.
+        message: What was wrong.
+        n_bytes: Size of all its values.
+        sha256: Digest of all its values.
+        fields: What it held; values are cut short, or dropped, after :data:`DEAD_BYTES`.
+    """
+
+    position: str
+    reason: str
+    message: str
+    n_bytes: int
+    sha256: str
+    fields: Mapping[bytes, bytes]
+
+    @property
+    def whole(self) -> bool:
+        """Whether :attr:`fields` are all that it held."""
+        return sum(map(len, self.fields.values())) == self.n_bytes
+
+
+def letter_fields(reason: str, message: str, fields: Mapping[bytes, bytes]) -> dict[Any, Any]:
+    """Return what the stream of dead letters keeps of a message.
+
+    Args:
+        reason: Value of a :class:`~ciao_stream.stream.log.refusals.Reason`.
+        message: What is wrong.
+        fields: What the message holds.
+    """
+    content = b"".join(fields.values())
+    digest = hashlib.sha256(content).hexdigest()
+    return {"reason": reason, "message": message, "n_bytes": len(content), "sha256": digest, **_cut(fields)}
+
+
+def dead_letters(address: RedisAddress, names: StreamNames) -> Iterator[DeadLetter]:
+    """Yield the dead letters that are kept, oldest first.
+
+    Raises:
+        UnreachableError: No answer.
+    """
+    start = "-"
+    with contextlib.closing(address.client()) as client:
+        while True:
+            with translated_errors(address):
+                page = client.xrange(names.dead, start, count=IN_ONE_GO)
+            if not page:
+                return
+            for entry in entries_of([[names.dead, page]]):
+                yield _dead_letter(entry)
+            start = f"({entry.position}"
 
 
 @dataclass
@@ -51,9 +119,9 @@ def resend(
         UnreachableError: No answer; call it again.
     """
     producer, known, resent = f"dead-letters-{secrets.token_hex(4)}", dict(tasks), Resent()
-    log, appender = FrameLog(address, names), Appender(address, names, max_backlog=max_backlog)
+    appender = Appender(address, names, max_backlog=max_backlog)
     try:
-        for letter in log.dead_letters():
+        for letter in dead_letters(address, names):
             try:
                 fields = _mended(letter, known, producer, resent.sent)
             except CiaoError as error:
@@ -65,7 +133,6 @@ def resend(
                 raise BacklogError(f"{error}; {resent.sent:,} were sent, try again later") from error
             resent.sent += 1
     finally:
-        log.close()
         appender.close()
     return resent
 
@@ -84,3 +151,27 @@ def _mended(letter: DeadLetter, known: dict[str, TaskSpec], producer: str, seq: 
     if isinstance(event, TaskDeclared):
         known[event.task] = event.spec
     return renumbered(letter.fields, producer=producer, seq=seq)
+
+
+def _cut(fields: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return fields with at most :data:`DEAD_BYTES` of values, small ones first, under names of their own."""
+    kept: dict[bytes, bytes] = {}
+    room = DEAD_BYTES
+    for name, value in sorted(fields.items(), key=lambda item: len(item[1])):
+        if room < len(name):
+            break
+        kept[b"field:" + name] = value[: room - len(name)]
+        room -= len(name) + len(kept[b"field:" + name])
+    return kept
+
+
+def _dead_letter(entry: Entry) -> DeadLetter:
+    values = entry.fields
+    return DeadLetter(
+        entry.position,
+        text_of(values[b"reason"]),
+        text_of(values[b"message"]),
+        int(values[b"n_bytes"]),
+        text_of(values[b"sha256"]),
+        {name.removeprefix(b"field:"): value for name, value in values.items() if name.startswith(b"field:")},
+    )

@@ -7,7 +7,7 @@ In a consumer group, each entry goes to one predictor. Its results and its ackno
 an entry is answered once whichever reply is lost. What a predictor that is gone left behind, the others take over; one
 that was only slow asks first what is still its own.
 The learner lets no entry go that a group has not answered: a group that nobody reads any more has to be dropped
-(:func:`ciao_stream.stream.log.groups.drop_group`), or the stream fills up.
+(:func:`drop_group`), or the stream fills up.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import redis
 
-from ciao_stream.exceptions import CiaoError
-from ciao_stream.stream.log.connection import TIMEOUT_S, RedisAddress, told
-from ciao_stream.stream.log.keys import StreamNames
-from ciao_stream.stream.log.log import CursorLostError, Entry, entries_of
-from ciao_stream.stream.log.positions import START, order
+from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.stream.log.connection import TIMEOUT_S, CursorLostError, RedisAddress, translated_errors
+from ciao_stream.stream.log.keys import START, Entry, StreamNames, entries_of, order, text_of
 
 NEW = "new"
 """Where to start: after the newest entry."""
@@ -41,6 +40,9 @@ LEAVE_S = 0.5
 
 DELIVERIES = 3
 """Predictors that an entry is given to; if none answers, it is taken for one that ends processes."""
+
+ABANDONED_S = 60.0
+"""Seconds after which a group that nobody reads for counts as abandoned; a predictor that runs reads all the time."""
 
 
 class FrameFeed:
@@ -105,7 +107,7 @@ class FrameFeed:
             CursorLostError: The group was removed.
         """
         client, address = self._opened()
-        with told(address), self._lost_group():
+        with translated_errors(address), self._lost_group():
             if self.group is None:
                 return entries_of(client.xread({self.names.stream: self._cursor or START}, count, block_ms))
             entries = self._read_group(client, self.group, count, block_ms)
@@ -125,7 +127,7 @@ class FrameFeed:
             return frozenset()
         client, address = self._opened()
         positions = sorted((entry.position for entry in entries), key=order)
-        with told(address), self._lost_group():
+        with translated_errors(address), self._lost_group():
             left: list[dict[str, Any]] = client.xpending_range(
                 self.names.stream, self.group, positions[0], positions[-1], len(positions), self._consumer
             )
@@ -144,7 +146,7 @@ class FrameFeed:
             RedisFullError: The server takes no more data; the same holds.
         """
         client, address = self._opened()
-        with told(address), self._lost_group(), client.pipeline(transaction=True) as pipe:
+        with translated_errors(address), self._lost_group(), client.pipeline(transaction=True) as pipe:
             for result in results:
                 pipe.xadd(self.names.results, {"result": result}, maxlen=self._kept, approximate=True)
             if self.group is not None:
@@ -173,7 +175,7 @@ class FrameFeed:
             self._at = self._address()
             client = self._at.reader(self._timeout_s)
             try:
-                with told(self._at):
+                with translated_errors(self._at):
                     self._set_cursor(client)
             except BaseException:
                 client.close()
@@ -235,6 +237,101 @@ class FrameFeed:
             raise
 
 
+@dataclass(frozen=True)
+class Group:
+    """A group beside the learner's.
+
+    Args:
+        name: Its name.
+        behind: Entries that it has not answered; None where the server cannot tell.
+        readers: Its consumers, those that were killed included.
+        idle_s: Seconds since one of them read; None where it has none.
+    """
+
+    name: str
+    behind: int | None
+    readers: int
+    idle_s: float | None
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether it holds the stream back, and nobody reads for it."""
+        return self.behind != 0 and (self.idle_s is None or self.idle_s > ABANDONED_S)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {**asdict(self), "abandoned": self.abandoned}
+
+
+def groups_of(client: redis.Redis, stream: str) -> list[dict[str, Any]]:
+    """Return what XINFO GROUPS tells; nothing where there is no stream.
+
+    Raises:
+        redis.RedisError: No answer, or a refusal.
+    """
+    try:
+        return list(client.xinfo_groups(stream))
+    except redis.ResponseError as error:
+        if "no such key" in str(error):
+            return []
+        raise
+
+
+def groups_beside(client: redis.Redis, names: StreamNames) -> list[Group]:
+    """Return all groups of a stream but the learner's.
+
+    Raises:
+        redis.RedisError: No answer, or a refusal.
+    """
+    found = []
+    for group in groups_of(client, names.stream):
+        name = text_of(group["name"])
+        if name == names.group:
+            continue
+        try:
+            idle = [int(consumer["idle"]) / 1000 for consumer in client.xinfo_consumers(names.stream, name)]
+        except redis.ResponseError as error:
+            if not any(words in str(error) for words in ("NOGROUP", "no such key")):
+                raise
+            continue  # it was dropped meanwhile
+        lag, length = group.get("lag"), int(client.xlen(names.stream))
+        behind = None if lag is None else min(int(lag) + int(group["pending"]), length)
+        found.append(Group(name, behind, len(idle), min(idle, default=None)))
+    return found
+
+
+def drop_group(address: RedisAddress, names: StreamNames, name: str) -> Group:
+    """Remove a group, and all that it has not answered with it; return what it was.
+
+    Args:
+        address: The server; the user must be allowed to do so.
+        names: The stream's keys.
+        name: The group.
+
+    Raises:
+        CiaoError: It is the learner's, there is none of that name, or somebody reads for it.
+        UnreachableError: No answer; call it again.
+    """
+    if name == names.group:
+        raise CiaoError(f"group {name!r} is the learner's: it cannot be dropped")
+    client = address.client()
+    try:
+        with translated_errors(address):
+            known = {group.name: group for group in groups_beside(client, names)}
+            if name not in known:
+                raise UnknownNameError("group", name, known)
+            group = known[name]
+            if group.idle_s is not None and group.idle_s <= ABANDONED_S:
+                raise CiaoError(
+                    f"somebody read for group {name!r} {group.idle_s:.0f} s ago: stop its predictors; one that was "
+                    f"killed is forgotten after {ABANDONED_S:.0f} s"
+                )
+            client.xgroup_destroy(names.stream, name)
+    finally:
+        client.close()
+    return group
+
+
 def _newest(client: redis.Redis, stream: str) -> str:
     try:
         newest = client.xinfo_stream(stream)["last-generated-id"]
@@ -242,4 +339,4 @@ def _newest(client: redis.Redis, stream: str) -> str:
         if "no such key" not in str(error):
             raise
         return START
-    return newest.decode() if isinstance(newest, bytes) else str(newest)
+    return text_of(newest)

@@ -8,7 +8,6 @@ the next ``resync``: entries may have been delivered to nobody.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,19 +16,19 @@ from typing import Any
 import redis
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.stream.log.connection import TIMEOUT_S, RedisAddress, told
-from ciao_stream.stream.log.groups import Group, groups_beside, groups_of
-from ciao_stream.stream.log.keys import StreamNames
-from ciao_stream.stream.log.positions import START, order
-
-DEAD_BYTES = 64 * 1024
-"""Most bytes of a refused message that its dead letter keeps."""
+from ciao_stream.stream.log.connection import TIMEOUT_S, CursorLostError, RedisAddress, translated_errors
+from ciao_stream.stream.log.dead import letter_fields
+from ciao_stream.stream.log.feed import Group, groups_beside, groups_of
+from ciao_stream.stream.log.keys import START, Entry, StreamNames, entries_of, order, text_of
 
 MAX_DEAD = 10_000
 """About how many dead letters are kept; the oldest go first."""
 
 PAGE = 500
 """Entries per command where all of them are gone through."""
+
+IN_ONE_GO = PAGE // 5
+"""Entries per command; each may be of 256 KiB."""
 
 _CONSUMER = "learner"
 
@@ -58,49 +57,6 @@ class Incident:
 
     trouble: Trouble
     text: str
-
-
-@dataclass(frozen=True, eq=False)
-class Entry:
-    """An entry as it lies in the stream.
-
-    Args:
-        position: Its id.
-        fields: What it holds.
-    """
-
-    position: str
-    fields: Mapping[bytes, bytes]
-
-
-@dataclass(frozen=True, eq=False)
-class DeadLetter:
-    """A message that was refused.
-
-    Args:
-        position: Where it stood in the stream.
-        reason: Value of a :class:`~ciao_stream.stream.log.refusals.Reason`.
-        message: What was wrong.
-        n_bytes: Size of all its values.
-        sha256: Digest of all its values.
-        fields: What it held; values are cut short, or left out, after :data:`DEAD_BYTES`.
-    """
-
-    position: str
-    reason: str
-    message: str
-    n_bytes: int
-    sha256: str
-    fields: Mapping[bytes, bytes]
-
-    @property
-    def whole(self) -> bool:
-        """Whether :attr:`fields` are all that it held."""
-        return sum(map(len, self.fields.values())) == self.n_bytes
-
-
-class CursorLostError(CiaoError):
-    """What comes next is not known any more: call :meth:`FrameLog.resync`."""
 
 
 class FrameLog:
@@ -137,7 +93,7 @@ class FrameLog:
         To be called at the start and after any error; calling it once more changes nothing.
 
         Args:
-            watermark: Position of the last entry applied; :data:`~ciao_stream.stream.log.positions.START` for none.
+            watermark: Position of the last entry applied; :data:`~ciao_stream.stream.log.keys.START` for none.
 
         Returns:
             What happened to the stream meanwhile; empty where all is well.
@@ -150,11 +106,11 @@ class FrameLog:
         self._cursor = None
         stream, group = self.names.stream, self.names.group
         self._reader.connection_pool.disconnect()  # a late reply must not be taken for the next one
-        with told(self.address):
+        with translated_errors(self.address):
             self._set_group(watermark)
             state: dict[str, Any] = self._client.xinfo_stream(stream)
             incidents = _incidents(state, watermark)
-            if order(_text(state["last-generated-id"])) < order(watermark):
+            if order(text_of(state["last-generated-id"])) < order(watermark):
                 with _ignoring("smaller than"):  # an entry came meanwhile, and after it
                     self._client.execute_command("XSETID", stream, watermark)  # or entries might come before it
             while left := self._client.xpending_range(stream, group, "-", watermark, PAGE):
@@ -181,7 +137,7 @@ class FrameLog:
             raise CursorLostError(f"stream {self.names.stream!r}: an earlier read failed; resync first")
         cursor, self._cursor = self._cursor, None
         stream, group = self.names.stream, self.names.group
-        with told(self.address):
+        with translated_errors(self.address):
             try:
                 reply = self._reader.xreadgroup(group, _CONSUMER, {stream: ">"}, count=count, block=block_ms)
             except redis.ResponseError as error:
@@ -203,7 +159,7 @@ class FrameLog:
             UnreachableError: No answer; call it again, or leave it to :meth:`resync`.
         """
         left = list(positions)
-        with told(self.address):
+        with translated_errors(self.address):
             for start in range(0, len(left), PAGE):
                 self._client.xack(self.names.stream, self.names.group, *left[start : start + PAGE])
 
@@ -220,13 +176,13 @@ class FrameLog:
             UnreachableError: No answer; call it again.
         """
         stream = self.names.stream
-        with told(self.address):
+        with translated_errors(self.address):
             needed = [before]
             for group in groups_of(self._client, stream):
-                if _text(group["name"]) != self.names.group:
+                if text_of(group["name"]) != self.names.group:
                     with _ignoring("NOGROUP"):  # it was dropped meanwhile
                         pending = self._client.xpending(stream, group["name"])["min"]
-                        needed.append(_text(pending or group["last-delivered-id"]))
+                        needed.append(text_of(pending or group["last-delivered-id"]))
             return int(self._client.xtrim(stream, minid=min(needed, key=order), approximate=False))
 
     def lag(self) -> int | None:
@@ -235,9 +191,9 @@ class FrameLog:
         Raises:
             UnreachableError: No answer.
         """
-        with told(self.address):
+        with translated_errors(self.address):
             for group in groups_of(self._client, self.names.stream):
-                if _text(group["name"]) == self.names.group and (lag := group.get("lag")) is not None:
+                if text_of(group["name"]) == self.names.group and (lag := group.get("lag")) is not None:
                     return min(int(lag), self.length())  # what was deleted counts as unread to Redis
         return None
 
@@ -247,7 +203,7 @@ class FrameLog:
         Raises:
             UnreachableError: No answer.
         """
-        with told(self.address):
+        with translated_errors(self.address):
             return groups_beside(self._client, self.names)
 
     def length(self) -> int:
@@ -256,7 +212,7 @@ class FrameLog:
         Raises:
             UnreachableError: No answer.
         """
-        with told(self.address):
+        with translated_errors(self.address):
             return int(self._client.xlen(self.names.stream))
 
     def dead_letter(self, position: str, reason: str, message: str, fields: Mapping[bytes, bytes]) -> None:
@@ -272,25 +228,9 @@ class FrameLog:
             RedisFullError: Call :meth:`trim` first.
             UnreachableError: No answer; call it again.
         """
-        letter: dict[Any, Any] = {"reason": reason, "message": message, **_summary(fields), **_cut(fields)}
-        with told(self.address), _ignoring("equal or smaller"):  # it is there already
+        letter = letter_fields(reason, message, fields)
+        with translated_errors(self.address), _ignoring("equal or smaller"):  # it is there already
             self._client.xadd(self.names.dead, letter, id=position, maxlen=self._max_dead, approximate=True)
-
-    def dead_letters(self) -> Iterator[DeadLetter]:
-        """Yield the dead letters that are kept, oldest first.
-
-        Raises:
-            UnreachableError: No answer.
-        """
-        start = "-"
-        while True:
-            with told(self.address):
-                page = self._client.xrange(self.names.dead, start, count=PAGE // 10)
-            if not page:
-                return
-            for letter in entries_of([[self.names.dead, page]]):
-                yield _dead_letter(letter.position, letter.fields)
-            start = f"({letter.position}"
 
     def close(self) -> None:
         """Close the connections."""
@@ -310,18 +250,57 @@ class FrameLog:
                 self._client.xgroup_create(stream, group, watermark, mkstream=True)
 
 
-def entries_of(reply: Any) -> list[Entry]:
-    """Return the entries in a reply of XREADGROUP or XREAD on one stream, in whichever shape redis-py gives it.
+class History:
+    """Looks at a stream.
 
-    By version of redis-py, protocol and ``legacy_responses``: ``[[stream, entries]]``, ``{stream: entries}`` or
-    ``{stream: [entries]}``; nothing is ``[]``, ``{}`` or None; a deleted entry has None or ``{}`` for its fields.
+    Args:
+        address: The server.
+        names: The stream's keys.
     """
-    if not reply:
-        return []
-    ((_, entries),) = reply.items() if isinstance(reply, dict) else reply
-    if len(entries) == 1 and isinstance(entries[0], list):
-        (entries,) = entries
-    return [Entry(_text(position), fields or {}) for position, fields in entries]
+
+    def __init__(self, address: RedisAddress, names: StreamNames | None = None) -> None:
+        self.address = address
+        self.names = names or StreamNames()
+        self._client = address.client()
+
+    def entries(self, after: str = START, upto: str = "+") -> Iterator[Entry]:
+        """Yield entries, oldest first.
+
+        Args:
+            after: Position before the first of them.
+            upto: Position of the last of them; ``+`` for all that there are.
+
+        Raises:
+            UnreachableError: No answer.
+        """
+        while True:
+            with translated_errors(self.address):
+                page = self._client.xrange(self.names.stream, f"({after}", upto, count=IN_ONE_GO)
+            entries = entries_of([[self.names.stream, page]])
+            yield from entries
+            if not entries:
+                return
+            after = entries[-1].position
+
+    def holds_all_after(self, position: str) -> bool:
+        """Say whether nothing after a position was let go of.
+
+        Args:
+            position: Of an entry, which :meth:`~ciao_stream.stream.log.log.FrameLog.trim` leaves as a mark; or START.
+
+        Raises:
+            UnreachableError: No answer.
+        """
+        stream = self.names.stream
+        with translated_errors(self.address):
+            if position != START:
+                return bool(self._client.xrange(stream, position, position, count=1))
+            state = self._client.xinfo_stream(stream)
+        return bool(state.get("entries-added", state["length"]) == state["length"])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
 
 
 @contextlib.contextmanager
@@ -336,7 +315,7 @@ def _ignoring(words: str) -> Iterator[None]:
 
 def _incidents(state: Mapping[str, Any], watermark: str) -> tuple[Incident, ...]:
     """Judge what XINFO STREAM tells; counts of what was added and deleted are there from Redis 7.0 on."""
-    last = _text(state["last-generated-id"])
+    last = text_of(state["last-generated-id"])
     if order(last) < order(watermark):
         if last == START:
             text = f"the stream is gone, with all that came after {watermark}"
@@ -346,43 +325,11 @@ def _incidents(state: Mapping[str, Any], watermark: str) -> tuple[Incident, ...]
     found = []
     first = state["first-entry"]
     anything_cut = state.get("entries-added") != state["length"]
-    if watermark != START and anything_cut and (not first or order(_text(first[0])) > order(watermark)):
+    if watermark != START and anything_cut and (not first or order(text_of(first[0])) > order(watermark)):
         text = f"entries were cut off up to behind the watermark {watermark}, perhaps some that were not applied"
         found.append(Incident(Trouble.TRIMMED, text))
-    deleted = _text(state.get("max-deleted-entry-id", START))
+    deleted = text_of(state.get("max-deleted-entry-id", START))
     if order(deleted) > order(watermark):
         text = f"an entry at {deleted}, after the watermark {watermark}, was deleted before it was applied"
         found.append(Incident(Trouble.DELETED, text))
     return tuple(found)
-
-
-def _summary(fields: Mapping[bytes, bytes]) -> dict[str, Any]:
-    content = b"".join(fields.values())
-    return {"n_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def _cut(fields: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    """Return fields with at most :data:`DEAD_BYTES` of values, small ones first, under names of their own."""
-    kept: dict[bytes, bytes] = {}
-    room = DEAD_BYTES
-    for name, value in sorted(fields.items(), key=lambda item: len(item[1])):
-        if room < len(name):
-            break
-        kept[b"field:" + name] = value[: room - len(name)]
-        room -= len(name) + len(kept[b"field:" + name])
-    return kept
-
-
-def _dead_letter(position: str, values: Mapping[bytes, bytes]) -> DeadLetter:
-    return DeadLetter(
-        position,
-        _text(values[b"reason"]),
-        _text(values[b"message"]),
-        int(values[b"n_bytes"]),
-        _text(values[b"sha256"]),
-        {name.removeprefix(b"field:"): value for name, value in values.items() if name.startswith(b"field:")},
-    )
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value

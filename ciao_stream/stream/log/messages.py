@@ -27,8 +27,8 @@ from ciao_stream.exceptions import CiaoError, did_you_mean
 from ciao_stream.faces.task import Kind, TaskSpec
 from ciao_stream.stream.log.events import Event, FrameCame, Label, LabelCame, TaskDeclared
 from ciao_stream.stream.log.images import check_size, read_image
+from ciao_stream.stream.log.keys import appended_at
 from ciao_stream.stream.log.labels import label_target
-from ciao_stream.stream.log.positions import appended_at
 from ciao_stream.stream.log.refusals import BadMessage, Reason
 
 HEADER_BYTES = 16 * 1024

@@ -1,4 +1,4 @@
-"""A private Redis for one owner: a real server on a unix socket, with an append-only file, gone when its owner is.
+"""A private Redis: a real server on a unix socket, with an append-only file, that ends with its owner.
 
 The server runs under a small shell script that waits at the end of a pipe whose other end the owner holds. However
 the owner ends, kill -9 included, the kernel closes the pipe and the script ends the server, which writes what it has
@@ -25,7 +25,7 @@ import redis
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.atomic import write_text
-from ciao_stream.stream.log.connection import RedisAddress
+from ciao_stream.stream.log.connection import RedisAddress, UnreachableError
 
 PROGRAMS = ("redis-server", "valkey-server")
 """Servers of the system, in the order in which they are looked for."""
@@ -41,6 +41,9 @@ STOP_S = 10.0
 
 SOCKET_LENGTH = 100
 """Most bytes of a socket's path, on all systems."""
+
+LOOK_S = 0.05
+"""Seconds between looks at a server that another process is starting."""
 
 _SOCKET, _ADDRESS, _LOCK, _LOG = "redis.sock", "server.url", "server.lock", "server.log"
 
@@ -246,6 +249,80 @@ class EmbeddedServer:
             client.close()
 
 
+class SharedServer:
+    """The private server of a data folder, for use in a ``with`` block; call it for the address.
+
+    Args:
+        data: Folder of the append-only file.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self._own: EmbeddedServer | None = None
+
+    def __call__(self) -> RedisAddress:
+        """Return the address of a server that answers, started now where none runs.
+
+        To be called at the start, and again after every :class:`~ciao_stream.stream.log.connection.UnreachableError`:
+        the address may be another one then.
+
+        Raises:
+            CiaoError: There is no server to run, or the folder cannot be written.
+            UnreachableError: For a minute another process has been starting the server.
+        """
+        if self._own is not None:
+            try:
+                self._own.start()
+                return self._own.address
+            except FolderTakenError:
+                self._own = None  # it died, and another process was quicker to start it again
+        end = time.monotonic() + START_S
+        while time.monotonic() < end:
+            address = running_at(self.data)
+            if address is None:
+                if own := self._start():
+                    return own
+            elif _answers(address):
+                return address
+            time.sleep(LOOK_S)
+        raise UnreachableError(f"the server of {self.data} has not answered for {START_S:.0f} s")
+
+    def __enter__(self) -> SharedServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the server if it was started here."""
+        if self._own is not None:
+            self._own.stop()
+            self._own = None
+
+    def _start(self) -> RedisAddress | None:
+        """Start a server; None where somebody else was quicker."""
+        own = EmbeddedServer(self.data, patience_s=LOOK_S)
+        try:
+            own.start()
+        except FolderTakenError:
+            return None
+        self._own = own
+        return own.address
+
+
+def default_data() -> Path:
+    """Return ``ciao_stream/stream`` in ``$XDG_DATA_HOME``, else in ``~/.local/share``.
+
+    Raises:
+        CiaoError: There is no home.
+    """
+    if base := os.environ.get("XDG_DATA_HOME"):
+        return Path(base) / "ciao_stream" / "stream"
+    home = os.environ.get("HOME")
+    if not home:
+        raise CiaoError("there is no home folder to keep the stream in: give a folder with --data")
+    return Path(home) / ".local" / "share" / "ciao_stream" / "stream"
+
+
 def _socket_folder() -> Path:
     """Return a folder that is not there yet, whose path is short."""
     for parent in (tempfile.gettempdir(), "/tmp"):
@@ -253,3 +330,13 @@ def _socket_folder() -> Path:
         if len(os.fsencode(folder / _SOCKET)) <= SOCKET_LENGTH:
             break
     return folder
+
+
+def _answers(address: RedisAddress) -> bool:
+    client = address.reader(timeout_s=1.0)
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+    finally:
+        client.close()

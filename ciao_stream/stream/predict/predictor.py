@@ -38,13 +38,12 @@ from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.faces.statistics import pooled
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.stopping import Stop, Stopped
-from ciao_stream.stream.log.connection import RedisFullError, UnreachableError, seconds_until_retry
+from ciao_stream.stream.log.connection import CursorLostError, RedisFullError, UnreachableError, seconds_until_retry
 from ciao_stream.stream.log.feed import FrameFeed
 from ciao_stream.stream.log.images import read_image
+from ciao_stream.stream.log.keys import Entry, appended_at, order
 from ciao_stream.stream.log.labels import label_target
-from ciao_stream.stream.log.log import CursorLostError, Entry
 from ciao_stream.stream.log.messages import FrameHeader, header_of
-from ciao_stream.stream.log.positions import appended_at, order
 from ciao_stream.stream.log.refusals import BadMessage
 from ciao_stream.stream.predict.choosing import Chooser
 from ciao_stream.stream.predict.served import Served, UpToDate

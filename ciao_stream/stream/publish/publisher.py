@@ -19,12 +19,17 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import Image
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.stream.log.append import MAX_BACKLOG, Appender, BacklogError
-from ciao_stream.stream.log.connection import RedisAddress, RedisFullError, UnreachableError, seconds_until_retry, told
+from ciao_stream.stream.log.connection import (
+    RedisAddress,
+    RedisFullError,
+    UnreachableError,
+    seconds_until_retry,
+    translated_errors,
+)
 from ciao_stream.stream.log.events import Label
 from ciao_stream.stream.log.images import write_image
-from ciao_stream.stream.log.keys import StreamNames
+from ciao_stream.stream.log.keys import StreamNames, order
 from ciao_stream.stream.log.messages import Fields, encode_frame, encode_label, encode_task
-from ciao_stream.stream.log.positions import order
 from ciao_stream.stream.sources import Skipped, SourceFrame, Tell
 
 LONGEST_SIDE = 288
@@ -268,7 +273,7 @@ def _clock_ms(address: RedisAddress) -> int:
     """Return the time by Redis's clock, which positions have: this machine's may be fast or slow."""
     client = address.client()
     try:
-        with told(address):
+        with translated_errors(address):
             seconds, microseconds = client.time()
     except CiaoError as error:
         if not isinstance(error.__cause__, redis.exceptions.NoPermissionError):

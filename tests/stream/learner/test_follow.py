@@ -22,9 +22,9 @@ from ciao_stream.stream.learner.follow import Follower, TooManyRefusedError
 from ciao_stream.stream.learner.pace import FollowSettings
 from ciao_stream.stream.learner.status import StatusWriter, read_status
 from ciao_stream.stream.log.append import Appender
-from ciao_stream.stream.log.history import History
+from ciao_stream.stream.log.dead import dead_letters
 from ciao_stream.stream.log.images import write_image
-from ciao_stream.stream.log.log import FrameLog
+from ciao_stream.stream.log.log import FrameLog, History
 from ciao_stream.stream.log.messages import encode_frame, encode_label, encode_task
 from ciao_stream.worlds.world import World
 from tests.helpers import redis_server, stream_events
@@ -62,11 +62,6 @@ def follow(server, names, tmp_path):
 def entries(server, names):
     with contextlib.closing(History(server.address, names)) as history:
         return [*history.entries()]
-
-
-def dead_letters(server, names):
-    with contextlib.closing(FrameLog(server.address, names)) as log:
-        return [*log.dead_letters()]
 
 
 def texts(follower):
@@ -147,7 +142,7 @@ def test_of_600_messages_the_300_bad_ones_are_refused_exactly(server, names, fol
             sent.append(message)
     positions = append_all(server.address, names, sent)
     follower = follow(max_refused=0.6)
-    letters = [(letter.position, letter.reason) for letter in dead_letters(server, names)]
+    letters = [(letter.position, letter.reason) for letter in dead_letters(server.address, names)]
     assert letters == [(positions[number], reason) for number, reason in expected.items()]
     assert dict(follower.ledger.refused) == dict.fromkeys(bad_messages(), 30)
     assert (follower.ledger.tracker.lost, follower.ledger.tracker.repeated) == (0, 0)
@@ -169,7 +164,7 @@ def test_a_stream_of_bad_messages_stops_the_learner_and_can_be_gone_on_with(serv
     follower = follow(max_refused=1)
     assert follower.ledger.entries == 280
     assert follower.ledger.refused == {"corrupt": 250}
-    assert len(dead_letters(server, names)) == 250
+    assert len([*dead_letters(server.address, names)]) == 250
 
 
 def test_a_full_server_gets_room_for_a_dead_letter_from_what_is_applied(tmp_path, names):
@@ -186,7 +181,7 @@ def test_a_full_server_gets_room_for_a_dead_letter_from_what_is_applied(tmp_path
         assert 80 < len(stored) < 399
         follower = follow_on(server, names, tmp_path / "learner")
         assert follower.ledger.entries == len(stored)
-        assert [letter.position for letter in dead_letters(server, names)] == [stored[70].position]
+        assert [letter.position for letter in dead_letters(server.address, names)] == [stored[70].position]
         assert texts(follower) == []
         follow_on(server, names, tmp_path / "learner", trim_s=0, history=1)
         append_all(server.address, names, iter(sent[-3:]))
@@ -389,7 +384,7 @@ def test_dead_letters_are_sent_again_once_their_task_is_known(server, names, fol
     follower = follow()
     assert follower.learner.n_applied == 9
     assert follower.ledger.tracker.lost == 0
-    assert [letter.reason for letter in dead_letters(server, names)] == ["corrupt"]
+    assert [letter.reason for letter in dead_letters(server.address, names)] == ["corrupt"]
 
 
 def test_wipe_leaves_no_face_anywhere_and_the_worlds_as_they_are(server, names, tmp_path, follow, command, client):

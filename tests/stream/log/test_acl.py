@@ -11,9 +11,8 @@ from ciao_stream.stream.commands.label import newest_frame
 from ciao_stream.stream.log.acl import ROLES, rules, set_user
 from ciao_stream.stream.log.append import Appender
 from ciao_stream.stream.log.feed import FrameFeed
-from ciao_stream.stream.log.keys import StreamNames
+from ciao_stream.stream.log.keys import START, StreamNames
 from ciao_stream.stream.log.log import FrameLog
-from ciao_stream.stream.log.positions import START
 from ciao_stream.stream.publish.publisher import Publisher
 from tests.helpers.redis_server import running
 from tests.helpers.stream_messages import frame, late_label

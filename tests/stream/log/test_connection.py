@@ -7,7 +7,13 @@ import pytest
 import redis
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.stream.log.connection import PASSWORD_VARIABLE, RedisAddress, RedisFullError, UnreachableError, told
+from ciao_stream.stream.log.connection import (
+    PASSWORD_VARIABLE,
+    RedisAddress,
+    RedisFullError,
+    UnreachableError,
+    translated_errors,
+)
 from tests.helpers.redis_server import running
 
 SECRET = "hunter2-hunter2-x"
@@ -105,7 +111,7 @@ def test_nobody_there_is_said_and_may_be_tried_again():
     client = address.reader()
     with (
         pytest.raises(UnreachableError, match=f"redis://:\\*\\*\\*@127.0.0.1:{port}/0 does not answer") as refusal,
-        told(address),
+        translated_errors(address),
     ):
         client.ping()
     client.close()
@@ -116,7 +122,7 @@ def test_the_reader_waits_for_no_answer_longer_than_told():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = RedisAddress("redis", "127.0.0.1", listener.getsockname()[1])
         client = address.reader(timeout_s=0.2)
-        with pytest.raises(UnreachableError, match="does not answer"), told(address):
+        with pytest.raises(UnreachableError, match="does not answer"), translated_errors(address):
             client.ping()
         client.close()
 
@@ -129,26 +135,26 @@ def test_wrong_passwords_missing_rights_and_a_full_server_are_told_apart(tmp_pat
         ada = RedisAddress("unix", path=path, username="ada", password=SECRET)
         for address, text in ((wrong, "refuses the user or the password.*in the URL"), (ada, "NOPERM|permissions")):
             one = address.reader()
-            with pytest.raises(CiaoError, match=text) as refusal, told(address):
+            with pytest.raises(CiaoError, match=text) as refusal, translated_errors(address):
                 one.set("x", 1)
             one.close()
             assert type(refusal.value) is CiaoError
             assert SECRET not in str(refusal.value)
         client.config_set("maxmemory", 1)
-        with pytest.raises(RedisFullError, match="memory is full"), told(ada):
+        with pytest.raises(RedisFullError, match="memory is full"), translated_errors(ada):
             client.set("x", 1)
         client.config_set("maxmemory", 0)
         client.set("x", 1)
-        with pytest.raises(CiaoError, match="holds no stream: choose another --stream"), told(ada):
+        with pytest.raises(CiaoError, match="holds no stream: choose another --stream"), translated_errors(ada):
             client.xlen("x")
         elsewhere = RedisAddress("unix", path=path, db=99).reader()
-        with pytest.raises(CiaoError, match="DB index is out of range; give another number"), told(ada):
+        with pytest.raises(CiaoError, match="DB index is out of range; give another number"), translated_errors(ada):
             elsewhere.ping()
         elsewhere.close()
         client.replicaof("127.0.0.1", 1)
-        with pytest.raises(UnreachableError, match="is a replica"), told(ada):
+        with pytest.raises(UnreachableError, match="is a replica"), translated_errors(ada):
             client.set("x", 1)
-        with pytest.raises(redis.ResponseError, match="wrong number"), told(ada):
+        with pytest.raises(redis.ResponseError, match="wrong number"), translated_errors(ada):
             client.execute_command("GET")
 
 
@@ -160,5 +166,5 @@ def test_wrong_passwords_missing_rights_and_a_full_server_are_told_apart(tmp_pat
     ],
 )
 def test_a_full_disk_and_old_servers_words_for_full_memory_are_understood(error, text):
-    with pytest.raises(RedisFullError, match=text), told(RedisAddress("redis", "localhost", 1)):
+    with pytest.raises(RedisFullError, match=text), translated_errors(RedisAddress("redis", "localhost", 1)):
         raise redis.ResponseError(error)

@@ -12,10 +12,9 @@ from ciao_stream.stream.learner.folder import LearnerFolder
 from ciao_stream.stream.learner.follow import Follower
 from ciao_stream.stream.learner.pace import FollowSettings
 from ciao_stream.stream.learner.status import StatusWriter
-from ciao_stream.stream.log import groups
-from ciao_stream.stream.log.keys import StreamNames
+from ciao_stream.stream.log import feed
+from ciao_stream.stream.log.keys import START, StreamNames
 from ciao_stream.stream.log.log import FrameLog
-from ciao_stream.stream.log.positions import START
 from tests.helpers.redis_server import running
 from tests.helpers.stream_children import append_all, learner, messages
 
@@ -76,7 +75,7 @@ def test_a_group_that_nobody_reads_for_is_shown_and_can_be_dropped(server, clien
     follow(server, folder, read_promptly, 40)
     client.xreadgroup("robots", "killed", {"frames": ">"}, count=5)
     assert client.xlen("frames") == 40, "the group holds all of it"
-    shown = {group["name"]: group for group in told(command, folder)["groups"]}
+    shown = {group["name"]: group for group in status_of(command, folder)["groups"]}
     assert (shown["prompt"]["behind"], shown["prompt"]["readers"], shown["prompt"]["abandoned"]) == (0, 1, False)
     assert shown["robots"] == {"name": "robots", "behind": 40, "readers": 0, "idle_s": None, "abandoned": True}
     said = command("status", "--once", "--worlds", str(folder))[1]
@@ -84,7 +83,7 @@ def test_a_group_that_nobody_reads_for_is_shown_and_can_be_dropped(server, clien
     assert "`drop-group robots`" in said
     code, said = command("drop-group", "robots")
     assert (code, "somebody read for group 'robots' 0 s ago: stop its predictors" in said) == (2, True)
-    monkeypatch.setattr(groups, "ABANDONED_S", 0.05)
+    monkeypatch.setattr(feed, "ABANDONED_S", 0.05)
     time.sleep(0.1)
     (robots,) = [group for group in beside(server) if group.name == "robots"]
     assert (robots.behind, robots.readers, robots.abandoned) == (40, 1, True)
@@ -92,10 +91,10 @@ def test_a_group_that_nobody_reads_for_is_shown_and_can_be_dropped(server, clien
     assert (code, said) == (0, "dropped group 'robots': 40 entries that it had not answered will not be answered")
     follow(server, folder, read_promptly, 40)
     assert client.xlen("frames") < 60, "what went before is let go of"
-    assert [group["name"] for group in told(command, folder)["groups"]] == ["prompt"]
+    assert [group["name"] for group in status_of(command, folder)["groups"]] == ["prompt"]
 
 
-def told(command, folder):
+def status_of(command, folder):
     return json.loads(command("status", "--json", "--worlds", str(folder))[1])
 
 

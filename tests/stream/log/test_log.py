@@ -10,12 +10,12 @@ import redis
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream.learner.sequence import SequenceTracker
 from ciao_stream.stream.log.append import Appender, BacklogError
-from ciao_stream.stream.log.connection import RedisFullError, UnreachableError
+from ciao_stream.stream.log.connection import CursorLostError, RedisFullError, UnreachableError
+from ciao_stream.stream.log.dead import DEAD_BYTES, dead_letters
 from ciao_stream.stream.log.images import write_image
-from ciao_stream.stream.log.keys import StreamNames
-from ciao_stream.stream.log.log import DEAD_BYTES, CursorLostError, FrameLog, Trouble, entries_of
+from ciao_stream.stream.log.keys import START, StreamNames, entries_of, order
+from ciao_stream.stream.log.log import FrameLog, Trouble
 from ciao_stream.stream.log.messages import decode, origin_of
-from ciao_stream.stream.log.positions import START, order
 from ciao_stream.stream.log.refusals import BadMessage
 from tests.helpers import redis_server
 from tests.helpers.redis_server import running
@@ -366,7 +366,7 @@ def test_a_dead_letter_is_kept_once_with_its_reason_and_content(appender, log, n
     position = appender.append(bad)
     for _ in range(3):
         log.dead_letter(position, "bad_label", "no such label: ärger", bad)
-    (letter,) = log.dead_letters()
+    (letter,) = dead_letters(log.address, log.names)
     assert (letter.position, letter.reason, letter.message) == (position, "bad_label", "no such label: ärger")
     assert letter.fields == bad
     assert letter.whole
@@ -377,7 +377,7 @@ def test_a_dead_letter_is_kept_once_with_its_reason_and_content(appender, log, n
 def test_a_large_dead_letter_keeps_its_header_and_the_beginning_of_its_image(log):
     bad = {**frame(), b"image": bytes(3 * DEAD_BYTES), b"empty": b""}
     log.dead_letter("5-0", "corrupt", "text", bad)
-    (letter,) = log.dead_letters()
+    (letter,) = dead_letters(log.address, log.names)
     assert not letter.whole
     assert letter.fields[b"header"] == bad[b"header"]
     assert DEAD_BYTES - 1000 < len(letter.fields[b"image"]) <= DEAD_BYTES
@@ -387,7 +387,7 @@ def test_a_large_dead_letter_keeps_its_header_and_the_beginning_of_its_image(log
 
 def test_a_dead_letter_keeps_a_bounded_number_of_fields(log):
     log.dead_letter("5-0", "bad_header", "text", {b"%05d" % n + bytes(1000): b"" for n in range(1000)})
-    (letter,) = log.dead_letters()
+    (letter,) = dead_letters(log.address, log.names)
     assert sum(map(len, letter.fields)) <= DEAD_BYTES
 
 
@@ -395,14 +395,14 @@ def test_dead_letters_are_many_pages_and_bounded(server, names):
     log = FrameLog(server.address, names, max_dead=200)
     for number in range(1, 501):
         log.dead_letter(f"{number}-0", "corrupt", "text", {})
-    kept = [letter.position for letter in log.dead_letters()]
+    kept = [letter.position for letter in dead_letters(log.address, log.names)]
     assert kept == [f"{number}-0" for number in range(501 - len(kept), 501)]
     assert 200 <= len(kept) < 400, "whole nodes are cut"
     log.close()
 
 
 def test_there_may_be_no_dead_letters(log):
-    assert list(log.dead_letters()) == []
+    assert list(dead_letters(log.address, log.names)) == []
 
 
 # ---- replies ----------------------------------------------------------------------------------------------------

@@ -5,9 +5,9 @@ import redis
 
 from ciao_stream.stream.log.append import Appender
 from ciao_stream.stream.log.connection import UnreachableError
-from ciao_stream.stream.log.keys import StreamNames
+from ciao_stream.stream.log.dead import dead_letters
+from ciao_stream.stream.log.keys import START, StreamNames
 from ciao_stream.stream.log.log import FrameLog
-from ciao_stream.stream.log.positions import START
 from tests.helpers.redis_proxy import between
 from tests.helpers.redis_server import running
 from tests.helpers.stream_messages import frame
@@ -153,7 +153,7 @@ def test_acks_trims_and_dead_letters_may_lose_their_reply(server, proxy, log, na
         log.dead_letter(positions[1], "corrupt", "text", frame(1))
         log.dead_letter(positions[3], "corrupt", "text", frame(3))
         proxy.lose_reply("XRANGE", silent)
-        assert [letter.position for letter in log.dead_letters()] == [positions[1], positions[3]]
+        assert [letter.position for letter in dead_letters(log.address, names)] == [positions[1], positions[3]]
         proxy.lose_reply("XTRIM", silent)
         log.trim(positions[4])
         assert [position.decode() for position, _ in client.xrange(names.stream)] == positions[4:]

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.stream.log.server import find_program, running_at
-from ciao_stream.stream.log.shared_server import SharedServer, default_data
+from ciao_stream.stream.log.server import SharedServer, default_data, find_program, running_at
 from tests.helpers import ROOT
 from tests.helpers.sent_messages import until
 
 OWNER = (
-    "import sys, time, pathlib; from ciao_stream.stream.log.shared_server import SharedServer\n"
+    "import sys, time, pathlib; from ciao_stream.stream.log.server import SharedServer\n"
     "shared = SharedServer(pathlib.Path(sys.argv[1]))\n"
     "print(shared(), flush=True); time.sleep(60)"
 )

@@ -11,9 +11,9 @@ import pytest
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream import __main__ as stream
 from ciao_stream.stream.log.append import Appender
-from ciao_stream.stream.log.connection import RedisAddress, UnreachableError, told
+from ciao_stream.stream.log.connection import RedisAddress, UnreachableError, translated_errors
+from ciao_stream.stream.log.keys import START
 from ciao_stream.stream.log.log import FrameLog
-from ciao_stream.stream.log.positions import START
 from ciao_stream.stream.log.server import STOP_S, find_program
 from tests.helpers.stream_messages import frame
 
@@ -93,7 +93,7 @@ def address(port, certificates, ca="ours", host="127.0.0.1", client=None):
 def ping(where):
     client = where.reader()
     try:
-        with told(where):
+        with translated_errors(where):
             return client.ping()
     finally:
         client.close()
