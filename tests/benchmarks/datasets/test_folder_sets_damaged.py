@@ -1,11 +1,21 @@
-"""RAF-DB, SFEW and MMAFEDB as they should not be: each fault is one line that says what is wrong and where."""
+"""RAF-DB, SFEW and MMAFEDB, damaged: each fault is one line that says what is wrong and where."""
 
-import shutil
+from functools import partial
 
 import pytest
 
 from benchmarks.datasets import mmafedb, rafdb, sfew
 from ciao_stream.exceptions import DataError, MissingDataError, UnknownNameError
+from tests.helpers.damaged import (
+    change_lines,
+    damaged_test,
+    empty,
+    error_line,
+    move,
+    remove,
+    set_line,
+    write,
+)
 from tests.helpers.mmafedb_files import write_mmafedb
 from tests.helpers.rafdb_files import write_rafdb, write_rafdb_folders
 from tests.helpers.sfew_files import write_sfew
@@ -18,50 +28,11 @@ SETS = {
     "sfew": (sfew, write_sfew),
     "mmafedb": (mmafedb, write_mmafedb),
 }
-
-
-def line(number, text):
-    """Put another line in place of one of the list."""
-
-    def change(root):
-        lines = (root / LIST).read_text().split("\n")
-        lines[number - 1] = text
-        (root / LIST).write_text("\n".join(lines))
-
-    return change
+line = partial(set_line, LIST)
 
 
 def keep_lines(start):
-    def change(root):
-        lines = (root / LIST).read_text().split("\n")
-        (root / LIST).write_text("\n".join(text for text in lines if text.startswith(start)))
-
-    return change
-
-
-def write_list(content):
-    return lambda root: (root / LIST).write_bytes(content)
-
-
-def remove(*names):
-    def change(root):
-        for name in names:
-            path = root / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-    return change
-
-
-def rename(name, new):
-    return lambda root: (root / name).rename(root / new)
-
-
-def empty(name):
-    def change(root):
-        remove(name)(root)
-        (root / name).mkdir()
-
-    return change
+    return change_lines(LIST, lambda lines: [text for text in lines if text.startswith(start)])
 
 
 def link_to_parent(name):
@@ -82,11 +53,11 @@ DAMAGED = {
         "an image twice": (line(6, "train_00002.jpg 2"), "line 6: train_00002.jpg stands in line 2 already"),
         "no such image": (
             line(7, "train_77777.jpg 2"),
-            f"{LIST}, line 7: no image ROOT/{IMAGES}/aligned/train_77777_aligned.jpg; unpack the aligned images again",
+            f"{LIST}, line 7: no image TMP/{IMAGES}/aligned/train_77777_aligned.jpg; unpack the aligned images again",
         ),
         "images lack": (
             remove(f"{IMAGES}/aligned/train_00002_aligned.jpg", f"{IMAGES}/aligned/test_0003_aligned.jpg"),
-            f"line 2: no image ROOT/{IMAGES}/aligned/train_00002_aligned.jpg (and 1 more); unpack",
+            f"line 2: no image TMP/{IMAGES}/aligned/train_00002_aligned.jpg (and 1 more); unpack",
         ),
         "no image folder": (
             remove(f"{IMAGES}/aligned"),
@@ -94,18 +65,18 @@ DAMAGED = {
         ),
         "no test": (keep_lines("train"), f"{LIST}: no line for an image of test (test_*.jpg)"),
         "no train": (keep_lines("test"), f"{LIST}: no line for an image of train (train_*.jpg)"),
-        "an empty list": (write_list(b""), f"{LIST}: no line for an image of train"),
-        "utf-16": (write_list("train_00001.jpg 5\n".encode("utf-16")), f"{LIST}, line 1: not UTF-8 text"),
-        "binary": (write_list(b"\x01" * 100_000), "line 1: longer than 65536 bytes"),
-        "a folder for a list": (lambda root: (remove(LIST)(root), (root / LIST).mkdir()), "cannot be read (Is a"),
+        "an empty list": (write(LIST, b""), f"{LIST}: no line for an image of train"),
+        "utf-16": (write(LIST, "train_00001.jpg 5\n".encode("utf-16")), f"{LIST}, line 1: not UTF-8 text"),
+        "binary": (write(LIST, b"\x01" * 100_000), "line 1: longer than 65536 bytes"),
+        "a folder for a list": (empty(LIST), "cannot be read (Is a"),
     },
     "rafdb-folders": {
         "a class by name": (
-            rename("rafdb/DATASET/train/4", "rafdb/DATASET/train/happy"),
+            move("rafdb/DATASET/train/4", "rafdb/DATASET/train/happy"),
             "rafdb/DATASET/train: unknown class folder 'happy': (known: 1, 2, 3, 4, 5, 6, 7)",
         ),
         "class 8": (
-            rename("rafdb/DATASET/test/7", "rafdb/DATASET/test/8"),
+            move("rafdb/DATASET/test/7", "rafdb/DATASET/test/8"),
             "rafdb/DATASET/test: unknown class folder '8'",
         ),
         "a class lacks": (remove("rafdb/DATASET/test/2"), "DATASET/test: no class folder for fear; expected one for"),
@@ -113,12 +84,12 @@ DAMAGED = {
     },
     "sfew": {
         "a class misspelled": (
-            rename(f"{TRAIN}/Happy", f"{TRAIN}/Hapy"),
+            move(f"{TRAIN}/Happy", f"{TRAIN}/Hapy"),
             f"{TRAIN}: unknown class folder 'Hapy': did you mean 'happy'?",
         ),
         "a class lacks": (remove(f"{VAL}/Disgust"), f"{VAL}: no class folder for disgust"),
         "an empty class": (empty(f"{VAL}/Fear"), f"{VAL}/Fear: no images in it"),
-        "contempt": (rename(f"{TRAIN}/Sad", f"{TRAIN}/Contempt"), f"{TRAIN}: unknown class folder 'Contempt'"),
+        "contempt": (move(f"{TRAIN}/Sad", f"{TRAIN}/Contempt"), f"{TRAIN}: unknown class folder 'Contempt'"),
         "a circle of links": (
             link_to_parent(f"{TRAIN}/Angry/again"),
             f"{TRAIN}/Angry/again: a link to a folder that it lies in",
@@ -127,36 +98,18 @@ DAMAGED = {
     },
     "mmafedb": {
         "a class misspelled": (
-            rename("mmafedb/MMAFEDB/valid/surprise", "mmafedb/MMAFEDB/valid/suprise"),
+            move("mmafedb/MMAFEDB/valid/surprise", "mmafedb/MMAFEDB/valid/suprise"),
             "mmafedb/MMAFEDB/valid: unknown class folder 'suprise': did you mean 'surprise'",
         ),
         "a class lacks": (remove("mmafedb/MMAFEDB/test/sad"), "MMAFEDB/test: no class folder for sadness"),
         "an empty class": (empty("mmafedb/MMAFEDB/train/angry"), "MMAFEDB/train/angry: no images in it"),
     },
 }
-CASES = [(name, case) for name, cases in DAMAGED.items() for case in cases]
 
-
-def one_line(caught):
-    message = str(caught.value)
-    assert "\n" not in message
-    assert len(message) < 700
-    return message
-
-
-@pytest.mark.parametrize(("name", "case"), CASES)
-def test_damaged(tmp_path, name, case):
-    module, write = SETS[name]
-    damage, expected = DAMAGED[name][case]
-    write(tmp_path)
-    module.load(tmp_path)
-    damage(tmp_path)
-    with pytest.raises(DataError) as caught:
-        module.load(tmp_path)
-    assert type(caught.value) is DataError
-    assert expected.replace("ROOT", str(tmp_path)) in one_line(caught)
-    assert str(tmp_path) in str(caught.value)
-
+test_damaged_rafdb = damaged_test(write_rafdb, [rafdb.load], DAMAGED["rafdb"], longest=700)
+test_damaged_rafdb_folders = damaged_test(write_rafdb_folders, [rafdb.load], DAMAGED["rafdb-folders"], longest=700)
+test_damaged_sfew = damaged_test(write_sfew, [sfew.load], DAMAGED["sfew"], longest=700)
+test_damaged_mmafedb = damaged_test(write_mmafedb, [mmafedb.load], DAMAGED["mmafedb"], longest=700)
 
 MISSING = {
     "rafdb": (remove(LIST), "no EmoLabel/list_patition_label.txt and no folders train and test under"),
@@ -168,20 +121,15 @@ MISSING = {
 
 @pytest.mark.parametrize("name", SETS)
 def test_missing(tmp_path, name):
-    module, write = SETS[name]
-    with pytest.raises(MissingDataError) as caught:
-        module.load(tmp_path / "absent")
-    assert f"there is no folder {tmp_path / 'absent'}; expected {module.LAYOUT}" in one_line(caught)
-    with pytest.raises(MissingDataError) as caught:
-        module.load(tmp_path)
-    assert f"under {tmp_path}; expected {module.LAYOUT}; found nothing" in one_line(caught)
-    write(tmp_path)
+    module, write_set = SETS[name]
+    missing = partial(error_line, module.load, kind=MissingDataError, longest=700)
+    assert f"there is no folder {tmp_path / 'absent'}; expected {module.LAYOUT}" in missing(tmp_path / "absent")
+    assert f"under {tmp_path}; expected {module.LAYOUT}; found nothing" in missing(tmp_path)
+    write_set(tmp_path)
     damage, expected = MISSING[name]
     damage(tmp_path)
-    with pytest.raises(MissingDataError) as caught:
-        module.load(tmp_path)
     task = name.split("-")[0]
-    assert f"task {task!r}: {expected} {tmp_path}; expected {module.LAYOUT}; found {task}" in one_line(caught)
+    assert f"task {task!r}: {expected} {tmp_path}; expected {module.LAYOUT}; found {task}" in missing(tmp_path)
 
 
 def test_the_folders_of_rafdb_have_no_original_images(tmp_path):
@@ -200,6 +148,5 @@ def test_no_original_images(tmp_path):
 
 @pytest.mark.parametrize("module", [rafdb, sfew, mmafedb])
 def test_unknown_rule(tmp_path, module):
-    with pytest.raises(UnknownNameError) as caught:
-        module.load(tmp_path, "majority")
-    assert f"unknown label rule 'majority': (known: {', '.join(module.RULES)})" in one_line(caught)
+    expected = f"unknown label rule 'majority': (known: {', '.join(module.RULES)})"
+    assert expected in error_line(module.load, tmp_path, "majority", kind=UnknownNameError)
