@@ -1,8 +1,8 @@
-"""Files that are whole or absent, whatever interrupts the writing: a full disk, an exception, kill -9, power loss.
+"""Write files that are complete or absent, even after a full disk, an exception, kill -9 or power loss.
 
-The content goes to a temporary file in the same folder, reaches the disk, and takes the name in one step; until
-then a reader sees the old file. A process that is killed may leave its temporary, ``.NAME.*.tmp``, which nothing
-reads and which is safe to delete.
+The content is written to a temporary file in the same folder, flushed to disk, and renamed in one step; until then a
+reader sees the old file. A killed process may leave its temporary file, ``.NAME.*.tmp``, which nothing reads and which
+is safe to delete.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ADVICE = {
     errno.EACCES: "permission denied: choose a folder that you may write to",
     errno.EPERM: "permission denied: choose a folder that you may write to",
     errno.EROFS: "the file system is read-only: choose another folder",
-    errno.ENOENT: "the folder does not exist and cannot be made: choose another folder",
+    errno.ENOENT: "the folder does not exist and cannot be created: choose another folder",
     errno.ENOTDIR: "a part of the path is a file, not a folder: choose another path",
     errno.EEXIST: "a part of the path is a file, not a folder: choose another path",
     errno.EIO: "the disk reports an input/output error: check it, or choose another folder",
@@ -34,10 +34,10 @@ _ADVICE = {
 
 @contextlib.contextmanager
 def open_for_replace(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a binary file that takes the place of ``path`` when the block ends without an error.
+    """Open a binary file that replaces ``path`` when the block ends without an error.
 
-    Missing folders are made. A link is followed: what it points to is replaced. On any error, KeyboardInterrupt
-    included, the temporary is removed and the old file stays as it was.
+    Missing folders are created. A link is followed: its target is replaced. On any error, KeyboardInterrupt included,
+    the temporary file is removed and the old file stays unchanged.
 
     Args:
         path: The file to write.
@@ -63,20 +63,20 @@ def open_for_replace(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             temporary.replace(target)
         except BaseException:
             with contextlib.suppress(OSError):
-                file.close()  # flushes again, in vain on a full disk, but lets go of the file
+                file.close()  # flushes again, which fails on a full disk, but closes the file
             temporary.unlink(missing_ok=True)
             raise
         _sync_folder(target.parent)
     except OSError as error:
         ours = {None, str(temporary), *map(str, [target, *target.parents])}
         advice = _ADVICE.get(error.errno or 0)
-        if advice is None or error.filename not in ours:  # something else went wrong in the block
+        if advice is None or error.filename not in ours:  # the error belongs to something else in the block
             raise
         raise CiaoError(f"cannot write {path}: {advice}") from error
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write ``data`` to ``path``, whole or not at all.
+    """Write ``data`` to ``path``, completely or not at all.
 
     Raises:
         CiaoError: As :func:`open_for_replace`.
@@ -86,7 +86,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write ``text`` to ``path`` as UTF-8 with line ends as they are, whole or not at all.
+    """Write ``text`` to ``path`` as UTF-8 with unchanged line ends, completely or not at all.
 
     Raises:
         CiaoError: As :func:`open_for_replace`.
@@ -95,7 +95,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the folder's new entry to disk; file systems that cannot are left to do as they do."""
+    """Flush the folder's new entry to disk, where the file system supports it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

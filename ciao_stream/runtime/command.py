@@ -1,4 +1,4 @@
-"""What every command does alike: options of the same name mean the same, and errors end the same way."""
+"""What all commands share: exit codes, one-line errors, common options, consoles."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 TABLE_WIDTH = 130
-"""Columns of a table where the output is no terminal."""
+"""Width of a table, in columns, when the output is not a terminal."""
 
 DONE, CHECK_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes; a check that found something wrong was itself done well."""
+"""Exit codes. ``CHECK_FAILED``: the check ran, and found something wrong."""
 
 
 def run_command(body: Callable[[], int | None], resume_hint: Callable[[], str | None]) -> int:
     """Run a command's body and return its exit code.
 
-    A :class:`CiaoError` becomes one line on stderr and code 2; Ctrl-C says how to go on, and becomes code 130.
+    A :class:`CiaoError` becomes one line on stderr and code 2; Ctrl-C prints how to resume, and becomes code 130.
 
     Args:
-        body: The work; it may return another exit code than 0.
-        resume_hint: Returns the command line that goes on after an interruption, None where there is nothing to keep.
+        body: The work; it may return an exit code other than 0.
+        resume_hint: Returns the command line that resumes after an interruption, None if nothing was kept.
     """
     try:
         return body() or DONE
@@ -40,7 +40,7 @@ def run_command(body: Callable[[], int | None], resume_hint: Callable[[], str | 
         return BAD_INPUT
     except KeyboardInterrupt:
         hint = resume_hint()
-        print(f"interrupted; go on with: {hint}" if hint else "interrupted", file=sys.stderr)
+        print(f"interrupted; resume with: {hint}" if hint else "interrupted", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -54,10 +54,10 @@ def names(text: str) -> list[str]:
 
 
 def changes(texts: Sequence[str]) -> dict[str, Any]:
-    """Read options of the form ``NAME=VALUE``; a value is JSON, or else the text itself.
+    """Read options of the form ``NAME=VALUE``; a value is read as JSON, or as text if it is not JSON.
 
     Raises:
-        CiaoError: One has no ``=``, or a name stands twice.
+        CiaoError: One has no ``=``, or a name is given twice.
 
     >>> changes(["lr=0.01", "head.pool=mean", "head.hidden=[64]"])
     {'lr': 0.01, 'head.pool': 'mean', 'head.hidden': [64]}
@@ -68,7 +68,7 @@ def changes(texts: Sequence[str]) -> dict[str, Any]:
         if not is_one:
             raise CiaoError(f"--set {text}: expected NAME=VALUE, such as lr=0.001 or head.pool=mean")
         if name in read:
-            raise CiaoError(f"--set {name}: stands twice")
+            raise CiaoError(f"--set {name}: given twice")
         try:
             read[name] = json.loads(value)
         except ValueError:
@@ -95,10 +95,10 @@ def default_cache(out: Path) -> Path:
 
 
 def torch_device(name: str) -> str:
-    """Check that torch has a device of this name and return it; ``auto`` is CUDA where there is one.
+    """Check that torch has this device and return its name; ``auto`` is CUDA if there is a GPU, else the CPU.
 
     Raises:
-        CiaoError: There is no such device.
+        CiaoError: This device is not available.
     """
     import torch
 
@@ -107,24 +107,24 @@ def torch_device(name: str) -> str:
     if name not in ("cpu", "cuda"):
         raise CiaoError(f"unknown device {name!r}: expected auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
-        raise CiaoError("device 'cuda': torch finds no GPU here; use --device cpu")
+        raise CiaoError("device 'cuda': torch finds no GPU on this machine; use --device cpu")
     return name
 
 
 def data_root(given: str | None) -> Path | None:
-    """Return where the data sets lie: as given, else ``$CIAO_DATA_ROOT``; None for synthetic worlds.
+    """Return the folder of the data sets: ``given``, else ``$CIAO_DATA_ROOT``; None for synthetic worlds.
 
     Raises:
-        CiaoError: An empty name is given, as an unset variable of a shell leaves it.
+        CiaoError: The name is empty, such as from an unset shell variable.
     """
     if given is not None and not given.strip():
-        raise CiaoError("--data-root is empty: give the folder that holds the data sets, or leave it out")
+        raise CiaoError("--data-root is empty: give the folder that holds the data sets, or omit the option")
     root = given or os.environ.get("CIAO_DATA_ROOT")
     return Path(root) if root else None
 
 
 def output_console(highlight: bool = True) -> Console:
-    """Return the console for results, wide enough for a table where the output is no terminal."""
+    """Return the console for results, wide enough for a table if the output is not a terminal."""
     from rich.console import Console
 
     shown = Console(highlight=highlight)

@@ -1,4 +1,4 @@
-"""One module, one plugin: an encoder, a data set or a strategy is the file that bears its name.
+"""One module, one plugin: an encoder, a data set or a strategy is the file with its name.
 
 A package's public modules (those whose name has no leading underscore) are its plugins; its sub-packages hold what
 they share. Listing plugins imports none of them, so that ``--help`` and error messages can name them all without

@@ -1,4 +1,4 @@
-"""Ray: a cluster that is there already, or one of this machine's cores for as long as it is needed."""
+"""Connect to a running Ray cluster, or start one on this machine for as long as it is needed."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 from ciao_stream.exceptions import CiaoError
 
 STARTS = 3
-"""How often a start on this machine is tried."""
+"""Attempts to start Ray on this machine."""
 
 
 @contextlib.contextmanager
 def ray_cluster(address: str, **here: Any) -> Iterator[None]:
-    """Be connected to Ray in the block; what was started for it ends with it.
+    """Connect to Ray in the block; a cluster that was started for it ends with it.
 
     Args:
-        address: ``HOST:PORT`` of a cluster; empty for one of this machine's own.
-        here: Options of ``ray.init`` for one that is started here.
+        address: ``HOST:PORT`` of a running cluster; empty to start one on this machine.
+        here: Options of ``ray.init`` for a cluster that is started here.
 
     Raises:
-        CiaoError: No cluster answers there, or none can be started here.
+        CiaoError: No cluster answers at the address, or none can be started here.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
@@ -40,7 +40,7 @@ def ray_cluster(address: str, **here: Any) -> Iterator[None]:
 
 
 def _connect(address: str, here: dict[str, Any]) -> None:
-    """Connect; a start on a busy machine, which Ray gives up after 30 s, is tried again."""
+    """Connect; Ray gives up after 30 s on a busy machine, so a start is tried again."""
     import ray
 
     problem: Exception
@@ -54,24 +54,26 @@ def _connect(address: str, here: dict[str, Any]) -> None:
                 **here,
             )
             return
-        except Exception as error:  # Ray raises nothing more precise than this
+        except Exception as error:  # Ray raises no more specific error
             ray.shutdown()
             problem = error
     why = " ".join(str(problem).split())[:300]
     if not address:
-        raise CiaoError(f"Ray does not start on this machine: {why}") from problem
+        raise CiaoError(f"Ray could not be started on this machine: {why}") from problem
     hint = "if it asks for a token, set RAY_AUTH_MODE=token here too"
-    raise CiaoError(f"--ray {address}: no Ray cluster answers there ({why}); {hint}") from problem
+    raise CiaoError(f"--ray {address}: no Ray cluster answers at this address ({why}); {hint}") from problem
 
 
 def require_answer(address: str) -> None:
-    """Refuse a cluster that does not answer; Ray itself would go on asking for minutes.
+    """Check that a cluster answers; Ray itself would keep trying for minutes.
 
     Raises:
-        CiaoError: Nobody answers at ``HOST:PORT``.
+        CiaoError: Nothing answers at ``HOST:PORT``.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, ValueError) as error:
-        raise CiaoError(f"--ray {address}: no Ray cluster answers there ({error}); expected HOST:PORT") from error
+        raise CiaoError(
+            f"--ray {address}: no Ray cluster answers at this address ({error}); expected HOST:PORT"
+        ) from error

@@ -1,7 +1,7 @@
-"""Random numbers that depend on what they are for, never on what ran before.
+"""Random numbers that depend on their purpose, never on what ran before.
 
-Every draw is seeded by the run's seed and the names of what it is drawn for. A run that was stopped therefore goes
-on with the same numbers as one that never stopped, without any generator state on disk.
+Every draw is seeded by the run's seed and the names of its purpose. A resumed run therefore draws the same numbers as
+one that never stopped, without any generator state on disk.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def test_what_is_wrong_in_a_worker_is_one_line(runs):
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "auto"])
 def test_a_cluster_that_is_not_there_is_one_line(address):
-    with pytest.raises(CiaoError, match=f"--ray {address}: no Ray cluster answers there"):
+    with pytest.raises(CiaoError, match=f"--ray {address}: no Ray cluster answers at this address"):
         require_answer(address)
 
 

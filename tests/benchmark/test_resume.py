@@ -177,7 +177,7 @@ def interrupted(tmp_path_factory):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE_S)
     line = errors.strip().splitlines()[-1]
-    go_on = line.removeprefix("interrupted; go on with: ")
+    go_on = line.removeprefix("interrupted; resume with: ")
     unwritable = environment(**{**nowhere, "HOME": "/proc/nowhere", "XDG_CACHE_HOME": str(folder / "xdg")})
     done = subprocess.run(go_on, shell=True, env=unwritable, cwd=ROOT, capture_output=True, text=True, check=False)
     return folder, process.returncode, errors, line, done
@@ -186,8 +186,8 @@ def interrupted(tmp_path_factory):
 def test_ctrl_c_says_how_to_go_on(interrupted):
     folder, code, errors, line, _ = interrupted
     assert code == 130, errors
-    assert line.startswith("interrupted; go on with: python -m ciao_stream.benchmark ")
-    words = shlex.split(line.removeprefix("interrupted; go on with: "))
+    assert line.startswith("interrupted; resume with: python -m ciao_stream.benchmark ")
+    words = shlex.split(line.removeprefix("interrupted; resume with: "))
     assert words[3:] == [*arguments(folder / "run", TASKS, STRATEGIES, epochs=EPOCHS), "--resume"]
     assert "Traceback" not in errors
 

@@ -705,7 +705,7 @@ def test_a_process_that_is_ended_leaves_what_the_next_goes_on_from(tmp_path, how
         _, error = ended.communicate(timeout=120)
         if how == signal.SIGINT:
             assert ended.returncode == 130
-            assert f"interrupted; go on with: python -m ciao_stream.data weights tiny --to {tmp_path}" in error
+            assert f"interrupted; resume with: python -m ciao_stream.data weights tiny --to {tmp_path}" in error
         assert left(tmp_path) == ["weights.bin.part", "weights.bin.part.json"]
         kept = part.stat().st_size
         assert kept >= 2**20

@@ -567,7 +567,7 @@ def test_ctrl_c_says_how_to_go_on(cache, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(PkLearner, "step", interrupt)
     assert call(*arguments(tmp_path / "run", cache)) == 130
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert line.startswith("interrupted; go on with: python -m ciao_stream.pretrain pk --tasks affectnet-va")
+    assert line.startswith("interrupted; resume with: python -m ciao_stream.pretrain pk --tasks affectnet-va")
     assert line.endswith(f"--out {tmp_path / 'run'} --resume")
     monkeypatch.undo()
     small(monkeypatch)

@@ -92,7 +92,7 @@ def test_a_broken_off_command_says_how_to_go_on(monkeypatch, tmp_path, capsys):
     )
     monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
     assert done(capsys, "wait") == (130, "", "interrupted\n")
-    assert done(capsys, "wait", "--resumes") == (130, "", "interrupted; go on with: the same command line\n")
+    assert done(capsys, "wait", "--resumes") == (130, "", "interrupted; resume with: the same command line\n")
 
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly(monkeypatch, tmp_path, capsys):
@@ -238,7 +238,7 @@ def test_ctrl_c_and_sigterm_end_it_cleanly_with_a_count(tmp_path):
             said = int(re.match(r"published (\d+) frames and \1 labels; task 'fer'", out).group(1))
             assert said <= client.xlen(number.name) - 1 <= said + 1, "one more may have been on its way"
             assert "Traceback" not in err
-            assert ("interrupted; go on with: the same command line" in err) == (number == SIGINT)
+            assert ("interrupted; resume with: the same command line" in err) == (number == SIGINT)
 
 
 @needs_server

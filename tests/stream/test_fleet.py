@@ -111,7 +111,7 @@ BAD = {
     "--streams ,": "expected names, each once",
     "--streams a*": "expected letters, digits",
     "--streams a --ray 127.0.0.1:1": "give --redis the address",
-    "--streams a --ray 127.0.0.1:1 --redis redis://localhost": "no Ray cluster answers there",
+    "--streams a --ray 127.0.0.1:1 --redis redis://localhost": "no Ray cluster answers at this address",
     "--streams a --cpus 0": "expected cpus > 0",
     "--streams a --micro-batch 0": "at least 1",
     "--streams a --preset nice": "unknown preset 'nice'",

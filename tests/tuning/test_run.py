@@ -171,7 +171,7 @@ def test_another_search_does_not_go_on_with_this_one(searched, cache, capsys):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--ray", "127.0.0.1:1"], "--ray 127.0.0.1:1: no Ray cluster answers there"),
+        (["--ray", "127.0.0.1:1"], "--ray 127.0.0.1:1: no Ray cluster answers at this address"),
         (["--tasks", "ferr"], "unknown task 'ferr': did you mean 'fer'"),
         (["--scheme", "dl+cia"], "unknown scheme 'dl+cia'"),
         (["--search", "grid"], "unknown search 'grid'"),
@@ -215,7 +215,9 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, cache):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=sequences.PATIENCE_S)
     assert process.returncode == 130
-    assert errors.strip().splitlines()[-1].startswith("interrupted; go on with: python -m ciao_stream.tune --tasks fer")
+    assert (
+        errors.strip().splitlines()[-1].startswith("interrupted; resume with: python -m ciao_stream.tune --tasks fer")
+    )
     assert errors.strip().endswith("--resume")
 
 
