@@ -14,9 +14,6 @@ from ciao_stream.worlds.settings import PRESETS
 from strategies.base.online import Online
 from strategies.base.sequence import Asked, Job
 
-EVAL_BATCH = 256
-"""Faces per batch of evaluation."""
-
 
 @dataclass
 class _Learner:
@@ -37,9 +34,7 @@ class _Learner:
 
     def outputs(self, asked: Asked) -> Tensor:
         """See :class:`strategies.base.online.OnlineModel`."""
-        world = self.online.world
-        batches = asked(world.level).batches(EVAL_BATCH)
-        return torch.cat([world.predict(x.to(world.device)).cpu() for x, _ in batches])
+        return self.online.world.predict_split(asked(self.online.world.level))
 
     def size(self) -> int:
         """See :class:`strategies.base.online.OnlineModel`."""

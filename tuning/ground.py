@@ -12,22 +12,15 @@ import numpy.typing as npt
 from benchmarks.protocols.folds import stratified
 from benchmarks.protocols.label_share import some_labels
 from ciao_stream.benchmark.plan import Plan
-from ciao_stream.encoders.base import Encoder, Level
+from ciao_stream.encoders.base import Encoder
 from ciao_stream.encoders.cache import FeatureCache
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import FaceDataset, TaskData, image_sources
-from ciao_stream.worlds.world import Scheme
+from ciao_stream.worlds.world import Scheme, level_read
 from tuning.trial import EncodedImages, Ground, Member
 
 Share = Literal["path", "store"]
 """How features reach the workers: ``path``, mapped from the cache's folder; ``store``, once through Ray's own store."""
-
-
-def read_by(scheme: Scheme, masked: bool) -> Level:
-    """Return what a world of a scheme reads."""
-    if scheme == "full":
-        return "pixels"
-    return "u" if scheme == "dl" and not masked else "z"
 
 
 def make_ground(
@@ -48,7 +41,7 @@ def make_ground(
         CiaoError: There are too few faces for so many folds, or the cache has no room.
     """
     members = [m for seed in range(plan.seeds) for m in _members(task.of_run(seed), plan.labels, seed, folds)]
-    level = read_by(scheme, masked)
+    level = level_read(scheme, masked)
     cache = FeatureCache(plan.cache.absolute(), plan.cache_budget)
     features: dict[str, npt.NDArray[Any] | Path] = {}
     for images in image_sources(split for member in members for split in (member.train, member.validation)):

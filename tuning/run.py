@@ -27,7 +27,8 @@ from ciao_stream.runtime.run_folder import claim, given_up_on_bad_data
 from ciao_stream.runtime.versions import installed_version
 from ciao_stream.worlds.tuned import FORMAT as TUNED_FORMAT
 from ciao_stream.worlds.tuned import TUNED
-from tuning.ground import make_ground, read_by
+from ciao_stream.worlds.world import level_read
+from tuning.ground import make_ground
 from tuning.journal import Journal, TrialRow, best
 from tuning.live import Progress, summary_table
 from tuning.plan import TunePlan
@@ -113,7 +114,7 @@ def _prepare(plan: TunePlan, console: Console) -> tuple[Encoder, list[TaskData]]
     claim(shared.out, plan.identity(data, encoder.fingerprint(), FORMAT), shared.resume)
     with given_up_on_bad_data(shared.out, shared.resume):
         tasks = crop_tasks(tasks, shared.crop, console)
-        encode_tasks(shared, tasks, encoder, [read_by(plan.scheme, plan.masked)], console)
+        encode_tasks(shared, tasks, encoder, [level_read(plan.scheme, plan.masked)], console)
     return encoder, tasks
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from ciao_stream.encoders.base import Encoder, Level
 from ciao_stream.encoders.encoded import EncodedFaces
@@ -22,13 +21,10 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import FaceDataset, Image
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.metrics.scores import evaluate
-from ciao_stream.runtime.seeds import derive_seed, numpy_generator, seeded_torch
+from ciao_stream.runtime.seeds import derive_seed
 from ciao_stream.worlds.settings import Settings
 from ciao_stream.worlds.training import WorldLearner
 from ciao_stream.worlds.world import Scheme, World
-
-JUDGE_BATCH = 256
-"""Faces per batch of judging."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +176,8 @@ class Trial:
         scores = []
         for training in self.trainings:
             start = time.perf_counter()
-            self._train(training)
+            epoch = range(self.epoch, self.epoch + 1)
+            training.learner.fit(training.train, training.member.seed, epochs=epoch)
             trained = time.perf_counter()
             scores.append(self._judge(training))
             self.seconds.train += trained - start
@@ -201,18 +198,7 @@ class Trial:
         )
         return _Training(member, learner, train, validation)
 
-    def _train(self, training: _Training) -> None:
-        seed, device = training.member.seed, self.encoder.device
-        purpose = (self.ground.spec.name, "epoch", self.epoch)
-        rng = numpy_generator(seed, *purpose)
-        faces = training.train.balanced(rng) if self.settings.balanced else training.train
-        training.learner.start_epoch(self.epoch)
-        with seeded_torch(seed, *purpose):
-            for x, y in faces.batches(self.settings.batch_size, rng):
-                training.learner.step(x.to(device), y.to(device))
-
     def _judge(self, training: _Training) -> float:
-        world, faces = training.learner.world, training.validation.faces
-        batches = training.validation.batches(JUDGE_BATCH)
-        outputs = torch.cat([world.predict(x.to(world.device)).cpu() for x, _ in batches])
+        faces = training.validation.faces
+        outputs = training.learner.world.predict_split(training.validation)
         return evaluate(faces.spec, outputs, faces.targets, faces.groups)[faces.spec.primary]

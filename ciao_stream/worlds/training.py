@@ -1,4 +1,6 @@
-"""How one world learns from one batch. Strategies, search trials and the streaming learner all call this.
+"""How one world learns: from one batch, or from a whole split, epoch by epoch.
+
+Strategies, search trials and the streaming learner all use it.
 
 References:
     - [0] Barros, Sciutti: CIAO!, 2022, https://arxiv.org/abs/2208.07221 (Eq. 5)
@@ -7,13 +9,16 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ciao_stream.encoders.encoded import EncodedFaces
 from ciao_stream.runtime.precision import autocast
+from ciao_stream.runtime.seeds import numpy_generator, seeded_torch
 from ciao_stream.worlds.losses import contrastive_loss, decision_loss, output_embedding
 from ciao_stream.worlds.settings import Settings
 from ciao_stream.worlds.unlabelled import unlabelled_loss
@@ -57,6 +62,45 @@ class WorldLearner:
         """Whether the settings ask for a term on faces without a label."""
         return self.settings.unlabelled != "none" and self.settings.unlabelled_weight > 0
 
+    def fit(
+        self,
+        faces: EncodedFaces,
+        seed: int = 0,
+        *,
+        unlabelled: EncodedFaces | None = None,
+        epochs: range | None = None,
+        step: Callable[[Tensor, Tensor, Tensor | None], Any] | None = None,
+    ) -> None:
+        """Train the world on a split.
+
+        Randomness depends on ``seed``, task and epoch alone, and torch's own generator is left untouched. A training
+        that is stopped between two epochs and resumed with :meth:`state_dict` therefore ends with the same weights.
+
+        Args:
+            faces: Labelled faces of the world's task, encoded at the world's level.
+            seed: Of the order of samples, balanced draws and dropout.
+            unlabelled: Faces without a label at the same level, for settings with a term for them.
+            epochs: The epochs to train, counted from 0; all that the settings ask for by default.
+            step: Called with each batch on the world's device in place of :meth:`step`: ``x``, ``y`` and a batch of
+                unlabelled faces or None.
+
+        Raises:
+            WorldError: The faces are encoded at another level, or by another encoder.
+        """
+        self.world.check_level(faces)
+        settings, device = self.settings, self.world.device
+        unlabelled = unlabelled if self.uses_unlabelled else None
+        for epoch in range(settings.epochs) if epochs is None else epochs:
+            purpose = (self.world.spec.name, "epoch", epoch)
+            rng = numpy_generator(seed, *purpose)
+            draws = numpy_generator(seed, *purpose, "unlabelled")
+            drawn = faces.balanced(rng) if settings.balanced else faces
+            self.start_epoch(epoch)
+            with seeded_torch(seed, *purpose):
+                for x, y in drawn.batches(settings.batch_size, rng):
+                    others = None if unlabelled is None else unlabelled.draw(len(x), draws).to(device)
+                    (step or self.step)(x.to(device), y.to(device), others)
+
     def start_epoch(self, epoch: int) -> None:
         """Set the learning rate of an epoch, counted from 0, as the schedule has it."""
         share = 1.0
@@ -97,8 +141,9 @@ class WorldLearner:
             decision, contrast = self._losses(x, y, contrasted, log_shift)
             other = None if others is None else unlabelled_loss(self.world, others)
             self._update(self.optimizers[-1], decision + self._beside(contrast, other))
-        told = contrast.item() if contrasted else None, None if other is None else other.item()
-        return StepLosses(decision.item(), *told)
+        return StepLosses(
+            decision.item(), contrast.item() if contrasted else None, None if other is None else other.item()
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that training moves: the world and the optimisers."""

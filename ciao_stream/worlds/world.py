@@ -18,6 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ciao_stream.encoders.base import Carry, Encoder, LastUnit, Level, state_sha256
+from ciao_stream.encoders.encoded import EncodedFaces
 from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
 from ciao_stream.faces.statistics import FaceStatistics
 from ciao_stream.faces.task import TaskSpec
@@ -44,6 +45,17 @@ def scheme_names() -> list[str]:
     that bear the name of an adapter train it and the decision layer: see :mod:`ciao_stream.worlds.adapters`.
     """
     return ["dl", "lc", "full", *adapter_names()]
+
+
+def level_read(scheme: Scheme, masked: bool) -> Level:
+    """Return the level at which a world of a scheme reads faces.
+
+    >>> level_read("dl", masked=False), level_read("dl", masked=True), level_read("full", masked=False)
+    ('u', 'z', 'pixels')
+    """
+    if scheme == "full":
+        return "pixels"
+    return "u" if scheme == "dl" and not masked else "z"
 
 
 class World(nn.Module):
@@ -80,7 +92,9 @@ class World(nn.Module):
         mask = load_mask(settings.mask) if masked else None
         self.mask = None if mask is None else mask(encoder.last, **mask.asked(settings))
         with seeded_torch(seed, "head", spec.name):
-            self.head = Head(spec, encoder.shapes()[1], settings.head)
+            z, u = encoder.shapes()
+            self.head = Head(spec, u, settings.head)
+        self._shape = {"z": z, "u": u}.get(self.level)
         self.to(encoder.device)
         self.faces: FaceStatistics | None = None
         """What the faces look like that it has learned from, where that is known: see
@@ -89,9 +103,7 @@ class World(nn.Module):
     @property
     def level(self) -> Level:
         """What :meth:`forward` reads."""
-        if self.encoder is not None:
-            return "pixels"
-        return "u" if self.last is None and self.adapter is None and self.mask is None else "z"
+        return level_read(self.scheme, self.mask is not None)
 
     @property
     def device(self) -> torch.device:
@@ -137,6 +149,30 @@ class World(nn.Module):
         self.eval()
         with autocast(x.device):
             return self(x).float()
+
+    def predict_split(self, faces: EncodedFaces, batch_size: int = 256) -> Tensor:
+        """Return the outputs of a whole split in evaluation mode, float32 (N, n_out), on the CPU.
+
+        Args:
+            faces: The split, encoded at :attr:`level`.
+            batch_size: Faces per batch.
+
+        Raises:
+            WorldError: The faces are encoded at another level, or by another encoder.
+        """
+        self.check_level(faces)
+        return torch.cat([self.predict(x.to(self.device)).cpu() for x, _ in faces.batches(batch_size)])
+
+    def check_level(self, faces: EncodedFaces) -> None:
+        """Refuse faces that are not encoded at :attr:`level`.
+
+        Raises:
+            WorldError: Their shape is not the one that the world reads.
+        """
+        shape = tuple(faces.features.shape[1:])
+        if self._shape is not None and shape != tuple(self._shape):
+            expected = f"expected {self.level} of shape {tuple(self._shape)} for each face but got {shape}"
+            raise WorldError(f"world {self.spec.name!r}: {expected}; encode the faces at level {self.level!r}")
 
     def mask_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the mask; none without a mask."""

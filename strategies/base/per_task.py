@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, ClassVar
@@ -21,15 +21,15 @@ from ciao_stream.encoders.encoded import EncodedFaces
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.atomic import write_bytes
-from ciao_stream.runtime.seeds import derive_seed, numpy_generator, seeded_torch
+from ciao_stream.runtime.seeds import derive_seed
 from ciao_stream.worlds.losses import decision_loss
 from ciao_stream.worlds.settings import Settings
 from ciao_stream.worlds.training import WorldLearner
-from ciao_stream.worlds.world import Scheme, World
+from ciao_stream.worlds.world import Scheme, World, level_read
 from ciao_stream.worlds.worlds import Worlds
 from strategies.base.curve import LossCurve
 from strategies.base.evaluation import TaskMetrics, silent_evaluator
-from strategies.base.sequence import Asked, Job, Outcome, Predictor, TaskOutcome
+from strategies.base.sequence import Job, Outcome, Predictor, TaskOutcome
 
 with avalanche_home():
     from avalanche.core import SupervisedPlugin
@@ -101,9 +101,7 @@ class PerTaskStrategy(SupervisedTemplate):
     @classmethod
     def level(cls, masked: bool) -> Level:
         """What the worlds of this strategy read."""
-        if cls.scheme == "full":
-            return "pixels"
-        return "u" if cls.scheme == "dl" and not masked else "z"
+        return level_read(cls.scheme, masked)
 
     @classmethod
     def run(cls, job: Job, masked: bool) -> Outcome:
@@ -126,7 +124,7 @@ class PerTaskStrategy(SupervisedTemplate):
         return _run(strategy, benchmark, job, checkpoint)
 
     @classmethod
-    def predictor(cls, job: Job, spec: TaskSpec, masked: bool) -> Predictor:
+    def predictor(cls, job: Job, spec: TaskSpec, masked: bool) -> Predictor:  # noqa: ARG003
         """Return what the task's world answers that a finished run of the job left.
 
         Raises:
@@ -134,11 +132,7 @@ class PerTaskStrategy(SupervisedTemplate):
         """
         world = World.load(job.folder / spec.name, job.encoder)
 
-        def answer(asked: Asked) -> Tensor:
-            batches = asked(cls.level(masked)).batches(EVAL_BATCH)
-            return torch.cat([world.predict(x.to(world.device)).cpu() for x, _ in batches])
-
-        return answer
+        return lambda asked: world.predict_split(asked(world.level))
 
     @property
     def world(self) -> World:
@@ -164,34 +158,26 @@ class PerTaskStrategy(SupervisedTemplate):
 
     def make_eval_dataloader(self, **_: Any) -> None:
         """Read the experience in its own order, by whole batches."""
-        self.dataloader = self._labelled(self.experience.faces.batches(self.eval_mb_size))
+        self.dataloader = (self._labelled(x, y) for x, y in self.experience.faces.batches(self.eval_mb_size))
 
     def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
         """Return the model: it has every task's world from the start, and adapts to none."""
         return model or self.model
 
     def training_epoch(self, **kwargs: Any) -> None:
-        """Train one epoch of the current task; its randomness depends on seed, task and epoch alone."""
-        purpose = (self.world.spec.name, "epoch", self.epoch)
-        rng = numpy_generator(self.seed, *purpose)
-        faces = self.experience.faces
-        if self.world.settings.balanced:
-            faces = faces.balanced(rng)
-        batches = faces.batches(self.world.settings.batch_size, rng)
-        draws = numpy_generator(self.seed, *purpose, "unlabelled")
-        self.learner.start_epoch(self.epoch)
-        with seeded_torch(self.seed, *purpose):
-            for batch in self._labelled(batches):
-                self.mbatch = batch
-                self._unpack_minibatch()
-                self._before_training_iteration(**kwargs)
-                others = None if self.others is None else self.others.draw(len(self.mb_x), draws).to(self.device)
-                losses = self.learner.step(self.mb_x, self.mb_y, others)
-                self.loss = torch.tensor(losses.decision)
-                self.curve.add(
-                    len(self.mb_x), decision=losses.decision, contrast=losses.contrast, unlabelled=losses.unlabelled
-                )
-                self._after_training_iteration(**kwargs)
+        """Train one epoch of the current task by :meth:`WorldLearner.fit`, with Avalanche's hooks around each step."""
+
+        def step(x: Tensor, y: Tensor, others: Tensor | None) -> None:
+            self.mbatch = self._labelled(x, y)
+            self._unpack_minibatch()
+            self._before_training_iteration(**kwargs)
+            losses = self.learner.step(self.mb_x, self.mb_y, others)
+            self.loss = torch.tensor(losses.decision)
+            self.curve.add(len(x), **asdict(losses))
+            self._after_training_iteration(**kwargs)
+
+        epochs = range(self.epoch, self.epoch + 1)
+        self.learner.fit(self.experience.faces, self.seed, unlabelled=self.others, epochs=epochs, step=step)
         self.curve.end_epoch()
         self.epoch += 1
 
@@ -203,9 +189,8 @@ class PerTaskStrategy(SupervisedTemplate):
         """Return the decision layer's loss on the current batch."""
         return decision_loss(self.world.spec, self.mb_output, self.mb_y)
 
-    def _labelled(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[list[Tensor]]:
-        for x, y in batches:
-            yield [x, y, torch.full((len(x),), self.experience.task_label)]
+    def _labelled(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        return [x, y, torch.full((len(x),), self.experience.task_label)]
 
 
 class EpochCheckpoint(SupervisedPlugin):

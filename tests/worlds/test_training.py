@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ciao_stream.encoders.encoded import EncodedFaces
+from ciao_stream.exceptions import WorldError
 from ciao_stream.runtime.precision import autocast
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds import training
@@ -266,3 +268,33 @@ def test_a_few_faces_can_be_learned(kind, scheme, masked):
     for _ in range(40):
         last = learner.step(x, y).decision
     assert last - floor < (first - floor) / 4
+
+
+def encoded(shared, level, kind="categorical", n=9):
+    faces = tiny.faces(kind, tiny.pictures(n))
+    x, _ = tiny.batch(shared, kind, n=n, level=level)
+    return EncodedFaces(faces, x.numpy())
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_fit_stopped_between_epochs_and_resumed_ends_with_the_same_weights(balanced):
+    shared, settings = tiny.encoder(norm=True), tiny.small(epochs=4, batch_size=4, balanced=balanced)
+    whole, stopped, resumed = (learner_of(settings=settings, shared=shared)[0] for _ in range(3))
+    faces = encoded(shared, "z")
+    fresh = whole.world.sha256()
+    whole.fit(faces, seed=5)
+    stopped.fit(faces, seed=5, epochs=range(1))
+    resumed.load_state_dict(copy.deepcopy(stopped.state_dict()))
+    torch.rand(7)
+    resumed.fit(faces, seed=5, epochs=range(1, 4))
+    assert resumed.world.sha256() == whole.world.sha256() != stopped.world.sha256() != fresh
+    resumed.fit(faces, seed=6, epochs=range(1))
+    assert resumed.world.sha256() != whole.world.sha256()
+
+
+def test_fit_and_predict_split_refuse_faces_encoded_at_another_level():
+    learner, _ = learner_of(shared=(shared := tiny.encoder()))
+    for use in (learner.fit, learner.world.predict_split):
+        with pytest.raises(WorldError, match=r"expected z of shape .* but got .*; encode the faces at level 'z'"):
+            use(encoded(shared, "u"))
+    assert learner.world.predict_split(encoded(shared, "z"), batch_size=4).shape == (9, learner.world.spec.n_out)
