@@ -17,7 +17,7 @@ from ciao_stream.encoders.attach import attach
 from ciao_stream.encoders.base import Preprocessing
 from ciao_stream.encoders.weights import manifest
 from ciao_stream.encoders.weights.encoder import fetched_encoder
-from ciao_stream.encoders.weights.fetch import take
+from ciao_stream.encoders.weights.fetch import fetch
 from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
 from ciao_stream.worlds.world import World
 from tests.helpers import tiny
@@ -39,7 +39,7 @@ def publish(monkeypatch, tmp_path_factory):
 
     def put(name, state, **changes):
         folder = tmp_path_factory.mktemp("weights")
-        one = replace(manifest.entry(name), sha256=None, git_blob=None, size=None, **changes)
+        one = replace(manifest.entry(name), sha256=None, git_blob=None, **changes)
         monkeypatch.setattr(manifest, "ENTRIES", (*(other for other in manifest.ENTRIES if other.name != name), one))
         monkeypatch.setenv("CIAO_WEIGHTS", str(folder))
         given = folder / "given"
@@ -47,7 +47,7 @@ def publish(monkeypatch, tmp_path_factory):
             save_file(state, given)
         else:
             torch.save(state if one.key is None else {one.key: state, "epoch": 3}, given)
-        take(one, folder, given)
+        fetch(one, folder, given)
         given.unlink()
         return folder / name / one.file
 
@@ -357,7 +357,7 @@ def test_a_tower_in_the_file_of_a_convolutional_network_is_refused(publish, towe
 @pytest.mark.usefixtures("_nothing_fetched")
 @pytest.mark.parametrize("name", ["vggface", "hsemotion-b0", "clip-vit-b32", "farl-b16-ep64"])
 def test_weights_that_were_not_fetched_name_the_command(name):
-    with pytest.raises(CiaoError, match=f"is not here yet: run python -m ciao_stream.data weights {name}$"):
+    with pytest.raises(CiaoError, match=f"is missing: run python -m ciao_stream.data weights {name}$"):
         load_encoder(f"weights:{name}")
 
 

@@ -1,4 +1,4 @@
-"""One file behind a real HTTP server on a local port, with the faults that servers and networks have."""
+"""One file on a real HTTP server on a local port, with the faults of servers and networks."""
 
 from __future__ import annotations
 
@@ -18,28 +18,16 @@ class Site:
 
     Args:
         body: The file.
-        etag: Its version, None for none.
-        modified: Its date, None for none.
-        ranges: Whether a part of it may be asked for.
-        if_range: Whether the version in If-Range is looked at.
-        content_type: What it calls itself.
-        length: Whether its length is told; without, it comes in chunks.
-        statuses: Answers to the first requests, instead of the file.
-        retry_after: Goes with these.
-        cuts: How many bytes the next answers send before the connection is cut; None for all.
-        hold_after: After how many bytes an answer waits for ``go``.
+        length: Whether its length is sent; without it, the file comes in chunks.
+        statuses: Status codes of the first responses, sent instead of the file.
+        cuts: How many bytes the next responses send before the connection is cut; None for all.
+        hold_after: After how many bytes a response waits for ``go``.
         seen: The headers of every request, in order.
     """
 
     body: bytes
-    etag: str | None = '"v1"'
-    modified: str | None = None
-    ranges: bool = True
-    if_range: bool = True
-    content_type: str = "application/octet-stream"
     length: bool = True
     statuses: list[int] = field(default_factory=list)
-    retry_after: str | None = None
     cuts: list[int | None] = field(default_factory=list)
     hold_after: int | None = None
     held: threading.Event = field(default_factory=threading.Event)
@@ -59,12 +47,12 @@ def serving(site: Site) -> Iterator[str]:
 
         def do_GET(self) -> None:
             site.seen.append(dict(self.headers))
-            with contextlib.suppress(ConnectionError):  # the client may be gone
+            with contextlib.suppress(ConnectionError):  # the client may have disconnected
                 _answer(self, site)
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, request: Any, client_address: Any) -> None:
-            if not isinstance(sys.exc_info()[1], ConnectionError):  # clients that are killed are what is tested
+            if not isinstance(sys.exc_info()[1], ConnectionError):  # tests kill clients
                 super().handle_error(request, client_address)
 
     server = Server(("127.0.0.1", 0), Handler)
@@ -81,7 +69,7 @@ def serving(site: Site) -> Iterator[str]:
 
 
 def closed_address() -> str:
-    """Return an address where nobody listens."""
+    """Return an address where no server listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{taken.getsockname()[1]}/weights.bin"
@@ -90,38 +78,14 @@ def closed_address() -> str:
 def _answer(request: BaseHTTPRequestHandler, site: Site) -> None:
     if site.statuses:
         request.send_response(site.statuses.pop(0))
-        if site.retry_after:
-            request.send_header("Retry-After", site.retry_after)
         request.send_header("Content-Length", "0")
         request.end_headers()
         return
-    start = _start(request, site)
-    if start is not None and start >= len(site.body):
-        request.send_response(416)
-        request.send_header("Content-Range", f"bytes */{len(site.body)}")
-        request.send_header("Content-Length", "0")
-        request.end_headers()
-        return
-    body = site.body[start or 0 :]
-    request.send_response(200 if start is None else 206)
-    if start is not None:
-        request.send_header("Content-Range", f"bytes {start}-{len(site.body) - 1}/{len(site.body)}")
-    request.send_header("Content-Type", site.content_type)
-    for name, value in (("ETag", site.etag), ("Last-Modified", site.modified)):
-        if value:
-            request.send_header(name, value)
-    request.send_header(*(("Content-Length", str(len(body))) if site.length else ("Transfer-Encoding", "chunked")))
+    request.send_response(200)
+    length = ("Content-Length", str(len(site.body))) if site.length else ("Transfer-Encoding", "chunked")
+    request.send_header(*length)
     request.end_headers()
-    _send(request, site, body)
-
-
-def _start(request: BaseHTTPRequestHandler, site: Site) -> int | None:
-    """Return where the answer begins, None for the whole file."""
-    asked = request.headers.get("Range")
-    version = request.headers.get("If-Range")
-    if not asked or not site.ranges or (site.if_range and version not in (None, site.etag, site.modified)):
-        return None
-    return int(asked.removeprefix("bytes=").removesuffix("-"))
+    _send(request, site, site.body)
 
 
 def _send(request: BaseHTTPRequestHandler, site: Site, body: bytes) -> None:

@@ -1,7 +1,7 @@
-"""What weights of others can be fetched: where from, under what licence, trained on what, and how faces go in.
+"""Third-party weights that can be fetched: address, licence, training data and preprocessing.
 
-What is not known is ``None``. A sha256 that is not known beforehand is recorded at the first fetch and enforced from
-then on. None of these files is part of this package.
+``None`` means unknown. A sha256 that is unknown here is recorded at the first fetch and required from then on. None of
+these files is part of this package.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ciao_stream.encoders.base import Preprocessing
 
 Format = Literal["safetensors", "state_dict", "h5 in tar.xz"]
-"""What the file is; ``state_dict`` is what ``torch.save`` writes, and is read with ``weights_only=True``."""
+"""Format of the file; ``state_dict`` is written by ``torch.save`` and read with ``weights_only=True``."""
 
 Prepare = tuple[int, Literal["gray", "rgb", "bgr"], tuple[float, ...], tuple[float, ...]]
 """The fields of :class:`~ciao_stream.encoders.base.Preprocessing`: size, channels, mean, std."""
@@ -26,22 +26,21 @@ class Entry:
     """One file of weights.
 
     Args:
-        name: What the user calls it.
-        file: Name of the file as its publisher gives it.
-        url: Where it is downloaded from; None where a person has to download it in a browser from ``page``.
-        page: Where its publisher describes it.
-        format: What kind of file it is.
-        licence: Of the weights, as far as anyone says.
-        trained_on: Which faces (or pictures) it has seen: a task on the same ones is no proof of adaptation.
-        prepare: How a face was made into input in training; see :attr:`preprocessing`.
-        network: What it is, for people.
-        architecture: What builds the network: ``timm:NAME``, ``torchvision:NAME``, or ``encoder:NAME`` for one of this
-            package's own; None where nothing that this package needs builds it.
+        name: The name in commands.
+        file: Name of the file, as its publisher gives it.
+        url: Download address; None if a person has to download the file in a browser, from ``page``.
+        page: The publisher's description.
+        format: Format of the file.
+        licence: Of the weights, as far as it is stated.
+        trained_on: Training data. A task on the same faces does not show adaptation.
+        prepare: Preprocessing of a face in training; see :attr:`preprocessing`.
+        network: Description of the network.
+        architecture: Builds the network: ``timm:NAME``, ``torchvision:NAME``, or ``encoder:NAME`` for one of this
+            package's own; None if no dependency of this package can build it.
         sha256: Of the whole file.
-        size: Of the whole file in bytes.
-        about_mb: Its size in megabytes, roughly, where the exact one is not known.
-        git_blob: Name of the file's blob in its publisher's git repository, a sha1 over its length and content.
-        key: Under what key the state dict lies in the file.
+        megabytes: Approximate size of the file.
+        git_blob: Name of the file's blob in its publisher's git repository: a sha1 of its length and content.
+        key: Key of the state dict in the file.
         note: What a user should know before using it.
     """
 
@@ -56,15 +55,14 @@ class Entry:
     network: str
     architecture: str | None
     sha256: str | None = None
-    size: int | None = None
-    about_mb: int | None = None
+    megabytes: int | None = None
     git_blob: str | None = None
     key: str | None = None
     note: str = ""
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How an image becomes the network's input."""
+        """Preprocessing of a face for the network."""
         from ciao_stream.encoders.base import Preprocessing
 
         return Preprocessing(*self.prepare)
@@ -79,14 +77,14 @@ _CLIP_LICENCE = "MIT (OpenAI); the model card of the safetensors copy says apach
 _CLIP_DATA = "400 million image-text pairs from the web, collected by OpenAI and not published"
 _CLIP_NOTE = (
     "OpenAI's own file is TorchScript, a program, and is not loaded; this is the safetensors copy that the makers of "
-    "timm and OpenCLIP publish. It holds the text tower too: the image tower is what begins with visual. The network's "
+    "timm and OpenCLIP publish. It holds the text tower too; names in the image tower begin with visual. The network's "
     "activation is QuickGELU. Trained with bicubic resizing."
 )
 _FACENET_NOTE = (
     "A flat state dict of facenet-pytorch's InceptionResnetV1, with a classifier (logits.*) on top. That package pins "
     "old versions of torch, numpy and Pillow: use its state dict, not the package."
 )
-_FARL_NOTE = "Image and text tower in OpenAI's layout for CLIP ViT-B/16; the image tower is what begins with visual."
+_FARL_NOTE = "Image and text tower in OpenAI's layout for CLIP ViT-B/16; names in the image tower begin with visual."
 
 ENTRIES: tuple[Entry, ...] = (
     Entry(
@@ -100,9 +98,9 @@ ENTRIES: tuple[Entry, ...] = (
         prepare=_VGGFACE,
         network="VGG16 (VGG-Face)",
         architecture="encoder:vggface",
-        about_mb=580,
+        megabytes=580,
         note="Keys are conv1_1 to conv5_3, fc6 to fc8. The encoder vggface runs it at 96 pixels, as CIAO does. Users "
-        "report that the address is at times closed; a copy of the same file can be given with --file.",
+        "report that the address is sometimes closed; pass a copy of the same file with --file.",
     ),
     Entry(
         name="hsemotion-b0",
@@ -112,13 +110,13 @@ ENTRIES: tuple[Entry, ...] = (
         page="https://github.com/av-savchenko/face-emotion-recognition",
         format="state_dict",
         licence="repository Apache-2.0; the training data is non-commercial",
-        trained_on="VGGFace2: 3.3 million web photographs of 9,131 people, for identity; it has not seen AffectNet",
+        trained_on="VGGFace2: 3.3 million web photographs of 9,131 people, for identity; not AffectNet",
         prepare=_IMAGENET,
         network="EfficientNet-B0 (HSEmotion's face identification)",
         architecture="timm:tf_efficientnet_b0",
-        about_mb=16,
+        megabytes=16,
         git_blob="496a7036adeb300a6371d99bcccb28404f2f52d5",
-        note="The classifier was taken off: build the network with num_classes=0.",
+        note="The classifier was removed: build the network with num_classes=0.",
     ),
     Entry(
         name="facenet-vggface2",
@@ -132,7 +130,7 @@ ENTRIES: tuple[Entry, ...] = (
         network="Inception-ResNet v1 (FaceNet)",
         architecture=None,
         sha256="281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
-        size=111_898_327,
+        megabytes=112,
         note=_FACENET_NOTE,
     ),
     Entry(
@@ -146,7 +144,7 @@ ENTRIES: tuple[Entry, ...] = (
         prepare=_FACENET,
         network="Inception-ResNet v1 (FaceNet)",
         architecture=None,
-        about_mb=111,
+        megabytes=111,
         note=_FACENET_NOTE,
     ),
     Entry(
@@ -162,7 +160,7 @@ ENTRIES: tuple[Entry, ...] = (
         architecture="torchvision:resnet18",
         key="state_dict",
         note="On Google Drive, which serves it to browsers only; the address is the one that the authors of Relative "
-        "Uncertainty Learning gave (their issue 11), and such addresses change. The usual start of FER papers.",
+        "Uncertainty Learning gave (their issue 11); such addresses change. The usual initialisation in FER papers.",
     ),
     Entry(
         name="clip-vit-b32",
@@ -177,7 +175,7 @@ ENTRIES: tuple[Entry, ...] = (
         network="CLIP ViT-B/32",
         architecture="timm:vit_base_patch32_clip_quickgelu_224",
         sha256="e6d1bd7789aa45192b3bf90570a789b478bae1b74ebcce7eddd908e83a2b7c31",
-        size=605_143_284,
+        megabytes=605,
         note=_CLIP_NOTE,
     ),
     Entry(
@@ -193,7 +191,7 @@ ENTRIES: tuple[Entry, ...] = (
         network="CLIP ViT-B/16",
         architecture="timm:vit_base_patch16_clip_quickgelu_224",
         sha256="4b8699299b1e8997753c64b052ba32031449d5d853f55a039148560ee02b820f",
-        about_mb=600,
+        megabytes=600,
         note=_CLIP_NOTE,
     ),
     Entry(
@@ -223,7 +221,7 @@ ENTRIES: tuple[Entry, ...] = (
         prepare=_CLIP,
         network="FaRL ViT-B/16",
         architecture="timm:vit_base_patch16_clip_quickgelu_224",
-        about_mb=650,
+        megabytes=650,
         key="state_dict",
         note=_FARL_NOTE,
     ),
@@ -234,14 +232,14 @@ ENTRIES: tuple[Entry, ...] = (
         "src/FaceChannel/FaceChannelV1/trainedNetworks.tar.xz",
         page="https://github.com/pablovin/FaceChannel",
         format="h5 in tar.xz",
-        licence="contradictory: LGPL-3 file; README: research only, not to be given to others",
-        trained_on="FER+, and its dimensional network AffectNet too: it has seen the faces of both tasks",
+        licence="contradictory: LGPL-3 file; README: research only, no redistribution",
+        trained_on="FER+, and for its dimensional network AffectNet: the faces of both tasks",
         prepare=(64, "gray", (0.0,), (1.0,)),
         network="FaceChannel V1",
         architecture="encoder:facechannel",
         git_blob="226f5e5e7355a193e2682e7d26a83f72020bb78b",
-        note="Two Keras networks, CategoricalFaceChannel.h5 and DimensionalFaceChannel.h5, in an archive: it is "
-        "fetched and checked, but this package does not read h5.",
+        note="Two Keras networks, CategoricalFaceChannel.h5 and DimensionalFaceChannel.h5, in an archive. "
+        "It is fetched and checked, but this package does not read h5.",
     ),
 )
 
@@ -255,7 +253,7 @@ def entry(name: str) -> Entry:
     """Return the entry of that name.
 
     Raises:
-        UnknownNameError: There is none; the message suggests near ones.
+        UnknownNameError: There is no such entry; the message suggests similar names.
     """
     for one in ENTRIES:
         if one.name == name:
