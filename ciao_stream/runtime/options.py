@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import inspect
 import math
 import re
 import sys
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 
     Settings = TypeVar("Settings", bound=DataclassInstance)
 
-_ARGUMENT = re.compile(r"^ {8}(\w+): (.*?)(?=^ {8}\w+: |\n\n|\Z)", re.MULTILINE | re.DOTALL)
+_ARGUMENT = re.compile(r"^ {4}(\w+): (.*?)(?=^ {4}\w+: |\n\n|\Z)", re.MULTILINE | re.DOTALL)
+"""An entry of a docstring's ``Args:`` section, once the docstring is free of its own indentation."""
+
 _ROLE = re.compile(r":\w+:`~?(?:[\w.]+\.)?(\w+)`")
 
 
@@ -141,7 +144,7 @@ def add_options(
         kind: The dataclass.
         leave_out: Fields without an option.
     """
-    described = {name: " ".join(text.split()) for name, text in _ARGUMENT.findall(kind.__doc__ or "")}
+    described = {name: " ".join(text.split()) for name, text in _ARGUMENT.findall(inspect.getdoc(kind) or "")}
     hints = get_type_hints(kind)
     for f in fields(kind):
         if f.name not in leave_out:
