@@ -17,15 +17,12 @@ from unittest import mock
 
 import numpy as np
 
+from ciao_stream.checks import ContractError, require
 from ciao_stream.faces.dataset import FaceDataset, TaskData
 from ciao_stream.faces.task import EMOTIONS
 
 DECODED = 8
 """Images per split that are decoded."""
-
-
-class ContractError(AssertionError):
-    """A data set breaks a promise; the message says which."""
 
 
 def check_dataset(load: Callable[[], TaskData], name: str | None = None) -> TaskData:
@@ -44,12 +41,12 @@ def check_dataset(load: Callable[[], TaskData], name: str | None = None) -> Task
     with _nothing_is_decoded():
         data = load()
     if name is not None:
-        _require(data.spec.name == name, f"its name is {data.spec.name!r}")
+        require(data.spec.name == name, f"its name is {data.spec.name!r}")
     folds = data.every_fold
     if data.folds:
-        _require(data.fold == data.folds[0].fold, "what is returned is not the first of its folds")
+        require(data.fold == data.folds[0].fold, "what is returned is not the first of its folds")
         names = [fold.fold for fold in data.folds]
-        _require(len(set(names)) == len(names) and all(names), f"its folds bear no names of their own: {names}")
+        require(len(set(names)) == len(names) and all(names), f"its folds bear no names of their own: {names}")
     for fold in folds:
         for split in fold.splits():
             _check_split(split, fold)
@@ -66,15 +63,15 @@ def check_dataset(load: Callable[[], TaskData], name: str | None = None) -> Task
 def _check_split(split: FaceDataset, fold: TaskData) -> None:
     """The arrays have the layout of the kind, and the rows are images that exist."""
     where = f"split {split.split!r}"
-    _require(split.spec == fold.spec, f"{where}: its specification differs from that of train")
-    _require(split.source == "real", f"{where}: its source is {split.source!r}")
+    require(split.spec == fold.spec, f"{where}: its specification differs from that of train")
+    require(split.source == "real", f"{where}: its source is {split.source!r}")
     wanted = np.int64 if split.spec.kind == "categorical" else np.float32
-    _require(split.targets.dtype == wanted, f"{where}: targets are {split.targets.dtype}; expected {wanted.__name__}")
-    _require(split.rows.dtype == np.int64, f"{where}: rows are {split.rows.dtype}; expected int64")
-    _require(split.rows.min() >= 0 and split.rows.max() < len(split.images), f"{where}: a row has no image")
-    _require(len(np.unique(split.rows)) == len(split.rows), f"{where}: an image stands twice")
-    _require(bool(split.label_rule), f"{where}: nothing says how labels were made")
-    _require(all(isinstance(n, int) and n >= 0 for n in split.dropped.values()), f"{where}: dropped are no counts")
+    require(split.targets.dtype == wanted, f"{where}: targets are {split.targets.dtype}; expected {wanted.__name__}")
+    require(split.rows.dtype == np.int64, f"{where}: rows are {split.rows.dtype}; expected int64")
+    require(split.rows.min() >= 0 and split.rows.max() < len(split.images), f"{where}: a row has no image")
+    require(len(np.unique(split.rows)) == len(split.rows), f"{where}: an image stands twice")
+    require(bool(split.label_rule), f"{where}: nothing says how labels were made")
+    require(all(isinstance(n, int) and n >= 0 for n in split.dropped.values()), f"{where}: dropped are no counts")
 
 
 def _check_apart(fold: TaskData) -> None:
@@ -82,12 +79,12 @@ def _check_apart(fold: TaskData) -> None:
     seen: set[tuple[str, int]] = set()
     for split in fold.splits():
         own = {(split.images.fingerprint, int(row)) for row in split.rows}
-        _require(not own & seen, f"split {split.split!r} shares an image with another split")
+        require(not own & seen, f"split {split.split!r} shares an image with another split")
         seen |= own
-    _require(bool(fold.protocol), "nothing says how the splits were made")
+    require(bool(fold.protocol), "nothing says how the splits were made")
     shared = fold.shared_subjects()
     admitted = "identit" in fold.protocol or "official" in fold.protocol
-    _require(not shared or admitted, f"{shared} are in both train and test, and the protocol does not say so")
+    require(not shared or admitted, f"{shared} are in both train and test, and the protocol does not say so")
 
 
 def _check_labels(data: TaskData) -> None:
@@ -95,11 +92,11 @@ def _check_labels(data: TaskData) -> None:
     labels = data.spec.labels
     if data.spec.kind != "dimensional" and set(labels) <= set(EMOTIONS):
         order = [EMOTIONS.index(label) for label in labels]
-        _require(order == sorted(order), f"its labels are not in canonical order: {', '.join(labels)}")
+        require(order == sorted(order), f"its labels are not in canonical order: {', '.join(labels)}")
     if data.spec.kind == "dimensional":
         return
     for label, n in data.train.counts().items():
-        _require(n > 0, f"no sample to train {label!r} on")
+        require(n > 0, f"no sample to train {label!r} on")
 
 
 def _check_images(data: TaskData) -> None:
@@ -109,19 +106,19 @@ def _check_images(data: TaskData) -> None:
         for index in map(int, chosen):
             image = split.image(index)
             where = f"image {index} of split {split.split!r}"
-            _require(image.dtype == np.uint8, f"{where} is {image.dtype}; expected uint8")
+            require(image.dtype == np.uint8, f"{where} is {image.dtype}; expected uint8")
             gray, colour = image.ndim == 2, image.ndim == 3 and image.shape[2] == 3
-            _require((gray or colour) and image.size > 0, f"{where} has the shape {image.shape}")
-            _require(np.array_equal(image, split.image(index)), f"{where}: read a second time, it is another")
+            require((gray or colour) and image.size > 0, f"{where} has the shape {image.shape}")
+            require(np.array_equal(image, split.image(index)), f"{where}: read a second time, it is another")
 
 
 def _check_published(data: TaskData) -> None:
     """Published counts name splits and labels that exist."""
     for key, count in data.published.items():
         known = set(key.split("+")) <= {"train", "validation", "test"}
-        _require(known, f"published counts are for {key!r}; expected split names joined by +")
+        require(known, f"published counts are for {key!r}; expected split names joined by +")
         if not isinstance(count, int):
-            _require(set(count) <= set(data.spec.labels), f"published counts of {key} name labels that are none")
+            require(set(count) <= set(data.spec.labels), f"published counts of {key} name labels that are none")
 
 
 def _check_same(one: TaskData, other: TaskData, problem: str) -> None:
@@ -131,8 +128,8 @@ def _check_same(one: TaskData, other: TaskData, problem: str) -> None:
         for a, b in zip(first.splits(), second.splits(), strict=True):
             same: list[Any] = [a.images.fingerprint == b.images.fingerprint, a.dropped == b.dropped]
             same += [np.array_equal(x, y) for x, y in ((a.rows, b.rows), (a.targets, b.targets))]
-            _require(all(same), f"{problem}: split {a.split!r} differs")
-            _require(np.array_equal(a.image(0), b.image(0)), f"{problem}: the first image of {a.split!r} differs")
+            require(all(same), f"{problem}: split {a.split!r} differs")
+            require(np.array_equal(a.image(0), b.image(0)), f"{problem}: the first image of {a.split!r} differs")
 
 
 @contextmanager
@@ -147,8 +144,3 @@ def _nothing_is_decoded() -> Iterator[None]:
         mock.patch.multiple("cv2", imread=refuse, imdecode=refuse, VideoCapture=refuse),
     ):
         yield
-
-
-def _require(kept: bool, problem: str) -> None:
-    if not kept:
-        raise ContractError(problem)

@@ -15,15 +15,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ciao_stream.checks import ContractError, require
 from ciao_stream.encoders.base import HALF_MAX, LastConv, LastUnit, state_sha256
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds.mask import A_MIN, InhibitoryMask
 
 Check = Callable[[type[InhibitoryMask], LastUnit], None]
-
-
-class ContractError(AssertionError):
-    """A mask breaks a promise; the message says which, and behind which convolution."""
 
 
 def check_mask(mask: type[InhibitoryMask]) -> None:
@@ -66,17 +63,17 @@ def check_has_the_size_that_it_says(mask: type[InhibitoryMask], last: LastUnit) 
     """``size`` counts the parameters, all of which can be trained."""
     parameters = [*mask(last).parameters()]
     count = sum(p.numel() for p in parameters)
-    _require(mask.size(last) == count, f"its size says {mask.size(last)} but it has {count} parameters")
-    _require(all(p.requires_grad for p in parameters), "some of its parameters cannot be trained")
+    require(mask.size(last) == count, f"its size says {mask.size(last)} but it has {count} parameters")
+    require(all(p.requires_grad for p in parameters), "some of its parameters cannot be trained")
 
 
 def check_is_the_same_every_time(mask: type[InhibitoryMask], last: LastUnit) -> None:
     """A mask starts the same whatever was drawn before, and draws nothing from the global generator."""
     state = torch.get_rng_state()
     first = state_sha256(mask(last))
-    _require(torch.equal(torch.get_rng_state(), state), "making it draws from the global generator")
+    require(torch.equal(torch.get_rng_state(), state), "making it draws from the global generator")
     torch.rand(1)
-    _require(state_sha256(mask(last)) == first, "it starts differently each time it is made")
+    require(state_sha256(mask(last)) == first, "it starts differently each time it is made")
     torch.set_rng_state(state)
 
 
@@ -86,9 +83,9 @@ def check_keeps_shape_type_and_sign(mask: type[InhibitoryMask], last: LastUnit) 
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is not torch.float32):
             masked = mask(last)(x.to(dtype), (u - 1).to(dtype))
-        _require(masked.shape == u.shape, f"it makes {tuple(masked.shape)} of {tuple(u.shape)}")
-        _require(masked.dtype is dtype, f"it makes {masked.dtype} of {dtype}")
-        _require(torch.equal(masked.sign(), (u - 1).to(dtype).sign()), "it changes the sign of a value")
+        require(masked.shape == u.shape, f"it makes {tuple(masked.shape)} of {tuple(u.shape)}")
+        require(masked.dtype is dtype, f"it makes {masked.dtype} of {dtype}")
+        require(torch.equal(masked.sign(), (u - 1).to(dtype).sign()), "it changes the sign of a value")
 
 
 def check_divides_by_the_inhibition(mask: type[InhibitoryMask], last: LastUnit) -> None:
@@ -96,8 +93,8 @@ def check_divides_by_the_inhibition(mask: type[InhibitoryMask], last: LastUnit) 
     x, u = _inputs(last)
     made = mask(last)
     inhibition = made.inhibit(x, u.shape[2:]).relu()
-    _require(torch.allclose(made.a, torch.tensor(0.5)), "its integration term does not start at 0.5")
-    _require(torch.allclose(made(x, u), u / (0.5 + inhibition), atol=1e-5), "it is not u / (a + I)")
+    require(torch.allclose(made.a, torch.tensor(0.5)), "its integration term does not start at 0.5")
+    require(torch.allclose(made(x, u), u / (0.5 + inhibition), atol=1e-5), "it is not u / (a + I)")
 
 
 def check_stays_finite(mask: type[InhibitoryMask], last: LastUnit) -> None:
@@ -108,11 +105,11 @@ def check_stays_finite(mask: type[InhibitoryMask], last: LastUnit) -> None:
             made = mask(last)
             nn.init.constant_(made.raw_a, raw)
             masked = made(x.sign() * size, u.sign() * size)
-            _require(bool(masked.isfinite().all()), f"inputs of {size:g} give a value that is not finite")
-            _require(bool((made.a >= A_MIN).all()), "its integration term falls below its least value")
+            require(bool(masked.isfinite().all()), f"inputs of {size:g} give a value that is not finite")
+            require(bool((made.a >= A_MIN).all()), "its integration term falls below its least value")
             masked.double().mean().backward()
             gradients = [p.grad for p in made.parameters() if p.grad is not None]
-            _require(all(bool(g.isfinite().all()) for g in gradients), f"inputs of {size:g} give a bad gradient")
+            require(all(bool(g.isfinite().all()) for g in gradients), f"inputs of {size:g} give a bad gradient")
 
 
 def check_trains_away_from_the_encoder(mask: type[InhibitoryMask], last: LastUnit) -> None:
@@ -126,8 +123,8 @@ def check_trains_away_from_the_encoder(mask: type[InhibitoryMask], last: LastUni
         made(x, u).square().mean().backward()
         optimizer.step()
     still = [name for name, tensor in made.state_dict().items() if torch.equal(tensor, start[name])]
-    _require(not still, f"training does not move {', '.join(still)}")
-    _require(state_sha256(last) == before, "training it moves the encoder's convolution")
+    require(not still, f"training does not move {', '.join(still)}")
+    require(state_sha256(last) == before, "training it moves the encoder's convolution")
 
 
 def check_is_restored_by_its_state(mask: type[InhibitoryMask], last: LastUnit) -> None:
@@ -137,7 +134,7 @@ def check_is_restored_by_its_state(mask: type[InhibitoryMask], last: LastUnit) -
         parameter.data.add_(0.01)
     again.load_state_dict(made.state_dict(), strict=True)
     x, u = _inputs(last)
-    _require(torch.equal(made(x, u), again(x, u)), "its state does not restore it")
+    require(torch.equal(made(x, u), again(x, u)), "its state does not restore it")
 
 
 CHECKS: list[Check] = [
@@ -157,8 +154,3 @@ def _inputs(last: LastUnit) -> tuple[Tensor, Tensor]:
         x = torch.randn(3, last.conv.in_channels, 8, 8)
         places = last.conv(x)
         return x, last.activate(x, (torch.rand_like(places),))
-
-
-def _require(condition: bool, broken: str) -> None:
-    if not condition:
-        raise ContractError(broken)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from benchmarks.streams import build_benchmark
 from benchmarks.synthetic import load
+from ciao_stream.checks import require
 from ciao_stream.encoders.base import Encoder, LastConv, Level, Preprocessing, state_sha256
 from ciao_stream.encoders.cache import FeatureCache
 from ciao_stream.encoders.encoded import EncodedFaces, encode
@@ -46,10 +47,6 @@ SETTINGS = Settings(head=HeadSettings(hidden=(8,)), lr=0.01, batch_size=8, epoch
 """17 faces in batches of 8 leave a single one over."""
 
 SIZES = {"train": 17, "validation": 8, "test": 12}
-
-
-class ContractError(AssertionError):
-    """A strategy breaks a promise; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +110,10 @@ def check_leaves_the_encoder_alone(strategy: Runner, masked: bool, ground: Groun
     """Training and evaluating move no weight and no buffer of the shared encoder, nor thaw it."""
     before = ground.encoder.fingerprint()
     strategy.run(ground.job("run"), masked)
-    _require(ground.encoder.fingerprint() == before, "it moves a weight or a buffer of the shared encoder")
+    require(ground.encoder.fingerprint() == before, "it moves a weight or a buffer of the shared encoder")
     frozen = not any(p.requires_grad for p in ground.encoder.parameters())
     still = not any(module.training for module in ground.encoder.modules())
-    _require(frozen and still, "it thaws the shared encoder")
+    require(frozen and still, "it thaws the shared encoder")
 
 
 def check_outcome_is_complete(strategy: Runner, masked: bool, ground: Ground) -> None:
@@ -125,16 +122,16 @@ def check_outcome_is_complete(strategy: Runner, masked: bool, ground: Ground) ->
     outcome = strategy.run(ground.job("run", told=told), masked)
     names = [spec.name for spec in ground.specs]
     ran = [task.task for task in outcome.tasks]
-    _require(sorted([*ran, *outcome.not_run]) == sorted(names), "a task has neither an outcome nor a reason")
-    _require(outcome.matrix.shape == (len(names) + 1, len(names)), "R is not (T + 1, T)")
+    require(sorted([*ran, *outcome.not_run]) == sorted(names), "a task has neither an outcome nor a reason")
+    require(outcome.matrix.shape == (len(names) + 1, len(names)), "R is not (T + 1, T)")
     for spec, first, last in zip(ground.specs, outcome.matrix[0], outcome.matrix[-1], strict=True):
         measured = not np.isnan([first, last]).any()
-        _require(measured == (spec.name in ran), f"R does not say how task {spec.name!r} began and ended")
+        require(measured == (spec.name in ran), f"R does not say how task {spec.name!r} began and ended")
     primary = {spec.name: spec.primary for spec in ground.specs}
     ends = dict(zip(names, outcome.matrix[-1], strict=True))
-    _require(all(t.metrics[primary[t.task]] == ends[t.task] for t in outcome.tasks), "metrics and R differ")
+    require(all(t.metrics[primary[t.task]] == ends[t.task] for t in outcome.tasks), "metrics and R differ")
     expected = [name for name in ran for _ in range(ground.settings.epochs)]
-    _require(sorted(told) == sorted(expected), "it does not tell of every epoch of every task that ran")
+    require(sorted(told) == sorted(expected), "it does not tell of every epoch of every task that ran")
 
 
 def check_same_seed_same_numbers(strategy: Runner, masked: bool, ground: Ground) -> None:
@@ -144,14 +141,14 @@ def check_same_seed_same_numbers(strategy: Runner, masked: bool, ground: Ground)
     """
     state = torch.get_rng_state()
     first = _numbers(strategy.run(ground.job("first"), masked))
-    _require(torch.equal(state, torch.get_rng_state()), "it draws from the caller's random generator")
+    require(torch.equal(state, torch.get_rng_state()), "it draws from the caller's random generator")
     torch.rand(3)
-    _require(_numbers(strategy.run(ground.job("again"), masked)) == first, "the same seed gives other numbers")
+    require(_numbers(strategy.run(ground.job("again"), masked)) == first, "the same seed gives other numbers")
     other = _numbers(strategy.run(ground.job("other", seed=1), masked))
     if getattr(strategy, "deterministic", False):
-        _require(other == first, "it is no deterministic strategy: another seed gives other numbers")
+        require(other == first, "it is no deterministic strategy: another seed gives other numbers")
     else:
-        _require(not {*other[0]} & {*first[0]}, "another seed gives the same weights")
+        require(not {*other[0]} & {*first[0]}, "another seed gives the same weights")
 
 
 def check_finished_is_finished(strategy: Runner, masked: bool, ground: Ground) -> None:
@@ -159,8 +156,8 @@ def check_finished_is_finished(strategy: Runner, masked: bool, ground: Ground) -
     first = strategy.run(ground.job("run"), masked)
     told: list[str] = []
     again = strategy.run(ground.job("run", told=told), masked)
-    _require(not told, "it learns again what is finished")
-    _require(_numbers(again) == _numbers(first), "it gives other numbers for what is finished")
+    require(not told, "it learns again what is finished")
+    require(_numbers(again) == _numbers(first), "it gives other numbers for what is finished")
 
 
 def check_moves_one_world(strategy: type[PerTaskStrategy], masked: bool, ground: Ground) -> None:
@@ -172,16 +169,14 @@ def check_moves_one_world(strategy: type[PerTaskStrategy], masked: bool, ground:
         before, answers = _states(made), _answers(made, benchmark)
         made.train(experience, eval_streams=[])
         after = _states(made)
-        _require(before[name] != after[name], f"learning task {name!r} moves nothing")
+        require(before[name] != after[name], f"learning task {name!r} moves nothing")
         moved = [other for other in before if other != name and before[other] != after[other]]
-        _require(not moved, f"learning task {name!r} moves the world of {', '.join(moved)}")
+        require(not moved, f"learning task {name!r} moves the world of {', '.join(moved)}")
         for other, answer in _answers(made, benchmark).items():
-            _require(
-                other == name or torch.equal(answer, answers[other]), f"task {name!r} changes answers of {other!r}"
-            )
+            require(other == name or torch.equal(answer, answers[other]), f"task {name!r} changes answers of {other!r}")
         _require_own_parameters(made, name)
         matrix.append(_row(made, benchmark))
-    _require(forgetting(matrix) == 0.0, "forgetting is not exactly 0")
+    require(forgetting(matrix) == 0.0, "forgetting is not exactly 0")
 
 
 def check_evaluation_changes_nothing(strategy: type[PerTaskStrategy], masked: bool, ground: Ground) -> None:
@@ -192,9 +187,9 @@ def check_evaluation_changes_nothing(strategy: type[PerTaskStrategy], masked: bo
             made.train(experience, eval_streams=[])
         before, optimizer = _everything(made), copy.deepcopy(made.optimizer.state_dict())
         first = _row(made, benchmark)
-        _require(_everything(made) == before, "evaluating changes state")
-        _require(_same(made.optimizer.state_dict(), optimizer), "evaluating changes the optimiser")
-        _require(_row(made, benchmark) == first, "evaluating twice gives two answers")
+        require(_everything(made) == before, "evaluating changes state")
+        require(_same(made.optimizer.state_dict(), optimizer), "evaluating changes the optimiser")
+        require(_row(made, benchmark) == first, "evaluating twice gives two answers")
 
 
 def check_one_width_per_task(strategy: type[PerTaskStrategy], masked: bool, ground: Ground) -> None:
@@ -204,7 +199,7 @@ def check_one_width_per_task(strategy: type[PerTaskStrategy], masked: bool, grou
     answers = _answers(made, benchmark)
     for spec in ground.specs:
         width = answers[spec.name].shape[1]
-        _require(width == spec.n_out, f"task {spec.name!r} has {width} outputs for {spec.n_out} labels")
+        require(width == spec.n_out, f"task {spec.name!r} has {width} outputs for {spec.n_out} labels")
 
 
 def check_refuses_unknown_tasks(strategy: type[PerTaskStrategy], masked: bool, ground: Ground) -> None:
@@ -219,9 +214,9 @@ def check_refuses_unknown_tasks(strategy: type[PerTaskStrategy], masked: bool, g
         try:
             ask()
         except CiaoError:
-            _require(_everything(made) == before, "an unknown task changes state")
+            require(_everything(made) == before, "an unknown task changes state")
         else:
-            _require(False, "it takes a task that it was not made for")
+            require(False, "it takes a task that it was not made for")
     _row(made, benchmark)  # and it still answers for its own
 
 
@@ -234,7 +229,7 @@ def check_predicts_as_it_was_tested(strategy: Runner, masked: bool, ground: Grou
             outputs = strategy.predictor(job, spec, masked)(functools.partial(ground.faces, spec, "test"))
             test = ground.faces(spec, "test", "pixels").faces
             found = evaluate(spec, outputs, test.targets, test.groups)
-            _require(repr(found) == repr(task.metrics), f"its predictor of task {spec.name!r} is not what was tested")
+            require(repr(found) == repr(task.metrics), f"its predictor of task {spec.name!r} is not what was tested")
 
 
 CHECKS: tuple[Check, ...] = (
@@ -255,16 +250,11 @@ PER_TASK_CHECKS: tuple[Check, ...] = (
 """What strategies with a world for each task promise beside that."""
 
 
-def _require(condition: bool, broken: str) -> None:
-    if not condition:
-        raise ContractError(broken)
-
-
 def _require_own_parameters(made: PerTaskStrategy, name: str) -> None:
     groups = [group for o in (*made.learner.optimizers, made.optimizer) for group in o.param_groups]
     held = {id(parameter) for group in groups for parameter in group["params"]}
     own = {id(parameter) for parameter in made.worlds[name].parameters()}
-    _require(held == own, f"the optimisers hold other parameters than those of task {name!r}")
+    require(held == own, f"the optimisers hold other parameters than those of task {name!r}")
 
 
 def _encoder() -> Encoder:

@@ -6,10 +6,13 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ciao_stream.exceptions import CiaoError
+from ciao_stream.runtime.shadowed import shadowed
 
 STARTS = 3
 """Attempts to start Ray on this machine."""
@@ -43,6 +46,8 @@ def _connect(address: str, here: dict[str, Any]) -> None:
     """Connect; Ray gives up after 30 s on a busy machine, so a start is tried again."""
     import ray
 
+    if hidden := shadowed([str(Path.cwd()), *sys.path]):  # Ray's workers look in the current folder first
+        raise CiaoError(hidden)
     problem: Exception
     for _ in range(1 if address else STARTS):
         try:
