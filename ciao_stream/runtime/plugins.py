@@ -7,11 +7,14 @@ loading torch.
 
 from __future__ import annotations
 
+import ast
 import importlib
+import importlib.util
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 
-from ciao_stream.exceptions import UnknownNameError
+from ciao_stream.exceptions import CiaoError, UnknownNameError
 
 
 def plugin_names(package: str) -> list[str]:
@@ -40,3 +43,25 @@ def load_plugin(package: str, name: str, what: str) -> ModuleType:
     if name not in names:
         raise UnknownNameError(what, name, names)
     return importlib.import_module(f"{package}.{name.replace('-', '_')}")
+
+
+def plugin_constant(package: str, name: str, constant: str) -> str:
+    """Return a text constant of a plugin without importing the plugin.
+
+    Args:
+        package: Importable package that holds the plugins.
+        name: Plugin name, as :func:`plugin_names` lists it.
+        constant: Name of the constant, which the module assigns at its top level.
+
+    Raises:
+        CiaoError: The module has no such line.
+
+    >>> plugin_constant("ciao_stream.stream.sources", "camera", "FORM")
+    'camera:NUMBER'
+    """
+    spec = importlib.util.find_spec(f"{package}.{name.replace('-', '_')}")
+    file = Path(spec.origin) if spec is not None and spec.origin else Path(name)
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == constant:
+            return str(ast.literal_eval(node.value))
+    raise CiaoError(f'{file}: expected a line {constant} = "..."')

@@ -71,3 +71,17 @@ class Stop:
         if self._safe:
             self._safe = False
             raise Stopped
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """End the block at once on SIGTERM; on Ctrl-C too, which is raised again. For the main thread.
+
+    Raises:
+        KeyboardInterrupt: It was Ctrl-C.
+    """
+    stop = Stop()
+    with contextlib.suppress(Stopped), stop.on_signals(), stop.safe():
+        yield
+    if stop.by_signal == signal.SIGINT:
+        raise KeyboardInterrupt

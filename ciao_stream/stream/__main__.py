@@ -1,4 +1,4 @@
-"""``python -m ciao_stream.stream``: worlds that learn online from frames held in Redis."""
+"""``python -m ciao_stream.stream``: worlds that learn online from frames in Redis."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ import os
 import sys
 
 from ciao_stream.runtime.command import run_command
+from ciao_stream.runtime.options import Parser
 from ciao_stream.runtime.plugins import load_plugin, plugin_names
 from ciao_stream.stream import commands
-from ciao_stream.stream.commands._server import server_options
+from ciao_stream.stream.commands._options import server_options
 
 MODULE = "ciao_stream.stream"
 
 UNREAD = 1
-"""Exit code where nobody reads any more what is printed, as that of ``rich``."""
+"""Exit code when the reader of the output has closed it, as in ``rich``."""
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the commands and their options: see :mod:`ciao_stream.stream.commands`."""
-    p = argparse.ArgumentParser(
-        prog=f"python -m {MODULE}", description="Worlds that learn online from labelled frames held in Redis."
-    )
+    """Return the parser of all commands: see :mod:`ciao_stream.stream.commands`."""
+    p = Parser(prog=f"python -m {MODULE}", description="Worlds that learn online from labelled frames in Redis.")
     added = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in plugin_names(commands.__name__):
         command = load_plugin(commands.__name__, name, "command")
@@ -40,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         code = run_command(lambda: options.run(options), lambda: "the same command line" if options.resumes else None)
         sys.stdout.flush()
-    except BrokenPipeError:  # `predict --json | head` has seen enough
+    except BrokenPipeError:  # as by `predict --json | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNREAD
     return code

@@ -1,4 +1,4 @@
-"""Sources: pictures one at a time, in their order, with what is known of them."""
+"""Sources: frames one at a time, in order, with their labels and people."""
 
 import contextlib
 import itertools
@@ -15,17 +15,19 @@ from benchmarks.synthetic import load
 from benchmarks.synthetic.worlds import SyntheticFaces
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.detection import load_detector
+from ciao_stream.stream import __main__ as stream
+from ciao_stream.stream import sources
 from ciao_stream.stream.log.labels import label_target
-from ciao_stream.stream.publish.crop import NO_FACE, cut_to_faces
-from ciao_stream.stream.publish.known_tasks import read_task
-from ciao_stream.stream.sources import DatasetOptions, Skipped, SourceFrame, _newest, open_source
+from ciao_stream.stream.publish.publisher import NO_FACE, cut_to_faces
+from ciao_stream.stream.publish.tasks import read_task
+from ciao_stream.stream.sources import DatasetOptions, Skipped, SourceFrame, _capture, open_source
 from ciao_stream.stream.sources.dataset import Replay
 from tests.helpers import http_server, tiny
 from tests.helpers.emoreact_files import coloured, seen_in, write_clip
 
 
 def silent(line):
-    pytest.fail(f"told: {line}")
+    pytest.fail(f"unexpected report: {line}")
 
 
 def taken(source, n=None):
@@ -41,7 +43,7 @@ def clip(tmp_path):
 # ---- what is replayed -------------------------------------------------------------------------------------------
 
 
-def test_a_film_gives_its_pictures_in_order(clip):
+def test_a_video_gives_its_frames_in_order(clip):
     source = open_source(str(clip))
     assert (source.title, source.framing, source.spec, source.count) == ("my-clip.mp4", "photo", None, None)
     frames = taken(source)
@@ -51,7 +53,7 @@ def test_a_film_gives_its_pictures_in_order(clip):
     assert [frame.number for frame in taken(source, 3)] == [0, 1, 2], "it starts again from the beginning"
 
 
-def test_a_film_is_another_one_when_its_content_is(clip):
+def test_the_fingerprint_of_a_video_follows_its_content(clip):
     before = open_source(f"video:{clip}").fingerprint
     assert open_source(str(clip)).fingerprint == before
     write_clip(clip, [coloured(number) for number in range(11)])
@@ -78,7 +80,7 @@ def test_a_folder_gives_its_images_in_the_order_of_their_paths(folder):
     assert open_source(f"folder:{folder}").fingerprint != before
 
 
-def test_a_damaged_image_is_left_out_and_named(folder):
+def test_a_damaged_image_is_skipped_and_named(folder):
     (folder / "a" / "2.png").write_bytes((folder / "a" / "2.png").read_bytes()[:40])
     frames = taken(open_source(str(folder)))
     assert [type(frame) for frame in frames] == [SourceFrame, Skipped, SourceFrame]
@@ -90,7 +92,7 @@ def test_a_damaged_image_is_left_out_and_named(folder):
 @pytest.mark.parametrize("task", ["fer", "ferplus", "affectnet-va", "emoreact"])
 def test_a_data_set_gives_its_samples_with_their_labels(task):
     data = load(task, validation=6).validation
-    source = open_source(f"dataset:{task}", DatasetOptions(split="validation", size=6))
+    source = open_source(f"dataset:{task}", DatasetOptions(split="validation", synthetic_size=6))
     assert (source.spec, source.count, source.framing) == (data.spec, 6, "face")
     frames = taken(source)
     for index, frame in enumerate(frames):
@@ -100,7 +102,7 @@ def test_a_data_set_gives_its_samples_with_their_labels(task):
 
 def test_an_order_is_drawn_by_its_seed():
     def order(shuffle):
-        source = open_source("dataset:fer", DatasetOptions(split="test", shuffle=shuffle, size=12))
+        source = open_source("dataset:fer", DatasetOptions(split="test", shuffle=shuffle, synthetic_size=12))
         return source.order.tolist(), source.fingerprint
 
     assert order(None)[0] == list(range(12))
@@ -112,13 +114,13 @@ def test_an_order_is_drawn_by_its_seed():
 
 def test_a_shuffled_sample_keeps_its_label():
     data = load("fer", test=12).test
-    source = open_source("dataset:fer", DatasetOptions(split="test", shuffle=3, size=12))
+    source = open_source("dataset:fer", DatasetOptions(split="test", shuffle=3, synthetic_size=12))
     for frame, index in zip(taken(source), source.order, strict=True):
         np.testing.assert_array_equal(frame.image, data.image(int(index)))
         assert frame.label == data.spec.labels[data.targets[index]]
 
 
-def test_a_data_set_is_read_as_it_is_asked_for(monkeypatch):
+def test_a_data_set_is_read_lazily(monkeypatch):
     reads = []
     monkeypatch.setattr(SyntheticFaces, "read", lambda _, index: reads.append(index) or np.zeros((8, 8), np.uint8))
     taken(open_source("dataset:fer"), 3)
@@ -126,8 +128,8 @@ def test_a_data_set_is_read_as_it_is_asked_for(monkeypatch):
 
 
 def test_people_and_damaged_images_of_a_data_set():
-    pictures = tiny.pictures(3, broken=1)
-    replay = Replay(tiny.faces(images=pictures, subjects=np.array(["KA", "KM", ""])), np.arange(3))
+    images = tiny.pictures(3, broken=1)
+    replay = Replay(tiny.faces(images=images, subjects=np.array(["KA", "KM", ""])), np.arange(3))
     first, second, third = taken(replay)
     assert (first.person, third.person) == ("KA", None)
     assert second == Skipped(1, "unreadable", "image 1 is unreadable")
@@ -138,7 +140,7 @@ def test_people_and_damaged_images_of_a_data_set():
 
 @pytest.fixture
 def device(monkeypatch, clip):
-    """A camera: the clip, at 100 pictures a second, that breaks off at its end; other numbers do not exist."""
+    """A camera that shows the clip at 100 frames a second and fails at its end; other numbers do not exist."""
     real = cv2.VideoCapture
     opened = []
 
@@ -155,11 +157,11 @@ def device(monkeypatch, clip):
             return getattr(self.capture, name)
 
     monkeypatch.setattr(cv2, "VideoCapture", Device)
-    monkeypatch.setattr(_newest, "AGAIN_S", (0.02, 0.05))
+    monkeypatch.setattr(_capture, "AGAIN_S", (0.02, 0.05))
     return opened
 
 
-def test_a_camera_gives_the_newest_picture_and_none_twice(device):
+def test_a_camera_gives_its_newest_frame_and_none_twice(device):
     source = open_source("0")
     assert (source.title, source.fingerprint, source.framing) == ("camera0", None, "photo")
     before = time.time()
@@ -169,42 +171,42 @@ def test_a_camera_gives_the_newest_picture_and_none_twice(device):
         second, third = next(frames), next(frames)
     assert [frame.number for frame in (first, second, third)] == [0, 1, 2]
     shown = [seen_in(frame.image)[0] for frame in (first, second, third)]
-    assert shown[1] - shown[0] >= 2, "pictures that came meanwhile are passed over"
+    assert shown[1] - shown[0] >= 2, "frames in between are dropped"
     assert before <= first.captured_at < second.captured_at < third.captured_at <= time.time()
     assert len(device) == 1
-    assert not [thread for thread in threading.enumerate() if thread.name == "newest-picture"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "newest-frame"]
 
 
-def test_a_camera_that_breaks_off_is_opened_again(device):
+def test_a_camera_that_fails_is_reopened(device):
     frames = taken(open_source("camera:0"), 14)
     assert [frame.number for frame in frames] == list(range(14))
     assert len(device) >= 2
 
 
-def test_a_camera_that_stays_away_is_told(device, monkeypatch):
-    monkeypatch.setattr(_newest, "PATIENCE_S", 0.1)
+def test_a_camera_that_stays_away_is_reported(device, monkeypatch):
+    monkeypatch.setattr(_capture, "PATIENCE_S", 0.1)
     source = open_source("camera:0")
-    told = threading.Event()
+    reported = threading.Event()
     lines = []
 
     def tell(line):
         lines.append(line)
-        told.set()
+        reported.set()
 
     monkeypatch.setattr("ciao_stream.stream.sources.camera.open_capture", lambda _: None)
     with contextlib.closing(source.frames(tell)) as frames:
         thread = threading.Thread(target=lambda: list(itertools.islice(frames, 13)), daemon=True)
         thread.start()
-        assert told.wait(5)
+        assert reported.wait(60)
         monkeypatch.undo()
         monkeypatch.setattr(cv2, "VideoCapture", lambda *_: device[0].__class__(0))
-        thread.join(5)
-    assert lines[0] == "camera 0: no picture for 0 s; trying again"
+        thread.join(60)
+    assert lines[0] == "camera 0: no frame for 0 s; trying again"
 
 
 @contextlib.contextmanager
 def motion_jpeg(per_connection):
-    """The address of a network camera that hangs up after so many pictures."""
+    """The address of a network camera that hangs up after ``per_connection`` frames."""
     connections = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -235,8 +237,8 @@ def motion_jpeg(per_connection):
         server.server_close()
 
 
-def test_a_network_camera_is_opened_again_when_the_line_breaks(monkeypatch):
-    monkeypatch.setattr(_newest, "AGAIN_S", (0.02, 0.05))
+def test_a_network_camera_is_reopened_when_the_connection_fails(monkeypatch):
+    monkeypatch.setattr(_capture, "AGAIN_S", (0.02, 0.05))
     with motion_jpeg(per_connection=20) as (url, connections):
         source = open_source(url)
         assert (source.title, source.fingerprint, source.count) == ("127.0.0.1", None, None)
@@ -247,7 +249,7 @@ def test_a_network_camera_is_opened_again_when_the_line_breaks(monkeypatch):
     assert len(connections) >= 2
 
 
-def test_a_film_on_the_network_is_read_from_beginning_to_end(clip):
+def test_a_video_on_the_network_is_read_from_start_to_end(clip):
     with http_server.serving(http_server.Site(clip.read_bytes())) as url:
         source = open_source(url)
         assert (source.count, source.fingerprint) == (12, None)
@@ -260,75 +262,121 @@ def test_a_film_on_the_network_is_read_from_beginning_to_end(clip):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("camera:98", r"camera 98: it cannot be opened: is it plugged in.*/dev/video98"),
+        ("camera:98", r"camera 98 cannot be opened: is it plugged in.*/dev/video98"),
         ("camera:left", "camera 'left': expected its number, such as camera:0"),
-        ("camra:0", r"did you mean 'camera'\? expected camera:NUMBER, video:FILE"),
-        ("nowhere", "source 'nowhere': no such file or folder; expected camera:NUMBER"),
+        ("camra:0", r"did you mean 'camera'\? expected a file, a folder or camera:NUMBER, dataset:TASK"),
+        ("nowhere", "source 'nowhere' not found: expected a file, a folder or camera:NUMBER"),
         ("folder:nowhere", "there is no such folder"),
         ("folder:", "there is no such folder"),
         ("video:nowhere.mp4", "nowhere.mp4: cannot be read"),
-        ("dataset:", "say which, such as dataset:fer"),
+        ("dataset:", "expected the name of a task, such as dataset:fer"),
         ("dataset:fir", "did you mean 'fer'"),
         ("dataset:rafdb", "has no synthetic world: give --data-root"),
-        ("http://user:secret@127.0.0.1:1/x?token=secret", r"^source http://127.0.0.1:1/x: no pictures come from there"),
-        ("rtsp://127.0.0.1:1/x", r"source rtsp://127.0.0.1:1/x: no pictures come from there"),
-        ("rstp://127.0.0.1/x", "unknown kind of address 'rstp': did you mean 'rtsp'"),
+        ("http://user:secret@127.0.0.1:1/x?token=secret", r"^source http://127.0.0.1:1/x: no frames received"),
+        ("rtsp://127.0.0.1:1/x", r"source rtsp://127.0.0.1:1/x: no frames received"),
+        ("rstp://127.0.0.1/x", "unknown scheme 'rstp': did you mean 'rtsp'"),
         ("http://:80", "cannot read the address"),
         ("http://a:b:c", "cannot read the address"),
     ],
 )
-def test_a_source_that_is_none_is_said(text, message):
+def test_a_source_that_cannot_be_opened_is_refused(text, message):
     with pytest.raises(CiaoError, match=message) as error:
         open_source(text)
     assert "secret" not in str(error.value)
 
 
-def test_files_that_are_no_film_and_folders_without_images_are_said(tmp_path):
+def test_files_that_are_not_videos_and_folders_without_images_are_refused(tmp_path):
     (tmp_path / "text.mp4").write_text("hello")
     (tmp_path / "empty.mp4").touch()
-    for name, message in (("text.mp4", r"no video that can be decoded \(5 bytes\)"), ("empty.mp4", "an empty file")):
+    for name, message in (
+        ("text.mp4", r"not a video that OpenCV can decode \(5 bytes\)"),
+        ("empty.mp4", "an empty file"),
+    ):
         with pytest.raises(CiaoError, match=message):
             open_source(str(tmp_path / name))
-    with pytest.raises(CiaoError, match="no images in it"):
+    with pytest.raises(CiaoError, match="no images found"):
         open_source(str(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (DatasetOptions(split="tset"), "unknown split 'tset': did you mean 'test'"),
-        (DatasetOptions(shuffle=-1), "expected a seed >= 0"),
-        (DatasetOptions(size=0), "expected at least 1 face"),
+        ({"split": "tset"}, "split: expected one of train, validation, test, or none but got 'tset'"),
+        ({"shuffle": -1}, "shuffle: expected a whole number >= 0"),
+        ({"synthetic_size": 0}, "synthetic_size: expected a whole number >= 1"),
     ],
 )
-def test_options_of_a_data_set_that_cannot_be_met_are_said(options, message):
+def test_options_of_a_data_set_that_are_out_of_range_are_refused(options, message):
     with pytest.raises(CiaoError, match=message):
-        open_source("dataset:fer", options)
+        DatasetOptions(**options)
 
 
 def test_options_of_a_data_set_are_refused_for_other_sources(folder):
-    with pytest.raises(CiaoError, match="for data sets"):
+    with pytest.raises(CiaoError, match="are for dataset:TASK: omit them"):
         open_source(str(folder), DatasetOptions(shuffle=1))
+
+
+# ---- a source of your own ---------------------------------------------------------------------------------------
+
+COUNTER = """
+import numpy as np
+from ciao_stream.stream.sources import SourceFrame
+
+FORM = "counter:FRAMES"
+
+
+class Counter:
+    title, fingerprint, spec, framing, place = "counter", None, None, "face", None
+
+    def __init__(self, count):
+        self.count = count
+
+    def frames(self, tell):
+        for number in range(self.count):
+            yield SourceFrame(number, np.full((8, 8), number, np.uint8))
+
+
+def open_source(text):
+    return Counter(int(text))
+"""
+
+
+def test_a_source_is_one_file(tmp_path, monkeypatch, capsys):
+    (tmp_path / "counter.py").write_text(COUNTER)
+    monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(tmp_path)])
+    assert [int(frame.image[0, 0]) for frame in taken(open_source("counter:3"))] == [0, 1, 2]
+    with pytest.raises(CiaoError, match=r"did you mean 'counter'.* camera:NUMBER, counter:FRAMES, dataset:TASK"):
+        open_source("conter:3")
+    with pytest.raises(SystemExit):
+        stream.main(["publish", "--help"])
+    assert "counter:FRAMES" in capsys.readouterr().out
+
+
+def test_a_source_that_does_not_show_its_form_is_named(tmp_path, monkeypatch):
+    (tmp_path / "formless.py").write_text("def open_source(text):\n    return None\n")
+    monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(tmp_path)])
+    with pytest.raises(CiaoError, match=r'formless.py: expected a line FORM = "..."'):
+        sources.forms()
 
 
 # ---- faces and tasks --------------------------------------------------------------------------------------------
 
 
-def test_photographs_are_cut_to_their_largest_face_and_those_without_one_are_left_out():
+def test_photographs_are_cut_to_their_largest_face_and_those_without_one_are_skipped():
     face = load("emoreact", train=4, size=96).train.image(0)
     photo = np.full((220, 420, 3), 90, np.uint8)
     blank = photo.copy()
     photo[20:116, 10:106] = face
     small = cv2.resize(face, (60, 60), interpolation=cv2.INTER_AREA)
     photo[100:160, 300:360] = small
-    left_out = Skipped(2, "unreadable", "x")
-    pictures = [SourceFrame(0, photo, "fear", 5.0, "Ada"), SourceFrame(1, blank), left_out]
-    first, second, third = cut_to_faces(pictures, load_detector())
+    skipped = Skipped(2, "unreadable", "x")
+    frames = [SourceFrame(0, photo, "fear", 5.0, "Ada"), SourceFrame(1, blank), skipped]
+    first, second, third = cut_to_faces(frames, load_detector())
     assert first.image.shape[0] < 110
     assert abs(first.image.astype(int).mean() - face.mean()) < 30
     assert (first.number, first.label, first.captured_at, first.person) == (0, "fear", 5.0, "Ada")
     assert (second.number, second.reason) == (1, NO_FACE)
-    assert third is left_out
+    assert third is skipped
 
 
 def test_tasks_of_data_sets_are_known_by_name_and_ones_own_are_written_out():
@@ -338,7 +386,7 @@ def test_tasks_of_data_sets_are_known_by_name_and_ones_own_are_written_out():
     assert read_task("mood= calm, glad", "votes").labels == ("calm", "glad")
     for text, kind, message in (
         ("fir", None, "did you mean 'fer'"),
-        ("fer", "votes", "has its kind of target"),
+        ("fer", "votes", "has a kind of target already"),
         ("mood=calm", None, "at least 2 labels"),
         ("mood=calm,calm", None, "stands twice"),
         ("mood=calm,glad", "vots", "did you mean 'votes'"),

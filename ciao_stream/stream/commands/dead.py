@@ -7,8 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from ciao_stream.runtime.command import output_console
-from ciao_stream.stream.commands._learner import folder_of, learner_option
-from ciao_stream.stream.commands._server import server_of
+from ciao_stream.stream.commands._options import folder_of, learner_option, server_of
 
 if TYPE_CHECKING:
     from ciao_stream.stream.log.connection import RedisAddress

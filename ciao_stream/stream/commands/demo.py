@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.runtime.command import CHECK_FAILED, INTERRUPTED, default_out, output_console
-from ciao_stream.stream.commands._settings import given, setting_options
-from ciao_stream.stream.commands._stopping import ending_on_sigterm
+from ciao_stream.runtime.options import add_options as setting_options
+from ciao_stream.runtime.options import given
+from ciao_stream.runtime.stopping import ended_by_signals
 from ciao_stream.stream.demo.settings import DemoSettings
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> int | None:
     settings = DemoSettings(**given(options, DemoSettings))
     out = options.out or default_out("demo-stream")
     measured = None
-    with ending_on_sigterm(), Console(stderr=True, highlight=False).status("starting") as line:
+    with ended_by_signals(), Console(stderr=True, highlight=False).status("starting") as line:
         measured = document(settings, play(settings, out, line.update))
     if measured is None:
         return INTERRUPTED

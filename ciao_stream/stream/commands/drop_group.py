@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ciao_stream.runtime.command import output_console
-from ciao_stream.stream.commands._server import server_of
+from ciao_stream.stream.commands._options import server_of
 
 SUMMARY = "remove a group of predictors that is gone: the stream no longer waits for it"
 

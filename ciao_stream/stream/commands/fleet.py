@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.runtime.command import TABLE_WIDTH, names
-from ciao_stream.stream.commands._recipe import recipe_of, recipe_options
-from ciao_stream.stream.commands._server import server_of
+from ciao_stream.stream.commands._options import recipe_of, recipe_options, server_of
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,9 +9,7 @@ from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from ciao_stream.stream.commands._learner import folder_of, learner_option
-from ciao_stream.stream.commands._recipe import recipe_of, recipe_options
-from ciao_stream.stream.commands._server import server_of
+from ciao_stream.stream.commands._options import folder_of, learner_option, recipe_of, recipe_options, server_of
 
 if TYPE_CHECKING:
     from ciao_stream.stream.learner.folder import LearnerFolder

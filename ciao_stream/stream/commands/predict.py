@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.runtime.command import count, names, torch_device
-from ciao_stream.stream.commands._learner import folder_of, learner_option
-from ciao_stream.stream.commands._server import server_of
+from ciao_stream.stream.commands._options import folder_of, learner_option, server_of
 
 if TYPE_CHECKING:
     from ciao_stream.encoders.base import Encoder

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.runtime.command import output_console
-from ciao_stream.stream.commands._learner import folder_of, learner_option
+from ciao_stream.stream.commands._options import folder_of, learner_option
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

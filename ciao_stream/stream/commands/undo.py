@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ciao_stream.runtime.command import output_console
-from ciao_stream.stream.commands._learner import folder_of, learner_option
-from ciao_stream.stream.commands._server import server_of
+from ciao_stream.stream.commands._options import folder_of, learner_option, server_of
 
 SUMMARY = "have the learner go back to a checkpoint, or go on as if a frame had never come"
 

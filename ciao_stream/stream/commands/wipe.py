@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ciao_stream.runtime.command import output_console
-from ciao_stream.stream.commands._learner import folder_of, learner_option
-from ciao_stream.stream.commands._server import server_of
+from ciao_stream.stream.commands._options import folder_of, learner_option, server_of
 
 SUMMARY = "delete the personal data of a stream: faces, their features and their names; what was learned stays"
 

@@ -1,22 +1,26 @@
-"""Sends a source's pictures to the stream: each once and in order, through full streams, lost servers and kill -9.
+"""Sends a source's frames to the stream: each once and in order, despite full streams, lost servers and kill -9.
 
-A message that was not accepted is sent again until it is, and none is sent before the last one was accepted: no number
-is ever skipped. A publisher that was killed is started again from the beginning: what the stream took before, it does
-not take again.
+A message is sent again until it is accepted, and no other is sent before: no number is ever skipped. A publisher that
+was killed is started again from the beginning: the stream does not take a message twice.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
+import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import redis
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import Image
+from ciao_stream.faces.detection import Detector
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.stream.log.append import MAX_BACKLOG, Appender, BacklogError
 from ciao_stream.stream.log.connection import (
@@ -30,60 +34,25 @@ from ciao_stream.stream.log.events import Label
 from ciao_stream.stream.log.images import write_image
 from ciao_stream.stream.log.keys import StreamNames, order
 from ciao_stream.stream.log.messages import Fields, encode_frame, encode_label, encode_task
-from ciao_stream.stream.sources import Skipped, SourceFrame, Tell
+from ciao_stream.stream.publish.settings import PublishSettings
+from ciao_stream.stream.sources import Skipped, Source, SourceFrame, Tell
 
 LONGEST_SIDE = 288
-"""Pixels. Larger images are shrunk to this, whose PNG fits into a message whatever it shows; encoders take less."""
+"""Pixels. Larger images are shrunk to this: as PNG any such image fits into a message, and encoders need less."""
 
 FULL_S = (0.02, 1.0)
-"""Seconds between tries while too much waits already: the first, and the most; doubled in between, with jitter."""
+"""Seconds between attempts while the stream is full: the first, and the longest; doubled in between, with jitter."""
 
 GONE_S = (0.1, 30.0)
-"""Seconds between tries while the server does not answer."""
+"""Seconds between attempts while the server does not respond."""
 
-Form = Literal["jpeg", "png"]
+DIGITS = 12
+"""Hex digits that distinguish producers of one title."""
 
+NO_FACE = "no face found"
+"""Why an image without a face is skipped."""
 
-@dataclass(frozen=True)
-class PublishSettings:
-    """What is sent, and how fast.
-
-    Args:
-        labelled: Whether labels are sent.
-        later: Frames after which a frame's label follows it, >= 1; None: it goes with its frame.
-        form: How images are encoded; ``png`` loses nothing.
-        limit: Most frames to send, >= 1; None: all.
-        rate: Most frames per second, > 0; None: as fast as the stream takes them.
-
-    Raises:
-        CiaoError: A value is out of range.
-    """
-
-    labelled: bool = True
-    later: int | None = None
-    form: Form = "png"
-    limit: int | None = None
-    rate: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, number in (("later", self.later), ("limit", self.limit)):
-            if number is not None and number < 1:
-                raise CiaoError(f"{name}: expected a whole number >= 1 but got {number}")
-        if self.rate is not None and not 0 < self.rate < float("inf"):
-            raise CiaoError(f"rate: expected a number of frames per second > 0 but got {self.rate}")
-        if self.later is not None and not self.labelled:
-            raise CiaoError("labels cannot both be left out and come later")
-
-    def decides(self) -> dict[str, Any]:
-        """Return what decides the messages and their order.
-
-        Speed does not. Nor does the limit, which only ends them sooner, unless late labels follow the last frame.
-        """
-        decides = asdict(self)
-        del decides["rate"]
-        if self.later is None:
-            del decides["limit"]
-        return decides
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -93,9 +62,9 @@ class Published:
     Args:
         frames: Frames.
         labels: Labels, with their frames or later.
-        known: Messages that an earlier run had sent already, declarations of tasks among them.
-        skipped: Pictures that were left out, by reason.
-        examples: What was wrong with the first one of each reason.
+        known: Messages that an earlier run had sent already, including declarations of tasks.
+        skipped: Frames that were not sent, by reason.
+        examples: What was wrong with the first frame of each reason.
     """
 
     frames: int = 0
@@ -106,24 +75,52 @@ class Published:
 
 
 Watch = Callable[[Published], None]
-"""Told how far it is."""
+"""Called with what has been sent so far."""
 
 
 def _ignore(_: object) -> None:
-    """Look away."""
+    """Do nothing (default callback)."""
+
+
+def producer_name(source: Source, spec: TaskSpec, decides: dict[str, Any]) -> str:
+    """Return the name under which a source is published; no number is used twice under one name.
+
+    A live source gets a new name each time. A replayed one gets the same name whenever it would send the same messages:
+    its publisher, started again, repeats itself, and the stream takes each message once.
+
+    Args:
+        source: Where the frames come from.
+        spec: The task of the frames.
+        decides: Everything else that determines the messages and their order, as plain JSON values.
+    """
+    if source.fingerprint is None:
+        return f"{source.title}-{secrets.token_hex(DIGITS // 2)}"
+    content = json.dumps([source.fingerprint, spec.to_json(), decides], sort_keys=True)
+    return f"{source.title}-{hashlib.sha256(content.encode()).hexdigest()[:DIGITS]}"
+
+
+def cut_to_faces(frames: Iterable[SourceFrame | Skipped], detector: Detector) -> Iterator[SourceFrame | Skipped]:
+    """Yield each frame cut to its largest face; frames without a face are skipped."""
+    for frame in frames:
+        if isinstance(frame, Skipped):
+            yield frame
+        elif (face := _largest_face(frame.image, detector)) is None:
+            yield Skipped(frame.number, NO_FACE, f"frame {frame.number}: {detector.name} finds no face")
+        else:
+            yield replace(frame, image=face)
 
 
 class Publisher:
     """Publishes one source once.
 
     Args:
-        address: Returns where the server is; called at the start and whenever the server does not answer.
-        producer: See :func:`ciao_stream.stream.publish.producers.producer_name`.
+        address: Returns the server's address; called at the start and whenever the server does not respond.
+        producer: See :func:`producer_name`.
         spec: The task, which is declared first.
         settings: What is sent, and how fast.
         names: The stream's keys.
-        place: What stands as ``camera`` in the frames' headers.
-        max_backlog: Most entries that the learner, or another group, may still have to take.
+        place: The ``camera`` of the frames' headers.
+        max_backlog: Most entries that the learner, or another group, may still have to process.
     """
 
     def __init__(
@@ -152,31 +149,32 @@ class Publisher:
         self._began: int | None = None
         self._late: deque[tuple[str, Label]] = deque()
 
-    def run(self, pictures: Iterable[SourceFrame | Skipped], tell: Tell = _ignore, watch: Watch = _ignore) -> Published:
-        """Declare the task, and send the pictures, from the first one on.
+    def run(self, frames: Iterable[SourceFrame | Skipped], tell: Tell = _ignore, watch: Watch = _ignore) -> Published:
+        """Declare the task, then send the frames from the first one.
 
         Args:
-            pictures: What :meth:`ciao_stream.stream.sources.Source.frames` yields.
-            tell: Told what is waited for.
-            watch: Called after every picture and every label.
+            frames: As :meth:`ciao_stream.stream.sources.Source.frames` yields them.
+            tell: Called with what the publisher waits for.
+            watch: Called after every frame and every label.
 
         Returns:
             :attr:`published`, which is up to date at any time, also after an exception.
 
         Raises:
-            BadMessage: The stream took something else under the same name before.
-            CiaoError: The source fails, or the server refuses us.
+            BadMessage: The stream has another message of the same name.
+            CiaoError: The source fails, or the server refuses the publisher.
         """
         self._tell, self._watch = tell, watch
         try:
             self._send(encode_task(self.spec, producer=self.producer, seq=self._seq))
-            for picture in self._paced(iter(pictures)):
-                if isinstance(picture, Skipped):
-                    self.published.skipped[picture.reason] += 1
-                    self.published.examples.setdefault(picture.reason, picture.text)
+            for frame in self._paced(iter(frames)):
+                if isinstance(frame, Skipped):
+                    log.info("frame %d skipped: %s", frame.number, frame.reason)
+                    self.published.skipped[frame.reason] += 1
+                    self.published.examples.setdefault(frame.reason, frame.text)
                     self._watch(self.published)
                     continue
-                self._send_frame(picture)
+                self._send_frame(frame)
                 if self.published.frames == self.settings.limit:
                     break
             self._send_late_labels(0)
@@ -184,12 +182,12 @@ class Publisher:
             self._disconnect()
         return self.published
 
-    def _paced(self, pictures: Iterator[SourceFrame | Skipped]) -> Iterator[SourceFrame | Skipped]:
-        """Take pictures no faster than the rate, so that a live one is fresh; what is known already takes no time."""
+    def _paced(self, frames: Iterator[SourceFrame | Skipped]) -> Iterator[SourceFrame | Skipped]:
+        """Take frames no faster than the rate, so that live ones are fresh; messages sent earlier take no time."""
         due = time.monotonic()
         known = self.published.known
-        while (picture := next(pictures, None)) is not None:
-            yield picture
+        while (frame := next(frames, None)) is not None:
+            yield frame
             if self.settings.rate is not None:
                 due = time.monotonic() if self.published.known > known else due + 1 / self.settings.rate
                 late = time.monotonic() - due
@@ -199,20 +197,20 @@ class Publisher:
                     due += late
                 known = self.published.known
 
-    def _send_frame(self, picture: SourceFrame) -> None:
-        label = picture.label if self.settings.labelled else None
+    def _send_frame(self, frame: SourceFrame) -> None:
+        label = frame.label if self.settings.labelled else None
         late = self.settings.later
-        frame_id = f"{self.producer}/{picture.number}"
+        frame_id = f"{self.producer}/{frame.number}"
         self._send(
             encode_frame(
-                write_image(_shrunk(picture.image), self.settings.form),
+                write_image(_shrunk(frame.image), self.settings.form),
                 task=self.spec.name,
                 frame_id=frame_id,
                 producer=self.producer,
                 seq=self._seq,
                 label=label if late is None else None,
-                captured_at=picture.captured_at,
-                person=picture.person,
+                captured_at=frame.captured_at,
+                person=frame.person,
                 camera=self._place,
             )
         )
@@ -226,7 +224,7 @@ class Publisher:
             self._send_late_labels(late)
 
     def _send_late_labels(self, keep: int) -> None:
-        """Send the labels of all frames but the last few."""
+        """Send the labels of all frames but the last ``keep``."""
         while len(self._late) > keep:
             frame_id, label = self._late[0]
             self._send(
@@ -243,20 +241,19 @@ class Publisher:
             try:
                 position = self._connected().append(fields)
                 break
-            except (BacklogError, RedisFullError) as error:
-                wait = seconds_until_retry(FULL_S, tries)
+            except (BacklogError, RedisFullError, UnreachableError) as error:
+                if gone := isinstance(error, UnreachableError):
+                    self._disconnect()
+                if not tries:
+                    log.info("waiting: %s", error)
                 self._tell(str(error))
-            except UnreachableError as error:
-                self._disconnect()
-                wait = seconds_until_retry(GONE_S, tries)
-                self._tell(str(error))
+                time.sleep(seconds_until_retry(GONE_S if gone else FULL_S, tries))
             tries += 1
-            time.sleep(wait)
         self._seq += 1
         self.published.known += self._began is not None and order(position)[0] < self._began
 
     def _connected(self) -> Appender:
-        """Return the way into the stream; the first time, take down when that was."""
+        """Return the appender; the first time, note the server's time."""
         if self._appender is None:
             address = self._address()
             self._began = self._began or _clock_ms(address)
@@ -269,6 +266,15 @@ class Publisher:
             appender.close()
 
 
+def _largest_face(image: Image, detector: Detector) -> Image | None:
+    boxes = detector.find(image)
+    if len(boxes) == 0:
+        return None
+    x, y, width, height = map(int, boxes[0])
+    face = image[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
+    return face if face.size else None
+
+
 def _clock_ms(address: RedisAddress) -> int:
     """Return the time by Redis's clock, which positions have: this machine's may be fast or slow."""
     client = address.client()
@@ -278,7 +284,7 @@ def _clock_ms(address: RedisAddress) -> int:
     except CiaoError as error:
         if not isinstance(error.__cause__, redis.exceptions.NoPermissionError):
             raise
-        return int(time.time() * 1000)  # rules of before did not let a producer ask
+        return int(time.time() * 1000)  # older ACL rules do not let a producer ask
     finally:
         client.close()
     return int(seconds) * 1000 + int(microseconds) // 1000

@@ -1,42 +1,38 @@
-"""Where frames come from: camera, video, address, folder, data set or drawn; each is the module of its name."""
+"""Where frames come from. Each source is the module of its name, and its ``FORM`` shows how the source is written.
+
+A source module has ``FORM`` and ``open_source(text)``, where ``text`` is what follows ``NAME:``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from ciao_stream.exceptions import CiaoError, did_you_mean
-from ciao_stream.faces.dataset import Framing, Image, Split
-from ciao_stream.faces.task import TaskSpec
-from ciao_stream.runtime.plugins import load_plugin, plugin_names
-from ciao_stream.stream.log.events import Label
+from ciao_stream.runtime.options import option, validate
+from ciao_stream.runtime.plugins import load_plugin, plugin_constant, plugin_names
 
-FORMS = {
-    "camera": "camera:NUMBER",
-    "video": "video:FILE",
-    "url": "rtsp://... or http(s)://...",
-    "folder": "folder:DIR",
-    "dataset": "dataset:TASK",
-    "synthetic": "synthetic:robot",
-}
-"""How the sources are written. A camera's bare number, a file and a folder are known without the word."""
+if TYPE_CHECKING:
+    from ciao_stream.faces.dataset import Framing, Image
+    from ciao_stream.faces.task import TaskSpec
+    from ciao_stream.stream.log.events import Label
 
 Tell = Callable[[str], None]
-"""Told, in one line, of what is waited for."""
+"""Called with one line when a source waits for something."""
 
 
 @dataclass(frozen=True, eq=False)
 class SourceFrame:
-    """One picture of a source.
+    """One frame of a source.
 
     Args:
-        number: Which of the source's pictures it is, from 0.
-        image: The picture, or the face where the source's ``framing`` says so.
-        label: The answer that the source has for it; None where it has none.
-        captured_at: Unix seconds; None where it is not seen live.
-        person: Who it shows; None where nobody can tell.
+        number: Its number in the source, from 0.
+        image: The whole image, or the face if the source's ``framing`` says so.
+        label: None where the source has no label for it.
+        captured_at: Unix seconds; None where the frame is not live.
+        person: Who it shows; None where unknown.
     """
 
     number: int
@@ -48,11 +44,11 @@ class SourceFrame:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A picture that is left out.
+    """A frame that is not sent.
 
     Args:
-        number: Which of the source's pictures it is, from 0.
-        reason: Why, in words that are counted (``no face found``).
+        number: Its number in the source, from 0.
+        reason: Why, in words under which such frames are counted (``no face found``).
         text: What is wrong with this one, in one line.
     """
 
@@ -62,16 +58,16 @@ class Skipped:
 
 
 class Source(Protocol):
-    """Gives pictures one at a time, and holds no more than one."""
+    """Gives frames one at a time, and holds at most one."""
 
     @property
     def title(self) -> str:
-        """Short name, of ASCII without spaces (``camera0``)."""
+        """Short name, ASCII without spaces (``camera0``)."""
         ...
 
     @property
     def fingerprint(self) -> str | None:
-        """Hex digest of all that decides the pictures, their labels and their order; None: they come once, live."""
+        """Hex digest of everything that determines the frames, labels and order; None for a live source."""
         ...
 
     @property
@@ -81,21 +77,21 @@ class Source(Protocol):
 
     @property
     def framing(self) -> Framing:
-        """Whether the face has to be found in the pictures first."""
+        """``photo`` if the face has to be found first, else ``face``."""
         ...
 
     @property
     def count(self) -> int | None:
-        """Number of pictures; None where nobody knows."""
+        """Number of frames; None where unknown."""
         ...
 
     @property
     def place(self) -> str | None:
-        """What stands as ``camera`` in the frames' headers."""
+        """The ``camera`` of the frames' headers."""
         ...
 
     def frames(self, tell: Tell) -> Generator[SourceFrame | Skipped, None, None]:
-        """Yield the pictures from the first one on; a live source: the newest there is whenever one is asked for."""
+        """Yield the frames from the first one; a live source yields its newest frame on each request."""
         ...
 
 
@@ -104,39 +100,47 @@ class DatasetOptions:
     """How a data set is replayed.
 
     Args:
-        data_root: Where the data sets lie; None for the synthetic worlds.
-        split: Which split; None: ``train``.
-        shuffle: Seed of the order; None: the split's own order.
-        size: Faces of the split of a synthetic world; None: the world's own number.
+        data_root: Folder that holds the data sets. None replays the synthetic worlds.
+        split: Split to replay.
+        shuffle: Seed of a random order. None keeps the order of the split.
+        synthetic_size: Faces in the split of a synthetic world.
     """
 
     data_root: Path | None = None
-    split: Split | None = None
-    shuffle: int | None = None
-    size: int | None = None
+    split: Literal["train", "validation", "test"] | None = option(None, shown="train")
+    shuffle: int | None = option(None, least=0, metavar="SEED", shown="the order of the split")
+    synthetic_size: int | None = option(None, least=1)
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+def forms() -> list[str]:
+    """Return how each source is written; no source is imported."""
+    return [plugin_constant(__name__, name, "FORM") for name in plugin_names(__name__)]
 
 
 def open_source(text: str, options: DatasetOptions | None = None) -> Source:
-    """Return the source that a text names.
+    """Open the source that a text names.
 
     Args:
-        text: As in :data:`FORMS`, or a camera's number, a file or a folder.
-        options: For ``dataset`` alone.
+        text: One of :func:`forms`, or a camera's number, a file or a folder.
+        options: For ``dataset`` only.
 
     Raises:
-        CiaoError: There is no such source, it cannot be opened, or options are given for another than a data set.
+        CiaoError: There is no such source, it cannot be opened, or it is not a data set and has options of one.
     """
     options = options or DatasetOptions()
     name, rest = _read(text)
     if name == "dataset":
         return load_plugin(__name__, name, "source").open_source(rest, options)  # type: ignore[no-any-return]
-    if (options.split, options.shuffle, options.size) != (None, None, None):
-        raise CiaoError(f"source {text!r}: a split, an order and a size are for data sets: give dataset:TASK")
+    if (options.split, options.shuffle, options.synthetic_size) != (None, None, None):
+        raise CiaoError(f"source {text!r}: --split, --shuffle and --synthetic-size are for dataset:TASK: omit them")
     return load_plugin(__name__, name, "source").open_source(rest)  # type: ignore[no-any-return]
 
 
 def slug(text: str) -> str:
-    """Return a text as part of a name on the wire, at most 60 characters.
+    """Return a text as part of a name in messages, at most 60 characters.
 
     >>> slug("my clip (ü).mp4")
     'my-clip----.mp4'
@@ -149,7 +153,8 @@ def _read(text: str) -> tuple[str, str]:
     name, colon, rest = text.partition(":")
     if "://" in text:
         return "url", text
-    if colon and name in plugin_names(__name__):
+    known = plugin_names(__name__)
+    if colon and name in known:
         return name, rest
     if text.isdecimal():
         return "camera", text
@@ -157,7 +162,6 @@ def _read(text: str) -> tuple[str, str]:
         return "folder", text
     if Path(text).exists():
         return "video", text
-    hint = did_you_mean(name, FORMS) if colon else ""
-    raise CiaoError(
-        f"source {text!r}: no such file or folder; {hint and hint + ' '}expected {', '.join(FORMS.values())}"
-    )
+    hint = did_you_mean(name, known) if colon else ""
+    expected = f"a file, a folder or {', '.join(forms())}"
+    raise CiaoError(f"source {text!r} not found: {hint and hint + ' '}expected {expected}")

@@ -9,13 +9,14 @@ from typing import Any
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import Framing
 from ciao_stream.stream.sources import SourceFrame, Tell
-from ciao_stream.stream.sources._capture import open_capture
-from ciao_stream.stream.sources._newest import newest
+from ciao_stream.stream.sources._capture import newest, open_capture
+
+FORM = "camera:NUMBER"
 
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """Pictures of a camera, a :class:`~ciao_stream.stream.sources.Source`.
+    """A live camera, a :class:`~ciao_stream.stream.sources.Source`.
 
     Args:
         number: OpenCV's number of the camera.
@@ -29,16 +30,16 @@ class Camera:
 
     @property
     def title(self) -> str:
-        """Which camera."""
+        """``camera`` and its number."""
         return f"camera{self.number}"
 
     @property
     def place(self) -> str:
-        """Which camera."""
+        """As :attr:`title`."""
         return self.title
 
     def frames(self, tell: Tell) -> Generator[SourceFrame, None, None]:
-        """Yield the newest picture whenever one is asked for; a camera that is unplugged is waited for."""
+        """Yield the newest frame on each request; wait for a camera that is unplugged."""
         return newest(self.capture, lambda: open_capture(self.number), f"camera {self.number}", tell)
 
 
@@ -46,13 +47,11 @@ def open_source(text: str) -> Camera:
     """Open a camera.
 
     Raises:
-        CiaoError: It is no number, or there is no such camera.
+        CiaoError: The text is not a number, or there is no such camera.
     """
     if not (text.isascii() and text.isdecimal()):
         raise CiaoError(f"camera {text!r}: expected its number, such as camera:0")
     capture = open_capture(int(text))
     if capture is None:
-        raise CiaoError(
-            f"camera {text}: it cannot be opened: is it plugged in, free, and may you use /dev/video{text}?"
-        )
+        raise CiaoError(f"camera {text} cannot be opened: is it plugged in, free, and may you use /dev/video{text}?")
     return Camera(int(text), capture)

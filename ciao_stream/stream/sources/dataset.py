@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.tasks import load_task
-from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
-from ciao_stream.faces.dataset import SPLITS, FaceDataset, Framing
+from ciao_stream.exceptions import CiaoError, DataError
+from ciao_stream.faces.dataset import FaceDataset, Framing
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.stream.log.labels import target_label
 from ciao_stream.stream.sources import DatasetOptions, Skipped, SourceFrame, Tell, slug
+
+FORM = "dataset:TASK"
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,7 @@ class Replay:
 
     Args:
         data: The split.
-        order: int64 (N,), which sample comes when.
+        order: int64 (N,), indices of the samples in the order of their replay.
     """
 
     data: FaceDataset
@@ -34,7 +36,7 @@ class Replay:
 
     @property
     def title(self) -> str:
-        """The task and the split."""
+        """Task and split."""
         return slug(f"{self.spec.name}-{self.data.split}")
 
     @property
@@ -44,7 +46,7 @@ class Replay:
 
     @property
     def framing(self) -> Framing:
-        """The data set's."""
+        """As the data set's."""
         return self.data.framing
 
     @property
@@ -56,14 +58,14 @@ class Replay:
     def fingerprint(self) -> str:
         """SHA-256 of the images' fingerprint, and of rows, targets and people in order."""
         people = None if self.data.subjects is None else self.data.subjects.tolist()
-        told = json.dumps([self.data.images.fingerprint, self.spec.to_json(), people])
-        digest = hashlib.sha256(told.encode())
+        description = json.dumps([self.data.images.fingerprint, self.spec.to_json(), people])
+        digest = hashlib.sha256(description.encode())
         for array in (self.data.rows, self.data.targets, self.order):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
     def frames(self, _: Tell) -> Generator[SourceFrame | Skipped, None, None]:
-        """Yield the samples; one whose image is damaged is left out."""
+        """Yield the samples; one whose image is damaged is skipped."""
         for number, sample in enumerate(map(int, self.order)):
             label = target_label(self.spec, self.data.targets[sample])
             person = None if self.data.subjects is None else str(self.data.subjects[sample]) or None
@@ -77,23 +79,20 @@ def open_source(text: str, options: DatasetOptions) -> Replay:
     """Load a data set; no image is decoded.
 
     Args:
-        text: A task, as :func:`benchmarks.tasks.load_task` takes it.
-        options: Which split, and in which order.
+        text: A task, as in :func:`benchmarks.tasks.load_task`.
+        options: Split and order.
 
     Raises:
-        UnknownNameError: There is no such task or split.
-        CiaoError: The data set is missing or damaged, or an option is out of range.
+        UnknownNameError: There is no such task.
+        CiaoError: The data set is missing or damaged, or options contradict each other.
     """
     split = options.split or "train"
-    if split not in SPLITS:
-        raise UnknownNameError("split", split, SPLITS)
     if not text:
-        raise CiaoError("source 'dataset:': say which, such as dataset:fer")
-    if options.shuffle is not None and options.shuffle < 0:
-        raise CiaoError(f"shuffle: expected a seed >= 0 but got {options.shuffle}")
-    if options.size is not None and options.data_root is not None:
-        raise CiaoError("a size is for synthetic worlds: leave it out, or give no data root")
-    sizes: dict[str, int] | None = None if options.size is None else {split: options.size}
+        raise CiaoError("source 'dataset:': expected the name of a task, such as dataset:fer")
+    size = options.synthetic_size
+    if size is not None and options.data_root is not None:
+        raise CiaoError("--synthetic-size is for synthetic worlds: omit it, or omit --data-root")
+    sizes: dict[str, int] | None = None if size is None else {split: size}
     data: FaceDataset = getattr(load_task(text, options.data_root, sizes=sizes), split)
     order = np.arange(len(data), dtype=np.int64)
     return Replay(data, order if options.shuffle is None else np.random.default_rng(options.shuffle).permutation(order))

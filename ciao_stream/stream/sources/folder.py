@@ -1,4 +1,4 @@
-"""The images in a folder and in those below it, in the order of their paths."""
+"""The images in a folder and its sub-folders, in the order of their paths."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from ciao_stream.faces.dataset import Framing
 from ciao_stream.faces.readers.class_folders import images_below
 from ciao_stream.faces.readers.image_files import SUFFIXES, ImageFiles
 from ciao_stream.stream.sources import Skipped, SourceFrame, Tell, slug
+
+FORM = "folder:DIR"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Folder:
 
     @property
     def place(self) -> str:
-        """The folder's name."""
+        """As :attr:`title`."""
         return self.title
 
     @property
@@ -46,7 +48,7 @@ class Folder:
         return len(self.images)
 
     def frames(self, _: Tell) -> Generator[SourceFrame | Skipped, None, None]:
-        """Yield the images; one that is damaged is left out."""
+        """Yield the images; one that is damaged is skipped."""
         for number in range(len(self.images)):
             try:
                 yield SourceFrame(number, self.images.read(number))
@@ -58,12 +60,12 @@ def open_source(text: str) -> Folder:
     """List a folder's images; none is opened.
 
     Raises:
-        DataError: There is no such folder, or no image is in it.
+        DataError: There is no such folder, or it has no images.
     """
     folder = Path(text)
     if not text or not folder.is_dir():
         raise DataError(f"source folder:{text}: there is no such folder")
     names = tuple(path.relative_to(folder).as_posix() for path in images_below(folder))
     if not names:
-        raise DataError(f"{folder}: no images in it; expected files that end in {', '.join(SUFFIXES)}")
+        raise DataError(f"source folder:{text}: no images found; expected files that end in {', '.join(SUFFIXES)}")
     return Folder(ImageFiles(folder, names))

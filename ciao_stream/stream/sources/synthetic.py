@@ -1,4 +1,4 @@
-"""A robot's camera that is drawn by program, with labels: one person, or two one after the other."""
+"""A synthetic robot camera with labels: drawn faces of one person, or of two in turn."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from ciao_stream.faces.dataset import Framing
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.stream.sources import Skipped, SourceFrame, Tell
 
+FORM = "synthetic:robot[,frames=N][,seed=N]"
+
 SCENES: dict[str, tuple[str, ...]] = {"robot": ("anna", "ben"), **{person: (person,) for person in ACTS}}
-"""Who comes, by scene; each for an equal part of the frames. A scene's task has its name."""
+"""The people of each scene, each for an equal part of the frames. The task has the name of the scene."""
 
 FRAMES = 1400
-"""Frames of a scene, unless it is said otherwise."""
+"""Default number of frames in a scene."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class SyntheticCamera:
 
     @property
     def title(self) -> str:
-        """The scene, and that it is synthetic."""
+        """``synthetic`` and the scene."""
         return f"synthetic-{self.scene}"
 
     @property
@@ -66,11 +68,11 @@ def open_source(text: str) -> SyntheticCamera:
     """Return a scene; nothing is drawn.
 
     Args:
-        text: ``SCENE``, or with ``,frames=N`` and ``,seed=N`` after it.
+        text: ``SCENE``, optionally followed by ``,frames=N`` and ``,seed=N``.
 
     Raises:
         UnknownNameError: There is no such scene or setting.
-        CiaoError: A number cannot be read, or there is not a frame for everybody.
+        CiaoError: A number cannot be read, or there are fewer frames than people.
 
     >>> open_source("robot,frames=40,seed=1").count
     40
@@ -88,7 +90,7 @@ def open_source(text: str) -> SyntheticCamera:
         numbers[name] = int(number)
     people, frames = SCENES[scene], numbers["frames"]
     if frames < len(people):
-        raise CiaoError(f"source synthetic:{text}: expected at least {len(people)} frames, one of each person")
+        raise CiaoError(f"source synthetic:{text}: expected at least {len(people)} frames, one per person")
     ends = [frames * number // len(people) for number in range(len(people) + 1)]
     takes = (Take(who, end - at, numbers["seed"]) for who, at, end in zip(people, ends[:-1], ends[1:], strict=True))
     return SyntheticCamera(scene, tuple(takes))

@@ -1,4 +1,4 @@
-"""A film in a file, from its first picture to its last."""
+"""A video file, from its first frame to its last."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from ciao_stream.faces.readers.file_contents import contents_sha256
 from ciao_stream.stream.sources import SourceFrame, Tell, slug
 from ciao_stream.stream.sources._capture import open_capture, read_all
 
+FORM = "video:FILE"
+
 
 @dataclass(frozen=True)
 class Video:
-    """The pictures of a film, a :class:`~ciao_stream.stream.sources.Source`.
+    """The frames of a video, a :class:`~ciao_stream.stream.sources.Source`.
 
     Args:
         path: The file.
@@ -34,7 +36,7 @@ class Video:
 
     @property
     def place(self) -> str:
-        """The file's name."""
+        """As :attr:`title`."""
         return self.title
 
     @cached_property
@@ -43,10 +45,10 @@ class Video:
         return contents_sha256(self.path.parent, [self.path.name])
 
     def frames(self, _: Tell) -> Generator[SourceFrame, None, None]:
-        """Yield the pictures in order, upright as the file's metadata says."""
+        """Yield the frames in order, upright as the file's metadata says."""
         capture = open_capture(str(self.path.absolute()))
         if capture is None:
-            raise DataError(f"{self.path}: no video that can be decoded; get the file again")
+            raise DataError(f"{self.path}: not a video that OpenCV can decode; get the file again")
         return (SourceFrame(number, image) for number, image in enumerate(read_all(capture)))
 
 
@@ -54,7 +56,7 @@ def open_source(text: str) -> Video:
     """Open a file.
 
     Raises:
-        DataError: It cannot be read, or is no video that OpenCV understands.
+        DataError: It cannot be read, or is not a video that OpenCV can decode.
     """
     path = Path(text)
     try:
@@ -64,6 +66,6 @@ def open_source(text: str) -> Video:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     images = open_capture(str(path.absolute())) if size else None
     if images is None or next(read_all(images), None) is None:
-        what = f"no video that can be decoded ({size:,} bytes)" if size else "an empty file"
+        what = f"not a video that OpenCV can decode ({size:,} bytes)" if size else "an empty file"
         raise DataError(f"{path}: {what}; give a video, a folder of images or dataset:TASK")
     return Video(path)

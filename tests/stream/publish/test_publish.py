@@ -20,8 +20,8 @@ from ciao_stream.stream.log.keys import StreamNames
 from ciao_stream.stream.log.messages import FrameHeader, LabelHeader, TaskHeader
 from ciao_stream.stream.log.refusals import BadMessage
 from ciao_stream.stream.publish import publisher as module
-from ciao_stream.stream.publish.producers import producer_name
-from ciao_stream.stream.publish.publisher import LONGEST_SIDE, Publisher, PublishSettings
+from ciao_stream.stream.publish.publisher import LONGEST_SIDE, Publisher, producer_name
+from ciao_stream.stream.publish.settings import PublishSettings
 from ciao_stream.stream.sources import DatasetOptions, Skipped, SourceFrame, open_source
 from tests.helpers import ROOT
 from tests.helpers.redis_server import running
@@ -179,7 +179,7 @@ def test_kill_9_in_the_middle_and_a_restart_give_the_stream_of_an_uninterrupted_
         before = client.xlen("frames")
         assert before < 121, "it was killed too late to show anything"
         assert stream.main(replay(server)) == 0
-        assert f"published 60 frames and 60 labels ({before:,} messages were there already)" in capsys.readouterr().out
+        assert f"published 60 frames and 60 labels ({before:,} messages were sent before)" in capsys.readouterr().out
         assert stream.main(replay(server, "--stream", "whole")) == 0
         assert "published 60 frames and 60 labels; task" in capsys.readouterr().out
         assert contents(client) == contents(client, "whole")
@@ -198,7 +198,7 @@ def test_a_source_that_is_replayed_keeps_its_name_and_a_live_one_does_not():
         title, fingerprint = "camera0", None
 
     def name(settings=PublishSettings(), spec=SPEC, **more):  # noqa: B008
-        source = open_source("dataset:fer", DatasetOptions(size=4))
+        source = open_source("dataset:fer", DatasetOptions(synthetic_size=4))
         return producer_name(source, spec, {**settings.decides(), **more})
 
     first, second = producer_name(Live, SPEC, {}), producer_name(Live, SPEC, {})
@@ -349,13 +349,13 @@ def test_the_limit_ends_it_and_no_more_pictures_are_taken(server):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"later": 0}, "later: expected a whole number >= 1 but got 0"),
+        ({"later": 0}, "later: expected a whole number >= 1, or none but got 0"),
         ({"limit": 0}, "limit: expected a whole number"),
-        ({"rate": 0.0}, "rate: expected a number of frames per second > 0"),
+        ({"rate": 0.0}, "rate: expected a number > 0"),
         ({"rate": float("nan")}, "rate: expected"),
-        ({"later": 3, "labelled": False}, "cannot both be left out and come later"),
+        ({"later": 3, "labelled": False}, "later: expected none, because no labels are sent"),
     ],
 )
-def test_settings_out_of_range_are_said(values, message):
+def test_settings_out_of_range_are_refused(values, message):
     with pytest.raises(CiaoError, match=message):
         PublishSettings(**values)
