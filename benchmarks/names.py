@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.runtime.plugins import plugin_names
 
 WORLDS: tuple[str, ...] = ("affectnet", "affectnet-va", "fer", "ferplus", "jaffe", "emoreact")
@@ -29,3 +32,19 @@ def split_rule(task: str) -> tuple[str, str | None]:
     """
     name, _, rule = task.partition(":")
     return name, rule or None
+
+
+def chosen_rule(rule: str | None, rules: Sequence[str]) -> str:
+    """Return the rule that was asked for, the first one where none was.
+
+    Raises:
+        UnknownNameError: There is no such rule.
+
+    >>> chosen_rule(None, ("majority", "argmax"))
+    'majority'
+    """
+    if rule is None:
+        return rules[0]
+    if rule not in rules:
+        raise UnknownNameError("label rule", rule, rules)
+    return rule

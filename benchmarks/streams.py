@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.avalanche import avalanche_home
+from benchmarks.avalanche_home import avalanche_home
 from ciao_stream.encoders.encoded import EncodedFaces
 
 

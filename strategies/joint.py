@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.avalanche import avalanche_home
+from benchmarks.avalanche_home import avalanche_home
 from strategies.base.shared_head import SharedHead
 
 with avalanche_home():

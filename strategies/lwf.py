@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks.avalanche import avalanche_home
+from benchmarks.avalanche_home import avalanche_home
 from strategies.base.shared_head import SharedHead
 
 with avalanche_home():

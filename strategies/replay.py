@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.avalanche import avalanche_home
+from benchmarks.avalanche_home import avalanche_home
 from strategies.base.shared_head import SharedHead
 
 with avalanche_home():

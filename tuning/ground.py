@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.protocols.folds import stratified
 from benchmarks.protocols.label_share import some_labels
+from benchmarks.protocols.splits import stratified
 from ciao_stream.benchmark.plan import Plan
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.encoders.cache import FeatureCache

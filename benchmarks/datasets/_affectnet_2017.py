@@ -21,10 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ciao_stream.exceptions import DataError
-from ciao_stream.faces.readers.cropped import Cropped
 from ciao_stream.faces.readers.csv_lines import Line, cell_text, find_columns, read_lines, split_cells, strip_cell
-from ciao_stream.faces.readers.image_files import ImageFiles
-from ciao_stream.faces.readers.layout import find
+from ciao_stream.faces.readers.folders import find
+from ciao_stream.faces.readers.image_files import Cropped, ImageFiles
 
 COLUMNS = (
     "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks", "expression",

@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ciao_stream.exceptions import DataError
+from ciao_stream.faces.readers.folders import find
 from ciao_stream.faces.readers.image_files import SUFFIXES, ImageFiles
 from ciao_stream.faces.readers.index_cache import cached_index
-from ciao_stream.faces.readers.layout import find
 
 KINDS: dict[str, str] = {"expression": "exp", "arousal": "aro", "valence": "val"}
 """What is read of each face, and how the names of the files end that hold it."""

@@ -8,22 +8,177 @@ set is far from balanced, the test split is balanced. Without contempt, these ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from benchmarks.datasets import _affectnet
-from benchmarks.datasets._affectnet import EXPRESSIONS, AnnotatedFaces, Labelled, read_release
-from benchmarks.protocols.rules import chosen_rule
-from ciao_stream.faces.dataset import TaskData
+from benchmarks.datasets._affectnet_2017 import read_2017
+from benchmarks.datasets._affectnet_2021 import read_2021
+from benchmarks.names import chosen_rule
+from benchmarks.protocols.splits import hold_out
+from ciao_stream.exceptions import DataError
+from ciao_stream.faces.dataset import FaceDataset, ImageSource, Split, TaskData
+from ciao_stream.faces.readers.folders import find, missing
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
+
+LAYOUT = (
+    "ROOT/affectnet/{train_set,val_set}/images/ID.jpg and annotations/ID_{exp,val,aro}.npy (2021, preferred) "
+    "or ROOT/affectnet/Manually_Annotated_file_lists/{training,validation}.csv "
+    "and ROOT/affectnet/Manually_Annotated_Images/* (2017)"
+)
+"""The files expected under the data root."""
+
+EXPRESSIONS = (
+    "neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt", "none", "uncertain",
+    "no face",
+)  # fmt: skip
+"""What the codes of the expressions stand for, from 0; the last three are no emotions."""
+
+NOT_APPLICABLE = -2
+"""Valence and arousal of faces that were not rated."""
+
+PROTOCOL = "official training and validation set, reported on the latter; validation carved from training"
+
+
+class AnnotatedFaces(Protocol):
+    """The faces of one official set, whichever release they are from; arrays of N."""
+
+    @property
+    def images(self) -> ImageSource:
+        """The faces, N of them."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each face, unique."""
+        ...
+
+    @property
+    def expressions(self) -> npt.NDArray[np.float64]:
+        """float64 (N,), index into :data:`EXPRESSIONS`."""
+        ...
+
+    @property
+    def values(self) -> npt.NDArray[np.float64]:
+        """float64 (N, 2), arousal and valence: in [-1, 1], or :data:`NOT_APPLICABLE`."""
+        ...
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """How many annotated faces are not among the N, by reason."""
+        ...
+
+    def where(self, row: int, column: str) -> str:
+        """Return where a value of a face stands, as errors name it."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """What one task makes of some faces.
+
+    Args:
+        targets: Targets (N, ...); arbitrary for faces that are left out.
+        left_out: bool (N,) by reason: the faces left out for it; no face for two reasons.
+    """
+
+    targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]
+    left_out: Mapping[str, npt.NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, eq=False)
+class Release:
+    """AffectNet as it is on disk.
+
+    Args:
+        year: 2017 or 2021.
+        training: The official training set.
+        validation: The official validation set; it is the test split here, for there is no public test set.
+    """
+
+    year: int
+    training: AnnotatedFaces
+    validation: AnnotatedFaces
+
+    def task(
+        self,
+        spec: TaskSpec,
+        label_rule: str,
+        label: Callable[[AnnotatedFaces], Labelled],
+        published: Mapping[str, int | Mapping[str, int]],
+    ) -> TaskData:
+        """Make a task of the faces that it has labels for.
+
+        Validation is a stratified tenth of all training faces, by expression: the same faces for every task.
+        """
+        train, held = hold_out(self.training.names, self.training.expressions.astype(np.int64))
+        learned, tested = label(self.training), label(self.validation)
+        everyone = np.arange(len(self.validation.names))
+
+        def dataset(
+            split: Split,
+            faces: AnnotatedFaces,
+            labelled: Labelled,
+            rows: npt.NDArray[np.int64],
+            dropped: dict[str, int],
+        ) -> FaceDataset:
+            counted = {reason: int(mask[rows].sum()) for reason, mask in labelled.left_out.items()}
+            kept = rows[~np.any([mask[rows] for mask in labelled.left_out.values()], axis=0)]
+            return FaceDataset(
+                spec, split, faces.images, kept, labelled.targets[kept], "real", label_rule,
+                dropped={**dropped, **{reason: n for reason, n in counted.items() if n}},
+            )  # fmt: skip
+
+        return TaskData(
+            dataset("train", self.training, learned, train, self.training.dropped),
+            dataset("validation", self.training, learned, held, {}),
+            dataset("test", self.validation, tested, everyone, self.validation.dropped),
+            PROTOCOL,
+            published,
+        )
+
+
+def read_release(task: str, root: Path) -> Release:
+    """Read the annotations of the release that is there, the one of 2021 where both are; no image is opened.
+
+    Raises:
+        MissingDataError: Neither release is there.
+        DataError: A release is incomplete or damaged.
+    """
+    folder = find(root, "affectnet")
+    if folder is not None:
+        readers: dict[int, Callable[[Path], tuple[AnnotatedFaces, AnnotatedFaces] | None]]
+        readers = {2021: read_2021, 2017: read_2017}
+        for year, read in readers.items():
+            if (sets := read(folder)) is not None:
+                for faces in sets:
+                    _check(faces)
+                return Release(year, *sets)
+    raise missing(task, "no train_set (2021) and no training.csv (2017)", root, LAYOUT, [folder])
+
+
+def _check(faces: AnnotatedFaces) -> None:
+    """Raise DataError where an expression is no known code, or a value out of range."""
+    unknown = ~np.isin(faces.expressions, np.arange(len(EXPRESSIONS)))
+    if unknown.any():
+        row = int(unknown.argmax())
+        codes = ", ".join(f"{code} {name}" for code, name in enumerate(EXPRESSIONS))
+        raise DataError(f"{faces.where(row, 'expression')} {faces.expressions[row]:g}; expected one of {codes}")
+    outside = ~((np.abs(faces.values) <= 1) | (faces.values == NOT_APPLICABLE))
+    if outside.any():
+        row, column = (int(place) for place in np.argwhere(outside)[0])
+        where = faces.where(row, ("arousal", "valence")[column])
+        raise DataError(
+            f"{where} {faces.values[row, column]!s:.30}; expected -1 to 1, or {NOT_APPLICABLE} where not rated"
+        )
+
 
 RULES: tuple[str, ...] = ("8", "7")
 """Numbers of classes on offer; the first is the default."""
-
-LAYOUT = _affectnet.LAYOUT
-"""The files expected under the data root."""
 
 TRAINING = dict(zip(EXPRESSIONS, (74_874, 134_415, 25_459, 14_090, 6_378, 3_803, 24_882, 3_750), strict=False))
 """Faces per class in the training list of 2017; in all as many as in the training set of 2021."""

@@ -11,17 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.datasets import _affectnet
-from benchmarks.datasets._affectnet import NOT_APPLICABLE, AnnotatedFaces, Labelled, read_release
-from benchmarks.protocols.rules import chosen_rule
+from benchmarks.datasets.affectnet import LAYOUT as LAYOUT
+from benchmarks.datasets.affectnet import NOT_APPLICABLE, AnnotatedFaces, Labelled, read_release
+from benchmarks.names import chosen_rule
 from ciao_stream.faces.dataset import TaskData
 from ciao_stream.faces.task import TaskSpec
 
 RULES: tuple[str, ...] = ("as annotated",)
 """Label rules on offer; the first is the default."""
-
-LAYOUT = _affectnet.LAYOUT
-"""The files expected under the data root."""
 
 SPEC = TaskSpec("affectnet-va", "dimensional", ("arousal", "valence"))
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.protocols.rules import chosen_rule
+from benchmarks.names import chosen_rule
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces.dataset import SPLITS, FaceDataset, Split, TaskData
 from ciao_stream.faces.readers.csv_lines import Line, cell_text, read_lines, split_cells
-from ciao_stream.faces.readers.layout import find, listing, missing
+from ciao_stream.faces.readers.folders import find, listing, missing
 from ciao_stream.faces.readers.video_frames import SUFFIXES, VideoFrames
 from ciao_stream.faces.task import TaskSpec
 

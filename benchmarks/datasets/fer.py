@@ -11,15 +11,33 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.datasets._fer2013 import FACES, FOLDERS, fer_missing
-from benchmarks.protocols.rules import chosen_rule
+from benchmarks.names import chosen_rule
 from benchmarks.protocols.splits import hold_out
+from ciao_stream.exceptions import MissingDataError
 from ciao_stream.faces.dataset import SPLITS, FaceDataset, Split, TaskData
-from ciao_stream.faces.readers.class_folders import read_class_folders
+from ciao_stream.faces.readers.folders import find, missing, read_class_folders
 from ciao_stream.faces.readers.labels import class_map
-from ciao_stream.faces.readers.layout import find
 from ciao_stream.faces.readers.pixel_csv import CLASSES, scan
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
+
+FACES = tuple(
+    f"{folder}{name}"
+    for folder in ("fer2013/", "fer/", "ferplus/", "")
+    for name in ("fer2013.csv", "icml_face_data.csv")
+)
+"""The csv with the faces, in the order in which it is looked for."""
+
+VOTES = tuple(f"{folder}fer2013new.csv" for folder in ("ferplus/", "fer2013/", "fer/", ""))
+"""FER+'s votes, in the order in which they are looked for."""
+
+FOLDERS = ("fer2013", "fer")
+"""The folder version: each may hold ``train`` and ``test``."""
+
+
+def fer_missing(task: str, what: str, root: Path, layout: str) -> MissingDataError:
+    """Return the error for files that are not there."""
+    return missing(task, what, root, layout, [find(root, name) for name in (*FOLDERS, "ferplus")])
+
 
 RULES: tuple[str, ...] = ("as annotated",)
 """Label rules on offer; the first is the default."""

@@ -25,22 +25,21 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.protocols.folds import (
+from benchmarks.names import chosen_rule
+from benchmarks.protocols.splits import (
     Fold,
     cross_validation,
     fold_data,
+    hold_out,
     leave_parts_out,
     leave_subjects_out,
     stratified,
 )
-from benchmarks.protocols.rules import chosen_rule
-from benchmarks.protocols.splits import hold_out
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces.dataset import FaceDataset, TaskData
-from ciao_stream.faces.readers.class_folders import images_below
+from ciao_stream.faces.readers.folders import find, images_below, missing
 from ciao_stream.faces.readers.image_files import ImageFiles
 from ciao_stream.faces.readers.labels import class_map
-from ciao_stream.faces.readers.layout import find, missing
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("loso", "loeo", "kfold", "ciaoface-70", "loso-210", "loeo-210", "kfold-210")

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.protocols.rules import chosen_rule
+from benchmarks.names import chosen_rule
 from ciao_stream.faces.dataset import FaceDataset, Split, TaskData
-from ciao_stream.faces.readers.class_folders import read_class_folders
-from ciao_stream.faces.readers.layout import find, missing
+from ciao_stream.faces.readers.folders import find, missing, read_class_folders
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("as annotated",)

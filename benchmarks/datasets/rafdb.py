@@ -15,15 +15,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.protocols.rules import chosen_rule
+from benchmarks.names import chosen_rule
 from benchmarks.protocols.splits import hold_out
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces.dataset import FaceDataset, Framing, Split, TaskData
-from ciao_stream.faces.readers.class_folders import file_keys, read_class_folders
 from ciao_stream.faces.readers.csv_lines import read_lines
+from ciao_stream.faces.readers.folders import file_keys, find, listing, missing, read_class_folders
 from ciao_stream.faces.readers.image_files import ImageFiles
 from ciao_stream.faces.readers.labels import class_map
-from ciao_stream.faces.readers.layout import find, listing, missing
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("aligned", "original")

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.protocols.rules import chosen_rule
+from benchmarks.names import chosen_rule
 from benchmarks.protocols.splits import hold_out
 from ciao_stream.faces.dataset import FaceDataset, TaskData
-from ciao_stream.faces.readers.class_folders import file_keys, read_class_folders
-from ciao_stream.faces.readers.layout import find, missing
+from ciao_stream.faces.readers.folders import file_keys, find, missing, read_class_folders
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("as annotated",)

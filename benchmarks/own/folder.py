@@ -31,9 +31,8 @@ from benchmarks.own.names import (
 from benchmarks.protocols.splits import HOLD_OUT, hold_out
 from ciao_stream.exceptions import DataError, MissingDataError
 from ciao_stream.faces.dataset import FaceDataset, Split, TaskData
-from ciao_stream.faces.readers.class_folders import class_folders, files_below, is_image, read_class_folders
+from ciao_stream.faces.readers.folders import class_folders, files_below, is_image, listing, read_class_folders
 from ciao_stream.faces.readers.image_files import ImageFiles
-from ciao_stream.faces.readers.layout import listing
 from ciao_stream.faces.task import TaskSpec
 
 LAYOUT = "DIR/{train,validation,test}/CLASS/* (validation may be left out) or DIR/CLASS/*"

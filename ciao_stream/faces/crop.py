@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces.dataset import FaceDataset, Image, ImageSource, TaskData, image_sources
 from ciao_stream.faces.detection import Boxes, Detector, load_detector
-from ciao_stream.faces.readers.cropped import Cropped
+from ciao_stream.faces.readers.image_files import Cropped
 from ciao_stream.faces.readers.index_cache import Index, cached_index
 
 When = Literal["auto", "always", "never"]

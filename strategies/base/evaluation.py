@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.avalanche import avalanche_home
+from benchmarks.avalanche_home import avalanche_home
 from ciao_stream.metrics.answers import describe_answers
 from ciao_stream.metrics.scores import evaluate
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from benchmarks.avalanche import avalanche_home
+from benchmarks.avalanche_home import avalanche_home
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.seeds import derive_seed, seeded_torch
 from ciao_stream.stream.learner.settings import StreamSettings

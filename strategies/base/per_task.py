@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.avalanche import avalanche_home
+from benchmarks.avalanche_home import avalanche_home
 from benchmarks.streams import build_benchmark
 from ciao_stream.encoders.base import Encoder, Level
 from ciao_stream.encoders.encoded import EncodedFaces

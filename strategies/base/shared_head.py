@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from benchmarks.avalanche import avalanche_home
+from benchmarks.avalanche_home import avalanche_home
 from ciao_stream.encoders.base import Level
 from ciao_stream.encoders.encoded import EncodedFaces
 from ciao_stream.faces.task import EMOTIONS, TaskSpec

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.protocols.folds import (
+from benchmarks.protocols.splits import (
     Fold,
     cross_validation,
     fold_data,

@@ -89,7 +89,7 @@ def test_settings_are_replaced_from_the_command_line(run):
     ("option", "said"),
     [
         (("--set", "lr"), "expected NAME=VALUE"),
-        (("--set", "lr=1", "--set", "lr=2"), "stands twice"),
+        (("--set", "lr=1", "--set", "lr=2"), "given twice"),
         (("--set", "learning_rate=1"), "unknown setting 'learning_rate'"),
         (("--set", "head.depth=1"), "unknown setting 'depth'"),
         (("--set", "lr=fast"), "lr: expected a number > 0"),

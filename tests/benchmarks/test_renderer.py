@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import base64
 import pickle
-import sys
 from dataclasses import fields, replace
-from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -20,13 +16,10 @@ from hypothesis import strategies as st
 from benchmarks.synthetic import RENDERER_VERSION, WORLDS, load
 from benchmarks.synthetic.action_units import AUS, EVENTS, Actions, actions
 from benchmarks.synthetic.anatomy import Identity
-from benchmarks.synthetic.contact_sheet import contact_sheet, main
 from benchmarks.synthetic.populations import POPULATIONS
-from benchmarks.synthetic.readings import CLASS_WORLDS
 from benchmarks.synthetic.renderer import render
 from benchmarks.synthetic.scene import OCCLUSIONS, Scene
 from ciao_stream.faces.dataset import FaceDataset, Image
-from ciao_stream.faces.task import EMOTIONS
 
 WHO, SCENE = Identity(), Scene()
 
@@ -255,40 +248,3 @@ def test_a_version_keeps_its_pictures(event: str) -> None:
 def test_a_version_keeps_what_is_drawn_in_each_row(name: str) -> None:
     means = [load(name).test.image(row).mean() for row in (0, 5, 9)]
     assert means == pytest.approx(MEANS[name], abs=0.5), "other people or events: raise RENDERER_VERSION, renew MEANS"
-
-
-# The sheet
-
-
-def test_the_contact_sheet_is_white_at_its_rim_and_says_synthetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    from matplotlib.axes import Axes
-
-    written: list[str] = []
-    write = Axes.text
-
-    def note(self: Axes, x: float, y: float, text: str, **style: Any) -> Any:
-        written.append(text)
-        return write(self, x, y, text, **style)
-
-    monkeypatch.setattr(Axes, "text", note)
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # importing it would fail
-    sheet = contact_sheet()
-    assert sheet.dtype == np.uint8
-    assert sheet.shape[1:] == (1196, 3)
-    assert all((edge == 255).all() for edge in (sheet[:9], sheet[-9:], sheet[:, :9], sheet[:, -9:]))
-    assert sum("synthetic" in text for text in written) == 2
-    assert set(written) >= {*CLASS_WORLDS, *EMOTIONS, "emoreact", "all agree", "4 different words"}
-
-
-def test_the_command_writes_the_sheet_or_says_why_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    page = np.random.default_rng(0).integers(0, 255, (9, 9, 3), np.uint8)
-    monkeypatch.setattr("benchmarks.synthetic.contact_sheet.contact_sheet", lambda: page)
-    assert main([str(tmp_path / "new" / "sheet.png")]) == 0
-    assert np.array_equal(cv2.imread(str(tmp_path / "new" / "sheet.png"))[:, :, ::-1], page)
-    assert main([str(tmp_path)]) == 2
-    assert capsys.readouterr() == (
-        "",
-        f"error: cannot write {tmp_path}: it is not a regular file; choose another path\n",
-    )

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from benchmarks.datasets._vote_csv import read_votes
+from benchmarks.datasets.ferplus import read_votes
 from benchmarks.protocols.votes import RULES, apply_rule
 from ciao_stream.exceptions import UnknownNameError
 from tests.helpers import real_data

@@ -21,13 +21,12 @@ from benchmarks.names import real_task_names
 from ciao_stream import __main__ as cli
 from ciao_stream.data import __main__ as data
 from ciao_stream.data.check.findings import identity_findings, judged_counts, published_findings
-from ciao_stream.data.check.pictures import Pictures
-from ciao_stream.data.check.places import number
+from ciao_stream.data.check.places import Pictures, number
 from ciao_stream.data.check.scan import CHUNK, scan
 from ciao_stream.data.check.view import printable
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import FaceDataset, TaskData
-from ciao_stream.faces.readers.cropped import Cropped
+from ciao_stream.faces.readers.image_files import Cropped
 from ciao_stream.faces.task import TaskSpec
 from tests.helpers import emoreact_files, jaffe_files, real_data, sequences, slow_faces
 from tests.helpers.fer2013_files import CANONICAL, CSV_CLASSES, USAGES, some_rows, write_csv, write_folders, write_votes

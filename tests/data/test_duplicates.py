@@ -9,9 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.datasets import fer
-from ciao_stream.data.check import near
-from ciao_stream.data.check.duplicates import find_duplicates
-from ciao_stream.data.check.near import CORRELATION, RADIUS, near_pairs
+from ciao_stream.data.check.duplicates import CORRELATION, RADIUS, correlation, find_duplicates, near_pairs
 from ciao_stream.data.check.scan import LOOK, THUMBNAIL, look_at
 from tests.helpers import real_data
 
@@ -41,7 +39,7 @@ def hashes_near_each_other(draw):
 )
 def test_the_bands_find_what_comparing_all_pairs_finds(hashes, radius, at_once):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(near, "PAIRS_AT_ONCE", at_once)
+        patch.setattr("ciao_stream.data.check.duplicates.PAIRS_AT_ONCE", at_once)
         found = [
             pair for chunk in near_pairs(hashes, radius) for pair in zip(*(c.tolist() for c in chunk), strict=True)
         ]
@@ -54,7 +52,7 @@ def test_no_hashes_make_no_pairs():
 
 
 def test_one_bucket_is_worked_through_in_parts(monkeypatch):
-    monkeypatch.setattr(near, "PAIRS_AT_ONCE", 1000)
+    monkeypatch.setattr("ciao_stream.data.check.duplicates.PAIRS_AT_ONCE", 1000)
     sizes = [len(i) for i, _ in near_pairs(np.full(300, 5, dtype=np.uint64))]
     assert sum(sizes) == 300 * 299 // 2
     assert max(sizes) <= 1000
@@ -65,7 +63,7 @@ def test_the_correlation_is_numpys():
     thumbnails = rng.integers(0, 256, (40, THUMBNAIL**2), dtype=np.uint8)
     i, j = np.arange(39), np.arange(1, 40)
     expected = [np.corrcoef(thumbnails[a], thumbnails[b])[0, 1] for a, b in zip(i, j, strict=True)]
-    np.testing.assert_allclose(near.correlation(thumbnails, i, j), expected, atol=1e-5)
+    np.testing.assert_allclose(correlation(thumbnails, i, j), expected, atol=1e-5)
 
 
 # --- looks -----------------------------------------------------------------------------------------------------------

@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from ciao_stream.exceptions import DataError
-from ciao_stream.faces.readers.cropped import Cropped
-from ciao_stream.faces.readers.image_files import SUFFIXES, ImageFiles, decode
+from ciao_stream.faces.readers.image_files import SUFFIXES, Cropped, ImageFiles, decode
 
 RAMP = np.linspace(0, 255, 64).astype(np.uint8)
 COLOUR = np.stack([np.tile(RAMP, (48, 1)), np.tile(RAMP[::-1], (48, 1)), np.full((48, 64), 80, np.uint8)], axis=2)

@@ -6,7 +6,7 @@ import pytest
 
 import benchmarks.datasets
 from benchmarks.names import OWN, real_task_names
-from benchmarks.own.targets import FORMS
+from benchmarks.own.table import FORMS
 from benchmarks.tasks import load_task
 from ciao_stream.checks.dataset import check_dataset
 from ciao_stream.runtime.plugins import load_plugin

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from benchmarks.avalanche import avalanche_home
+from benchmarks.avalanche_home import avalanche_home
 from benchmarks.streams import build_benchmark
 from benchmarks.synthetic import load
 from ciao_stream.checks.strategy import SIZES, TASKS

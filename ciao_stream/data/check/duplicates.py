@@ -5,15 +5,120 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import combinations, product
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ciao_stream.data.check.near import CORRELATION, Pairs, correlation, near_pairs, ones
-from ciao_stream.data.check.pictures import Ids
+from ciao_stream.data.check.places import Ids
 from ciao_stream.data.check.scan import Looks
+
+RADIUS = 8
+"""Bits in which the hashes of two duplicates may differ."""
+
+CORRELATION = 0.96
+"""Least correlation of the thumbnails of two duplicates."""
+
+BANDS = ((0, 22), (22, 21), (43, 21))
+"""First bit and number of bits of each band."""
+
+PAIRS_AT_ONCE = 1 << 20
+
+Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+Correlations = npt.NDArray[np.float32]
+
+
+def near_pairs(hashes: npt.NDArray[np.uint64], radius: int = RADIUS) -> Iterator[Pairs]:
+    """Find all pairs of hashes that differ in at most ``radius`` bits; never all pairs are compared.
+
+    Two hashes that differ in ``radius`` bits differ in at most a third of these in one of three bands [1]. For each
+    band, a table of all its values gives the hashes with a value; it is asked for every value so near.
+
+    Args:
+        hashes: uint64 (N,).
+        radius: Bits that may differ; each third more costs about twenty times the time.
+
+    Yields:
+        Positions i < j of each pair, int64 (M,) each, every pair once; at most about :data:`PAIRS_AT_ONCE` at a time.
+
+    [1] Norouzi, Punjani, Fleet, "Fast search in Hamming space with multi-index hashing", CVPR 2012.
+    """
+    within = radius // len(BANDS)
+    for band, (_, width) in enumerate(BANDS):
+        values = _band(hashes, band)
+        order = np.argsort(values, kind="stable")
+        starts = np.concatenate([[0], np.cumsum(np.bincount(values, minlength=1 << width))])
+        for flips in _flips(width, within):
+            asked = values ^ flips
+            for i, j in _matches(starts[asked], starts[asked + 1]):
+                j = order[j]
+                i, j = i[i < j], j[i < j]
+                differing = hashes[i] ^ hashes[j]
+                new = ones(differing) <= radius
+                for earlier in range(band):
+                    new &= ones(_band(differing, earlier).astype(np.uint64)) > within
+                if new.any():
+                    yield i[new], j[new]
+
+
+def ones(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Count the bits that are set: int64 (N,)."""
+    return _ONES[np.ascontiguousarray(values).view(np.uint16)].reshape(-1, 4).sum(axis=1, dtype=np.int64)
+
+
+def correlation(thumbnails: npt.NDArray[np.uint8], i: npt.NDArray[np.int64], j: npt.NDArray[np.int64]) -> Correlations:
+    """Return the correlation of the gray values of pairs of thumbnails: float32 (M,).
+
+    Args:
+        thumbnails: uint8 (N, pixels), none of them of one shade.
+        i: int64 (M,), one of each pair.
+        j: int64 (M,), the other.
+    """
+    at_once = 1 << 14
+    parts = [
+        _correlation(thumbnails[i[start : start + at_once]], thumbnails[j[start : start + at_once]])
+        for start in range(0, len(i), at_once)
+    ]
+    return np.concatenate([np.zeros(0, dtype=np.float32), *parts])
+
+
+_ONES = np.array([value.bit_count() for value in range(1 << 16)], dtype=np.uint8)
+
+
+def _band(hashes: npt.NDArray[np.uint64], band: int) -> npt.NDArray[np.int64]:
+    first, width = BANDS[band]
+    return ((hashes >> np.uint64(first)) & np.uint64((1 << width) - 1)).astype(np.int64)
+
+
+def _flips(width: int, within: int) -> list[int]:
+    """Return all values of ``width`` bits of which at most ``within`` are set."""
+    return [sum(1 << bit for bit in bits) for n in range(within + 1) for bits in combinations(range(width), n)]
+
+
+def _matches(starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]) -> Iterator[Pairs]:
+    """Yield each position with each number from its start up to its stop, a limited number of pairs at a time."""
+    positions = np.flatnonzero(stops > starts)
+    starts, lengths = starts[positions], (stops - starts)[positions]
+    ends = np.cumsum(lengths)
+    done = 0
+    while done < len(positions):
+        before = ends[done] - lengths[done]
+        upto = max(int(np.searchsorted(ends, before + PAIRS_AT_ONCE, side="right")), done + 1)
+        part = slice(done, upto)
+        repeated = np.repeat(positions[part], lengths[part])
+        offsets = np.arange(len(repeated)) - np.repeat(ends[part] - lengths[part] - before, lengths[part])
+        yield repeated, np.repeat(starts[part], lengths[part]) + offsets
+        done = upto
+
+
+def _correlation(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Correlations:
+    def centred(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return values - values.mean(axis=1, keepdims=True, dtype=np.float32)
+
+    x, y = centred(a), centred(b)
+    return (x * y).sum(axis=1) / np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))  # type: ignore[no-any-return]
+
 
 Numbers = npt.NDArray[np.int64]
 

@@ -9,8 +9,7 @@ from itertools import combinations, product
 import numpy as np
 
 from ciao_stream.data.check.duplicates import Duplicates, Pair
-from ciao_stream.data.check.pictures import Ids
-from ciao_stream.data.check.places import Checked, Place, comparable
+from ciao_stream.data.check.places import Checked, Ids, Place, comparable
 
 EXAMPLES = 1000
 """Pairs that are listed of two places; the counts are of all."""

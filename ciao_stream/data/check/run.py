@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.names import real_task_names, split_rule
 from benchmarks.tasks import load_task
-from ciao_stream.data.check.duplicates import find_duplicates, how_near
+from ciao_stream.data.check.duplicates import CORRELATION, RADIUS, find_duplicates, how_near
 from ciao_stream.data.check.findings import (
     Finding,
     identity_findings,
@@ -30,10 +30,8 @@ from ciao_stream.data.check.findings import (
     unreadable_findings,
     where_is,
 )
-from ciao_stream.data.check.near import CORRELATION, RADIUS
 from ciao_stream.data.check.overlaps import EXAMPLES, Overlap, Sharing, find_overlaps, find_sharings
-from ciao_stream.data.check.pictures import Pictures
-from ciao_stream.data.check.places import Checked, Place, clips, number
+from ciao_stream.data.check.places import Checked, Pictures, Place, clips, number
 from ciao_stream.data.check.scan import THUMBNAIL, Looks, scan
 from ciao_stream.exceptions import CiaoError, DataError, MissingDataError
 from ciao_stream.faces.dataset import TaskData

@@ -20,7 +20,7 @@ from multiprocessing.synchronize import Event
 import numpy as np
 import numpy.typing as npt
 
-from ciao_stream.data.check.pictures import Pictures
+from ciao_stream.data.check.places import Pictures
 from ciao_stream.exceptions import CiaoError, DataError
 from ciao_stream.faces.dataset import Image, ImageSource
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import warnings
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ciao_stream.exceptions import DataError
-from ciao_stream.faces.dataset import Image
-from ciao_stream.faces.readers.file_contents import contents_sha256
+from ciao_stream.faces.dataset import Image, ImageSource
+from ciao_stream.faces.readers.index_cache import contents_sha256
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 """File name endings of images, in lower case."""
@@ -89,3 +91,48 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Cropped:
+    """The parts of other images, an :class:`~ciao_stream.faces.dataset.ImageSource`; picklable.
+
+    Args:
+        images: The whole images.
+        boxes: int64 (N, 4), one per image: x and y of the upper left corner, width, height, in pixels. What reaches
+            over the image's edge is cut off; a width of 0 keeps the whole image.
+    """
+
+    images: ImageSource
+    boxes: npt.NDArray[np.int64]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the images' fingerprint and the boxes."""
+        return hashlib.sha256(f"{self.images.fingerprint}/".encode() + self.boxes.tobytes()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def name(self, index: int) -> str:
+        """Say where the whole image stands."""
+        return self.images.name(index)
+
+    def read(self, index: int) -> Image:
+        """Decode one image and cut it.
+
+        Raises:
+            DataError: The image is unreadable, or its box lies outside of it.
+        """
+        image = self.images.read(index)
+        x, y, width, height = map(int, self.boxes[index])
+        if width == 0:
+            return image
+        part = image[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
+        if part.size == 0:
+            rows, columns = image.shape[:2]
+            raise DataError(
+                f"{self.name(index)}: the face box (x {x}, y {y}, width {width}, height {height}) lies outside of the "
+                f"image ({columns}x{rows} pixels); correct the box"
+            )
+        return part

@@ -17,7 +17,7 @@ from typing import Any
 
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces.dataset import Image
-from ciao_stream.faces.readers.file_contents import contents_sha256
+from ciao_stream.faces.readers.index_cache import contents_sha256
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv")
 """File name endings of video clips, in lower case."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces.dataset import Framing
-from ciao_stream.faces.readers.class_folders import images_below
+from ciao_stream.faces.readers.folders import images_below
 from ciao_stream.faces.readers.image_files import SUFFIXES, ImageFiles
 from ciao_stream.stream.sources import Skipped, SourceFrame, Tell, slug
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces.dataset import Framing
-from ciao_stream.faces.readers.file_contents import contents_sha256
+from ciao_stream.faces.readers.index_cache import contents_sha256
 from ciao_stream.stream.sources import SourceFrame, Tell, slug
 from ciao_stream.stream.sources._capture import open_capture, read_all
 

@@ -94,7 +94,7 @@ def test_the_rules_say_how_labels_are_made(root):
 
 
 def test_native_numbers_are_the_field_notes():
-    from benchmarks.datasets._ckplus_clips import CLASSES
+    from benchmarks.datasets.ckplus import CLASSES
     from ciao_stream.faces.readers.labels import class_map
 
     assert class_map(CLASSES, EMOTIONS).tolist() == [0, 4, 7, 5, 6, 1, 3, 2]

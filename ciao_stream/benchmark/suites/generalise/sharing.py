@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ciao_stream.data.check.duplicates import Duplicates, find_duplicates
-from ciao_stream.data.check.pictures import Ids, Pictures
+from ciao_stream.data.check.places import Ids, Pictures
 from ciao_stream.data.check.scan import LOOK, Looks, look_at
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.encoders.cache import FeatureCache

@@ -1,6 +1,6 @@
-"""One picture of the synthetic worlds: the same faces in the words of each, then each world's own faces.
+"""Draws docs/worlds.png, one page of the synthetic worlds: the same faces as each labels them, then each world's own.
 
-``python -m benchmarks.synthetic.contact_sheet OUT.png`` writes it.
+``python scripts/contact_sheet.py docs/worlds.png`` writes it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ON_DARK = ("anger", "disgust", "contempt")
 """Emotions whose tint needs white letters."""
 
 _SHOWN = ("open smile", "smirk", "gape", "mouth down", "squint", "grimace", "shout", "slack jaw")
-"""What the faces on top do: one event whose name no world disputes, then others."""
+"""The events at the top: one that all worlds give the same name, then others."""
 
 _OWN = ("affectnet", "fer", "jaffe", "emoreact")
 """A world of each population."""
@@ -41,13 +41,13 @@ _FACES = 8 * (124 + _GAP)
 
 
 def contact_sheet(seed: int = 0) -> Image:
-    """Draw the sheet: on top the same faces with what each world calls them, below each population with its labels.
+    """Draw the sheet: at the top the same faces with each world's labels, below that faces of each population.
 
-    Readings on top are without slips, and of worlds with classes only; labels below are those of the training split,
-    slips included.
+    The labels at the top are without errors, and of worlds with classes only; those below are of the training split,
+    with its annotation errors.
 
     Args:
-        seed: Another seed, other people.
+        seed: Selects the people.
 
     Returns:
         uint8 (height, width, 3), RGB on white; its headings carry the word "synthetic".
@@ -59,7 +59,7 @@ def contact_sheet(seed: int = 0) -> Image:
 
 
 def _one_face_four_readings(page: _Page, seed: int) -> None:
-    """Draw the same faces, then a row of words per world, then how many words a face was given."""
+    """Draw the same faces, then a row of labels per world, then how many different labels each face got."""
     from benchmarks.synthetic.renderer import render
 
     page.heading("One face, four readings: synthetic faces and what each world calls them", columns=len(_SHOWN))
@@ -110,7 +110,7 @@ class _Page:
         self._texts: list[tuple[float, float, str, dict[str, Any]]] = []
 
     def down(self, pixels: int) -> None:
-        """Go on further below."""
+        """Move down."""
         self._top += pixels
 
     def heading(self, text: str, columns: int) -> None:
@@ -178,10 +178,7 @@ def _label(world: str, target: npt.NDArray[np.generic]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the contact sheet; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.synthetic.contact_sheet",
-        description="Draw the contact sheet of the synthetic worlds.",
-    )
+    parser = argparse.ArgumentParser(description="Draw the contact sheet of the synthetic worlds.")
     parser.add_argument("out", metavar="OUT.png", help="file to write")
     path = parser.parse_args(argv).out
 
