@@ -32,7 +32,7 @@ from ciao_stream.stream.log.keys import Entry, StreamNames, entries_of
 from ciao_stream.stream.log.log import FrameLog
 from ciao_stream.stream.log.messages import Fields, decode, encode_frame, encode_label, encode_task
 from ciao_stream.stream.predict.predictor import Predictor
-from ciao_stream.stream.predict.served import CheckpointWorlds, UpToDate
+from ciao_stream.stream.predict.worlds import CheckpointWorlds, UpToDate
 from ciao_stream.worlds.settings import Settings
 from tests.helpers import stream_events, tiny
 

@@ -21,8 +21,9 @@ from ciao_stream.stream.log.feed import FrameFeed
 from ciao_stream.stream.log.images import write_image
 from ciao_stream.stream.log.keys import StreamNames
 from ciao_stream.stream.log.messages import encode_frame
-from ciao_stream.stream.predict.predictor import Predictor, PredictSettings
-from ciao_stream.stream.predict.served import CheckpointWorlds, UpToDate
+from ciao_stream.stream.predict.predictor import Predictor
+from ciao_stream.stream.predict.settings import PredictSettings
+from ciao_stream.stream.predict.worlds import CheckpointWorlds, UpToDate
 from tests.helpers import sequences, stream_events, tiny
 from tests.helpers.redis_server import running
 from tests.helpers.sent_messages import until

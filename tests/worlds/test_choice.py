@@ -22,8 +22,9 @@ from ciao_stream.stream.log.feed import FrameFeed
 from ciao_stream.stream.log.images import write_image
 from ciao_stream.stream.log.keys import StreamNames
 from ciao_stream.stream.log.messages import encode_frame
-from ciao_stream.stream.predict.predictor import Predictor, PredictSettings
-from ciao_stream.stream.predict.served import CheckpointWorlds, ExportedWorlds, UpToDate
+from ciao_stream.stream.predict.predictor import Predictor
+from ciao_stream.stream.predict.settings import PredictSettings
+from ciao_stream.stream.predict.worlds import CheckpointWorlds, ExportedWorlds, UpToDate
 from ciao_stream.worlds.choice import RULES, Faces, make_rule
 from ciao_stream.worlds.world import World
 from tests.helpers import stream_events, tiny
@@ -301,9 +302,14 @@ def test_the_command_chooses_among_the_worlds_that_it_is_told_and_refuses_what_c
     code, found, said = run("--choose", "energy")
     assert (code, found) == (2, [])
     assert "cannot judge world 'affectnet-va'" in said
-    code, _, said = run("--choose", "nearest")
-    assert code == 2
-    assert "unknown rule of choice 'nearest'" in said
+    with pytest.raises(SystemExit) as left:
+        run("--choose", "nearest")
+    assert left.value.code == 2
+
+
+def test_the_command_knows_all_rules():
+    with pytest.raises(CiaoError, match=f"expected one of {', '.join(RULES)}, or none but got 'nearest'"):
+        PredictSettings(choose="nearest")
 
 
 def test_a_face_that_no_world_can_be_told_for_is_passed_over_and_counted(predict, tmp_path):

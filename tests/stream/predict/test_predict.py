@@ -1,4 +1,4 @@
-"""The predictor: answers of the version that it names, each frame once, through swaps, bad frames and lost replies."""
+"""The predictor: answers of the version that it names, each frame once, despite swaps, bad frames and lost replies."""
 
 import contextlib
 import json
@@ -22,9 +22,10 @@ from ciao_stream.stream.log.feed import FrameFeed
 from ciao_stream.stream.log.images import write_image
 from ciao_stream.stream.log.keys import StreamNames
 from ciao_stream.stream.log.messages import encode_frame, encode_task
-from ciao_stream.stream.predict.predictor import Predictor, PredictSettings
-from ciao_stream.stream.predict.served import CheckpointWorlds, ExportedWorlds, UpToDate
-from ciao_stream.stream.predict.temperature import LEAST, Temperature
+from ciao_stream.stream.predict.predictor import Predictor
+from ciao_stream.stream.predict.results import LEAST, Temperature
+from ciao_stream.stream.predict.settings import PredictSettings
+from ciao_stream.stream.predict.worlds import CheckpointWorlds, ExportedWorlds, UpToDate
 from ciao_stream.worlds.answers import Answer, Smoother, answer, probabilities
 from tests.helpers import redis_proxy, stream_events, tiny
 from tests.helpers.redis_server import running
@@ -97,7 +98,7 @@ def results(client):
 
 @contextlib.contextmanager
 def answering(*predictors):
-    """Let them run in threads, and stop them at the end."""
+    """Run them in threads, and stop them at the end."""
     stops = []
     failed = []
 
@@ -128,7 +129,7 @@ def ended(one):
 
 
 def check(found, learner, numbers):
-    """Each result is what the learner answers, to the bit."""
+    """Each result is the learner's prediction, to the bit."""
     wanted = {f"f{number}": learner.predict(face(number)) for number in numbers}
     for result in found:
         spec = learner.worlds[result["world"]].spec
@@ -141,7 +142,7 @@ def up_to(n, **options):
     return PredictSettings(**{"batch": 3, "max_frames": n, **options})
 
 
-def test_answers_are_the_learners_bit_for_bit_and_say_what_they_are_of(server, client, learned):
+def test_answers_are_the_learners_bit_for_bit_and_carry_their_origin(server, client, learned):
     learner, _, folder = learned
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     positions = send(client, range(7), person="Ada", camera="left")
@@ -203,7 +204,7 @@ def test_a_newer_checkpoint_takes_over_between_two_frames(server, client, learne
     assert not np.array_equal(old.predict(face(0))["fer"], learner.predict(face(0))["fer"])
 
 
-def test_a_damaged_checkpoint_leaves_the_one_of_before(server, client, learned):
+def test_a_damaged_checkpoint_does_not_replace_the_last_one(server, client, learned):
     learner, _, folder = learned
     told = []
     one = predictor(server, folder, only=("fer",), tell=told.append)
@@ -233,7 +234,7 @@ def test_a_group_answers_every_frame_once_in_sum(server, client, learned):
     assert client.xinfo_consumers("frames", "robots") == []
 
 
-def test_a_group_takes_over_what_one_that_died_left_and_gives_up_what_kills_them_all(server, client, learned):
+def test_a_group_takes_over_entries_of_a_dead_member_and_gives_up_those_that_kill_all(server, client, learned):
     _, _, folder = learned
     send(client, range(4))
     client.xgroup_create("frames", "robots", "0-0")
@@ -263,7 +264,7 @@ def test_in_a_group_a_lost_reply_neither_loses_nor_doubles_a_frame(server, clien
     assert [r["frame_id"] for r in results(client)] == [f"f{number}" for number in range(12)]
 
 
-def test_it_goes_on_when_redis_was_away(server, client, learned):
+def test_it_resumes_when_redis_was_away(server, client, learned):
     _, _, folder = learned
     told = []
     one = predictor(server, folder, only=("fer",), tell=told.append)
@@ -280,7 +281,7 @@ def test_it_goes_on_when_redis_was_away(server, client, learned):
             assert [r["frame_id"] for r in results(after)] == ["f1", "f2"]
 
 
-def test_bad_frames_are_counted_and_passed_over(server, client, learned):
+def test_bad_frames_are_counted_and_skipped(server, client, learned):
     _, _, folder = learned
     good = encode_frame(write_image(face(1)), task="fer", frame_id="f1", producer="camera", seq=1)
     header = json.loads(good[b"header"])
@@ -311,7 +312,7 @@ def test_the_results_are_bounded_and_the_newest_stay(server, client, learned):
     assert found[-1]["frame_id"] == "f399"
 
 
-def test_it_starts_after_the_newest_frame_unless_told_otherwise(server, client, learned):
+def test_it_starts_after_the_newest_frame_by_default(server, client, learned):
     _, _, folder = learned
     positions = send(client, range(3))
     one = predictor(server, folder, only=("fer",), start="new")
@@ -323,7 +324,7 @@ def test_it_starts_after_the_newest_frame_unless_told_otherwise(server, client, 
     assert [r["frame_id"] for r in results(client)] == ["f3", "f2", "f3"]
 
 
-def test_it_waits_for_a_learner_and_then_answers_what_came_meanwhile(server, client, tmp_path):
+def test_it_waits_for_a_learner_and_then_answers_the_frames_since(server, client, tmp_path):
     told = []
     one = predictor(server, tmp_path / "later", tell=told.append)
     send(client, [0])
@@ -350,7 +351,7 @@ def test_it_is_not_idle_while_the_first_worlds_are_being_read(server, client, le
     assert not [text for text in told if "no world" in text]
 
 
-def test_exported_worlds_answer_alike_and_are_swapped_too(server, client, learned, tmp_path):
+def test_exported_worlds_answer_the_same_and_are_replaced_too(server, client, learned, tmp_path):
     learner, events, _ = learned
     folder = tmp_path / "worlds"
     export_worlds(learner, folder)
@@ -384,7 +385,7 @@ def test_smoothing_by_hand(server, client, learned):
         np.testing.assert_allclose([*result["probabilities"].values()], values, rtol=1e-12)
 
 
-def test_smoothing_follows_each_person_and_starts_anew_with_new_labels():
+def test_smoothing_follows_each_person_and_restarts_with_new_labels():
     smooth = Smoother(1 / math.log(2))  # each frame moves it half way
     assert smooth("Ada", "fer", np.array([1.0, 0.0])).tolist() == [1, 0]
     assert smooth("Ada", "fer", np.array([0.0, 1.0])) == pytest.approx([0.5, 0.5])
@@ -419,7 +420,7 @@ def test_the_names_of_ros4hri():
 
 
 @pytest.mark.parametrize("kind", ["categorical", "votes", "multilabel"])
-def test_the_temperature_undoes_what_made_a_world_too_certain(kind):
+def test_the_temperature_corrects_an_overconfident_world(kind):
     rng = np.random.default_rng(0)
     spec = tiny.SPECS[kind]
     fitted = Temperature(spec)
@@ -460,7 +461,7 @@ def test_calibration_counts_only_frames_that_the_version_had_not_learned(server,
     check(results(client)[-1:], learner, [LEAST])
 
 
-def test_what_cannot_be_is_refused(server, learned):
+def test_impossible_options_are_refused(server, learned):
     _, _, folder = learned
     with pytest.raises(CiaoError, match="unknown world 'fee': did you mean 'fer'"):
         predictor(server, folder, only=("fee",)).run()
@@ -468,7 +469,7 @@ def test_what_cannot_be_is_refused(server, learned):
         predictor(server, folder, encoder=tiny.encoder(seed=9)).run()
     with pytest.raises(CiaoError, match="learner's"):
         predictor(server, folder, feed={"group": "learner"})
-    with pytest.raises(CiaoError, match="leave out --group, or --smooth"):
+    with pytest.raises(CiaoError, match="omit one of them"):
         predictor(server, folder, PredictSettings(smooth=3), feed={"group": "robots"})
     for wrong in ({"smooth": 0}, {"abstain": 1.5}, {"names": "ros"}, {"batch": 0}, {"until_idle": float("nan")}):
         with pytest.raises(CiaoError, match=next(iter(wrong))):
@@ -490,7 +491,7 @@ def test_the_command_answers_in_json_and_stops_cleanly_on_sigterm(server, client
     def ask():
         with server.client() as own:
             until(lambda: len(results(own)) == 3)
-        time.sleep(0.3)  # who wrote the results has yet to hear that they are written
+        time.sleep(0.3)  # until the predictor has the reply to its write
         asked.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -507,10 +508,10 @@ def test_the_command_answers_in_json_and_stops_cleanly_on_sigterm(server, client
     assert found == results(client)
 
 
-def test_the_command_says_what_is_wrong(server, tmp_path, capsys):
+def test_the_command_refuses_bad_options(server, tmp_path, capsys):
     for argv, wanted in (
         (["--exported", str(tmp_path)], "no world in"),
-        (["--exported", str(tmp_path), "--worlds", str(tmp_path)], "give one of the two"),
+        (["--exported", str(tmp_path), "--worlds", str(tmp_path)], "give one of them"),
         (["--abstain", "7"], "abstain"),
         (["--group", "a b"], "letters, digits"),
     ):

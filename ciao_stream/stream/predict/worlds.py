@@ -1,4 +1,4 @@
-"""The worlds that a predictor answers with: read from a learner's checkpoints, or a folder of worlds; kept up to date.
+"""The worlds of a predictor, read from a learner's checkpoints or a folder of worlds, and kept up to date.
 
 Nothing is ever written there. A newer version is read in the background, and takes over between two batches.
 """
@@ -19,10 +19,10 @@ from ciao_stream.worlds.world import World
 from ciao_stream.worlds.worlds import Worlds
 
 LOOK_S = 1.0
-"""Seconds from one look for a newer version to the next."""
+"""Seconds between checks for a newer version."""
 
 READ_SHARE = 0.25
-"""Most of the time that goes into reading newer versions."""
+"""Largest share of the time that is spent reading newer versions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +32,9 @@ class Served:
     Args:
         worlds: The worlds.
         versions: By world: number of the checkpoint, or the start of the world's sha256.
-        learns: By task, the world that its labels are for.
-        position: Of the learner in the stream; None where there is none.
-        problems: One line for each newer version that was damaged.
+        learns: By task, the world that learns from its labels.
+        position: The learner's position in the stream; None without a learner.
+        problems: One line for each newer version that is damaged.
     """
 
     worlds: Worlds
@@ -45,27 +45,27 @@ class Served:
 
 
 class WorldSource(Protocol):
-    """Where worlds are read from."""
+    """A place that worlds are read from."""
 
     def mark(self) -> Hashable | None:
-        """Return what differs from version to version, without opening a file; None where there is nothing."""
+        """Return a value that differs between versions, without opening a file; None where there are no worlds."""
         ...
 
     def read(self) -> Served:
-        """Read the newest version that is whole.
+        """Read the newest undamaged version.
 
         Raises:
-            CiaoError: There is none, or it stands on another encoder.
+            CiaoError: There is none, or it needs another encoder.
         """
         ...
 
 
 class CheckpointWorlds:
-    """The worlds of a learner, from the newest of its checkpoints that is whole.
+    """The worlds of a learner, from its newest undamaged checkpoint.
 
     Args:
-        folder: The checkpoints.
-        encoder: What the learner stands on.
+        folder: Folder of the checkpoints.
+        encoder: The learner's encoder.
     """
 
     def __init__(self, folder: Path, encoder: Encoder) -> None:
@@ -73,17 +73,17 @@ class CheckpointWorlds:
         self.encoder = encoder
 
     def mark(self) -> Hashable | None:
-        """Return the newest checkpoint's name and time: after an undo, names may come again."""
+        """Return the newest checkpoint's name and time: an undo may reuse names."""
         for kept in reversed(Checkpoints(self.folder).kept()):
             if (written := _written(kept.path)) is not None:
                 return kept.path.name, written
         return None
 
     def read(self) -> Served:
-        """Read it: see :class:`WorldSource`."""
+        """See :class:`WorldSource`."""
         restored = Checkpoints(self.folder).load(self.encoder)
         if restored is None:
-            raise CiaoError(f"no checkpoint in {self.folder}: run `learn`, or give its --worlds")
+            raise CiaoError(f"no checkpoint in {self.folder}: run `learn`, or give a learner's folder with --worlds")
         learner, worlds = restored.learner, Worlds(self.encoder)
         for online in learner.worlds.values():
             worlds.put(online.world)
@@ -93,11 +93,11 @@ class CheckpointWorlds:
 
 
 class ExportedWorlds:
-    """Worlds as :meth:`ciao_stream.worlds.worlds.Worlds.save` wrote them: see also ``learn``, which does at its end.
+    """Worlds that :meth:`ciao_stream.worlds.worlds.Worlds.save` wrote, as ``learn`` does at its end.
 
     Args:
-        folder: It holds a folder for each world.
-        encoder: What the worlds stand on.
+        folder: Holds one folder per world.
+        encoder: The encoder of the worlds.
     """
 
     def __init__(self, folder: Path, encoder: Encoder) -> None:
@@ -105,17 +105,17 @@ class ExportedWorlds:
         self.encoder = encoder
 
     def mark(self) -> Hashable | None:
-        """Return the times of all descriptions; each is the last file that is written of its world."""
+        """Return the times of all ``world.json``; each is the last file of its world to be written."""
         times = [(path.parent.name, _written(path)) for path in self._descriptions()]
         return tuple(times) or None
 
     def read(self) -> Served:
-        """Read them: see :class:`WorldSource`."""
+        """See :class:`WorldSource`."""
         worlds = Worlds(self.encoder)
         for path in self._descriptions():
             worlds.put(World.load(path.parent, self.encoder))
         if not worlds:
-            raise CiaoError(f"no world in {self.folder}: expected folders with a world.json each")
+            raise CiaoError(f"no world in {self.folder}: expected one folder per world, each with a world.json")
         versions = {name: world.sha256()[:12] for name, world in worlds.items()}
         return Served(worlds, versions, {name: name for name in versions})
 
@@ -124,11 +124,11 @@ class ExportedWorlds:
 
 
 class UpToDate:
-    """The newest version of a source, without ever waiting for it.
+    """The newest version of the worlds, without ever waiting for it.
 
     Args:
-        source: Where it is read from.
-        look_s: Seconds from one look to the next.
+        source: Where the worlds are read from.
+        look_s: Seconds between checks.
     """
 
     def __init__(self, source: WorldSource, look_s: float = LOOK_S) -> None:
@@ -148,14 +148,14 @@ class UpToDate:
         return self._reading is not None
 
     def refresh(self) -> bool:
-        """Take over what has been read, and look for something newer when it is time.
+        """Take over a version that has been read, and check for a newer one when it is time.
 
         Returns:
-            Whether :attr:`current` is another one now. A newer version that cannot be read leaves it as it is, and
-            :attr:`problem` says why.
+            Whether :attr:`current` has changed. A newer version that cannot be read leaves it unchanged, and
+            :attr:`problem` gives the reason.
 
         Raises:
-            CiaoError: There is something to read, but even the first version cannot be.
+            CiaoError: The first version cannot be read.
         """
         if self._reading is not None:
             return self._reading.done() and self._take_over(self._reading)
@@ -188,7 +188,7 @@ class UpToDate:
 
 
 def _written(path: Path) -> tuple[int, int] | None:
-    """Return what differs whenever a file was written anew; None where it is gone."""
+    """Return a value that changes whenever a file is rewritten; None where it is gone."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Chooses for each face of a stream the world that answers, while versions of the worlds come and go."""
+"""Chooses the world that answers for each face of a stream, while newer versions of the worlds take over."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ciao_stream.worlds.world import World
 
 
 class Chooser:
-    """A rule over the newest version of the worlds.
+    """A rule of choice over the newest version of the worlds.
 
     Args:
         rule: One of :data:`ciao_stream.worlds.choice.RULES`.
-        smooth: Time constant in frames over which scores are smoothed for one producer and camera; None: not at all.
-        tell: Told in one line of a world that is left out.
+        smooth: Time constant in frames for smoothing the scores of one producer and camera; None: no smoothing.
+        tell: Called with one line about each world that is not a candidate.
     """
 
     def __init__(self, rule: str, smooth: float | None, tell: Callable[[str], None]) -> None:
@@ -34,31 +34,31 @@ class Chooser:
 
         Args:
             worlds: The worlds of one version.
-            first: Whether it is the first version: then a world that the rule cannot judge is an error. Later it is
-                told and left out.
+            first: Whether it is the first version. In a later one, a world that the rule cannot judge is reported and
+                dropped.
 
         Raises:
-            CiaoError: As said.
+            CiaoError: The rule cannot judge a world of the first version.
         """
-        left_out = {} if first else {world.spec.name: problem(self._name, world) for world in worlds}
-        for said in filter(None, left_out.values()):
-            self._tell(said)
-        self._rule = make_rule(self._name, [world for world in worlds if not left_out.get(world.spec.name)])
+        problems = {} if first else {world.spec.name: problem(self._name, world) for world in worlds}
+        for text in filter(None, problems.values()):
+            self._tell(text)
+        self._rule = make_rule(self._name, [world for world in worlds if not problems.get(world.spec.name)])
 
     @property
     def worlds(self) -> Sequence[str]:
-        """Names of the worlds among which is chosen."""
+        """Names of the candidates."""
         return [*self._rule.specs]
 
     def scores(
         self, header: FrameHeader, features: Floats, outputs: Mapping[str, npt.NDArray[np.float32]]
     ) -> dict[str, float]:
-        """Return the scores of the worlds that can be judged now; the highest is chosen.
+        """Return the scores of the worlds that can be judged now; the highest wins.
 
         Args:
             header: The frame's.
             features: (F,).
-            outputs: By world, (n_out,).
+            outputs: By world, float32 (n_out,).
         """
         names = self._rule.names
         faces = Faces([header.frame_id], features[None], {name: outputs[name][None] for name in names})
