@@ -6,6 +6,7 @@ The public names load when they are first used, so importing the package loads n
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,8 @@ _HOMES = {
 }
 
 __all__ = sorted([*_HOMES, "__version__"])
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

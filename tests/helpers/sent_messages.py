@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ciao_stream.faces.task import TaskSpec
-from ciao_stream.stream.learner.sequence import SequenceTracker
+from ciao_stream.stream.learner.counters import SequenceTracker
 from ciao_stream.stream.log.messages import Header, decode, header_of
 
 

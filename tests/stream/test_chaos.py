@@ -16,9 +16,9 @@ import time
 import pytest
 
 from ciao_stream.stream.learner.checkpoint import Checkpoints
+from ciao_stream.stream.learner.counters import Counters
 from ciao_stream.stream.learner.folder import LearnerFolder
-from ciao_stream.stream.learner.ledger import Ledger
-from ciao_stream.stream.learner.pace import FollowSettings
+from ciao_stream.stream.learner.settings import FollowSettings
 from ciao_stream.stream.learner.status import read_status
 from ciao_stream.stream.log.dead import dead_letters
 from ciao_stream.stream.log.keys import START, StreamNames
@@ -122,8 +122,8 @@ def run_chaos(tmp_path, seed, n, quotas, per_round):
 def check(restored, entries, dead, sent):
     assert [entry.fields for entry in entries] == sent
     reference, refused = uninterrupted(entries)
-    ledger = Ledger.from_json(restored.notes)
-    assert (ledger.entries, ledger.tracker.lost, ledger.tracker.repeated) == (len(sent), 0, 0)
+    counters = Counters.from_json(restored.notes)
+    assert (counters.entries, counters.tracker.lost, counters.tracker.repeated) == (len(sent), 0, 0)
     assert dead == refused
     assert restored.learner.report() == reference.report()
     worlds = restored.learner.worlds
@@ -157,9 +157,9 @@ def test_control_a_learner_that_trusts_the_group_loses_frames(server, names, tmp
         append_all(server.address, names, itertools.islice(messages(80), 60, 80))
         assert learner.finished()
     restored = newest(tmp_path)
-    ledger = Ledger.from_json(restored.notes)
-    assert ledger.entries < 80
-    assert ledger.tracker.lost == 80 - ledger.entries
+    counters = Counters.from_json(restored.notes)
+    assert counters.entries < 80
+    assert counters.tracker.lost == 80 - counters.entries
     with server.client() as client, contextlib.closing(History(server.address, names)) as history:
         assert client.xpending(names.stream, names.group)["pending"] == 0
         assert snapshot(restored.learner) != snapshot(uninterrupted([*history.entries()])[0])
@@ -178,7 +178,7 @@ def test_control_a_plain_xadd_doubles_frames(server, names, tmp_path):
     with Supervised(learn, tmp_path, server.address, names, FollowSettings(until_idle=0.5)) as learner:
         assert learner.finished()
     restored = newest(tmp_path)
-    assert Ledger.from_json(restored.notes).tracker.repeated == 5
+    assert Counters.from_json(restored.notes).tracker.repeated == 5
     unique = [
         entry for before, entry in itertools.pairwise([None, *entries]) if not before or before.fields != entry.fields
     ]
@@ -225,7 +225,7 @@ def test_sigterm_is_a_clean_end_within_seconds(server, names, tmp_path, redis_ha
         finally:
             os.kill(server.pid, signal.SIGCONT)
     status = read_status(folder.status)
-    assert (status["state"], status["entries"]) == ("stopped", Ledger.from_json(newest(tmp_path).notes).entries)
+    assert (status["state"], status["entries"]) == ("stopped", Counters.from_json(newest(tmp_path).notes).entries)
     assert 0 < status["entries"] < 400
     assert not folder.starts.exists()
 

@@ -18,7 +18,7 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream import __main__ as stream
 from ciao_stream.stream.demo.document import COLUMNS
 from ciao_stream.stream.demo.record import Faces, record, rolling, standings
-from ciao_stream.stream.learner.drift import watches
+from ciao_stream.stream.learner.prequential import watches
 from ciao_stream.stream.log.server import find_program
 from ciao_stream.stream.sources import open_source
 from ciao_stream.worlds.world import World

@@ -14,8 +14,8 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream import __main__ as stream
 from ciao_stream.stream.fleet.fleet import Share
 from ciao_stream.stream.learner.checkpoint import Checkpoints
+from ciao_stream.stream.learner.counters import Counters
 from ciao_stream.stream.learner.folder import LearnerFolder
-from ciao_stream.stream.learner.ledger import Ledger
 from ciao_stream.stream.learner.status import read_status
 from ciao_stream.stream.log.feed import FrameFeed
 from ciao_stream.stream.log.images import write_image
@@ -63,8 +63,8 @@ def comes(fleet, condition):
 def learned(folder, encoder):
     """The learner in a folder, to the bit, and what its checkpoint counts of the stream."""
     restored = Checkpoints(folder.checkpoints).load(encoder)
-    ledger = Ledger.from_json(restored.notes)
-    counts = (ledger.entries, ledger.frames, ledger.tracker.lost, ledger.tracker.repeated)
+    counters = Counters.from_json(restored.notes)
+    counts = (counters.entries, counters.frames, counters.tracker.lost, counters.tracker.repeated)
     return snapshot(restored.learner), counts, restored.learner.report()
 
 
@@ -90,7 +90,7 @@ def test_a_fleet_learns_what_single_learners_do_though_one_is_killed(server, tmp
     assert fleet.returncode == 2, errors
     lines = errors.splitlines()
     assert sum(line.startswith("kitchen: its process on ") for line in lines) == 1
-    assert next(line for line in lines if line.startswith("hall: ")).endswith("is whole; move them elsewhere")
+    assert next(line for line in lines if line.startswith("hall: ")).endswith("is intact; move them elsewhere")
     assert any(line.startswith(f"attic: a learner works in {folders['attic'].path}") for line in lines)
     assert lines[-1] == "error: 2 of 4 learners failed: hall, attic; see above"
     assert "Traceback" not in errors
@@ -114,7 +114,7 @@ BAD = {
     "--streams a --ray 127.0.0.1:1": "give --redis the address",
     "--streams a --ray 127.0.0.1:1 --redis redis://localhost": "no Ray cluster answers at this address",
     "--streams a --cpus 0": "expected cpus > 0",
-    "--streams a --micro-batch 0": "at least 1",
+    "--streams a --micro-batch 0": "micro_batch: expected a whole number >= 1",
     "--streams a --preset nice": "unknown preset 'nice'",
 }
 

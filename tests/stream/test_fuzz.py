@@ -12,9 +12,8 @@ import pytest
 import torch
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.stream.learner.ledger import Ledger
-from ciao_stream.stream.learner.pace import FollowSettings
-from ciao_stream.stream.learner.settings import StreamSettings
+from ciao_stream.stream.learner.counters import Counters
+from ciao_stream.stream.learner.settings import FollowSettings, StreamSettings
 from ciao_stream.stream.log.dead import dead_letters
 from ciao_stream.stream.log.images import write_image
 from ciao_stream.stream.log.keys import StreamNames
@@ -156,18 +155,18 @@ def test_of_10_000_messages_exactly_the_bad_ones_are_refused_and_the_learner_liv
         with contextlib.closing(History(server.address, NAMES)) as history:
             reference, refused = expected(history.entries())
     restored = newest(tmp_path / "learner")
-    ledger = Ledger.from_json(restored.notes)
-    assert (ledger.entries, ledger.tracker.repeated) == (len(sent), 0)
+    counters = Counters.from_json(restored.notes)
+    assert (counters.entries, counters.tracker.repeated) == (len(sent), 0)
     assert dead == refused
     for position, (_, why) in zip(positions, sent, strict=True):
         if why not in ("bad", "either"):
             assert dead.get(position, "good") == why
         assert why != "bad" or position in dead
-    assert ledger.refused == Counter(dead.values())
+    assert counters.refused == Counter(dead.values())
     weights = [p for world in restored.learner.worlds.values() for p in world.world.parameters()]
     assert weights
     assert all(bool(torch.isfinite(p).all()) for p in weights)
     assert snapshot(restored.learner) == snapshot(reference)
     survived = sum(why == "either" and position not in dead for position, (_, why) in zip(positions, sent, strict=True))
     print(f"{len(sent):,} messages: {len(dead):,} refused, {survived:,} damaged ones still in order, {crashes} crashes")
-    print(f"{dict(ledger.refused.most_common())}; {time.monotonic() - began:.0f} s")
+    print(f"{dict(counters.refused.most_common())}; {time.monotonic() - began:.0f} s")

@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 
 from ciao_stream.stream.learner.folder import LearnerFolder
-from ciao_stream.stream.learner.pace import FollowSettings
-from ciao_stream.stream.learner.settings import StreamSettings
+from ciao_stream.stream.learner.settings import FollowSettings, StreamSettings
 from ciao_stream.stream.learner.status import read_status
 from ciao_stream.stream.log.keys import StreamNames
 from tests.helpers import stream_events, tiny

@@ -16,7 +16,6 @@ from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.stopping import Stop
 from ciao_stream.stream import __main__ as command
 from ciao_stream.stream.learner.checkpoint import Checkpoints
-from ciao_stream.stream.learner.export import export_worlds
 from ciao_stream.stream.log.events import LabelCame
 from ciao_stream.stream.log.feed import FrameFeed
 from ciao_stream.stream.log.images import write_image
@@ -224,7 +223,7 @@ def test_a_rule_that_cannot_judge_is_refused_in_one_line():
 def test_statistics_travel_with_worlds_to_disk_and_to_predictors(tmp_path):
     _, learner = begun([FER, VA])
     Checkpoints(tmp_path / "checkpoints").save(learner)
-    assert export_worlds(learner, tmp_path / "worlds") == []
+    assert learner.save_worlds(tmp_path / "worlds") == []
     for source in (
         CheckpointWorlds(tmp_path / "checkpoints", shared()),
         ExportedWorlds(tmp_path / "worlds", shared()),

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.runtime.command import changes
 from ciao_stream.runtime.options import Parser, add_options, given
-from ciao_stream.stream.learner.pace import FollowSettings
-from ciao_stream.stream.learner.settings import StreamSettings
+from ciao_stream.stream.learner.settings import FollowSettings, StreamSettings
 
 if TYPE_CHECKING:
+    from ciao_stream.stream.learner.config import LearnerConfig
     from ciao_stream.stream.learner.folder import LearnerFolder
-    from ciao_stream.stream.learner.recipe import Recipe
     from ciao_stream.stream.log.connection import RedisAddress
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -121,7 +120,7 @@ def check_encoder_name(name: str) -> None:
         raise UnknownNameError("encoder", name, known)
 
 
-def recipe_options(p: argparse.ArgumentParser) -> None:
+def learner_config_options(p: argparse.ArgumentParser) -> None:
     """Add the options of all commands that make a learner."""
     encoder_options(p)
     p.add_argument("--preset", metavar="P", help="settings of the worlds: online, default or paper (default: online)")
@@ -132,20 +131,20 @@ def recipe_options(p: argparse.ArgumentParser) -> None:
     add_options(p.add_argument_group("following"), FollowSettings)
 
 
-def recipe_of(options: argparse.Namespace) -> Recipe:
+def config_of(options: argparse.Namespace) -> LearnerConfig:
     """Return how the learner is made.
 
     Raises:
         CiaoError: A setting is unknown, out of range, or given in two ways.
     """
-    from ciao_stream.stream.learner.recipe import Recipe
+    from ciao_stream.stream.learner.config import LearnerConfig
 
     check_encoder_name(options.encoder)
     learning, changed = given(options, StreamSettings), changes(options.set)
     if twice := [name for name in learning if name in changed]:
         flags = ", ".join(f"--{name.replace('_', '-')} and --set {name}=" for name in twice)
         raise CiaoError(f"{flags} are the same setting: give it once")
-    return Recipe(
+    return LearnerConfig(
         encoder=options.encoder,
         device=options.device,
         preset=options.preset,

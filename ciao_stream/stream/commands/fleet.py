@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.runtime.command import TABLE_WIDTH, names
-from ciao_stream.stream.commands._options import recipe_of, recipe_options, server_of
+from ciao_stream.stream.commands._options import config_of, learner_config_options, server_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,7 +57,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--cpus", type=float, default=1.0, metavar="N", help="cores set aside for each learner (1)")
     p.add_argument("--gpus", type=float, metavar="N", help="GPUs set aside for each learner (1 with --device cuda)")
-    recipe_options(p)
+    learner_config_options(p)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
             "that all machines of the cluster reach"
         )
     options.resumes = True
-    folders, recipe = _folders(options), recipe_of(options)
+    folders, config = _folders(options), config_of(options)
     gpus = float(options.device == "cuda") if options.gpus is None else options.gpus
     share = Share(options.cpus, gpus)
     cores = max(os.cpu_count() or 1, math.ceil(len(folders) * share.cpus) + 1)
@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
         server = address() if options.redis else (options.data or default_data()).absolute()
         if isinstance(server, RedisAddress) and options.ray and server.host == "localhost":
             tell("localhost: on every machine of the cluster this must lead to the same Redis")
-        fleet = Fleet(folders, server, recipe, share, tell)
+        fleet = Fleet(folders, server, config, share, tell)
         board = _Board(fleet, tell)
         try:
             fleet.start()

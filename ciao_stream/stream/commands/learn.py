@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from ciao_stream.stream.commands._options import folder_of, learner_option, recipe_of, recipe_options, server_of
+from ciao_stream.stream.commands._options import config_of, folder_of, learner_config_options, learner_option, server_of
 
 if TYPE_CHECKING:
     from ciao_stream.stream.learner.folder import LearnerFolder
@@ -23,7 +23,7 @@ SUMMARY = "follow the stream, and learn from every labelled frame"
 def add_options(p: argparse.ArgumentParser) -> None:
     """Describe the options."""
     learner_option(p)
-    recipe_options(p)
+    learner_config_options(p)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -35,23 +35,22 @@ def run(options: argparse.Namespace) -> None:
         CiaoError: The folder, the encoder or the server cannot be had, or too many messages are bad.
     """
     from ciao_stream.runtime.stopping import Stop
-    from ciao_stream.stream.learner.recipe import summary
     from ciao_stream.stream.learner.status import StatusWriter
     from ciao_stream.stream.log.keys import StreamNames
     from ciao_stream.stream.log.log import FrameLog
 
     options.resumes = True
     folder, names, stop = folder_of(options), StreamNames(options.stream), Stop()
-    recipe = recipe_of(options)
+    config = config_of(options)
     with folder.claimed(), stop.on_signals(), server_of(options) as address:
         watch = _Watch(StatusWriter(folder.status, str(address())), folder)
         with watch.showing():
-            follower = recipe.follower(folder, lambda: FrameLog(address(), names), stop=stop, watch=watch)
+            follower = config.follower(folder, lambda: FrameLog(address(), names), stop=stop, watch=watch)
             try:
                 follower.run()
             finally:
                 watch.export(follower.learner)
-                watch.say(summary(follower))
+                watch.say(follower.summary())
     if stop.by_signal == signal.SIGINT:
         raise KeyboardInterrupt
 
@@ -102,9 +101,7 @@ class _Watch:
 
     def export(self, learner: OnlineLearner) -> None:
         """Write the worlds."""
-        from ciao_stream.stream.learner.export import export_worlds
-
-        for problem in export_worlds(learner, self._folder.worlds):
+        for problem in learner.save_worlds(self._folder.worlds):
             self.say(problem)
 
     def say(self, text: str) -> None:

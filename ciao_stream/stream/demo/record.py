@@ -16,8 +16,8 @@ from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import Image
 from ciao_stream.stream.learner.checkpoint import Checkpoints
-from ciao_stream.stream.learner.drift import watches
 from ciao_stream.stream.learner.learner import OnlineLearner
+from ciao_stream.stream.learner.prequential import watches
 from ciao_stream.worlds.worlds import Worlds
 
 Bools = npt.NDArray[np.bool_]

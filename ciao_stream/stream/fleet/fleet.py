@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream.fleet.member import Ending, FleetLearner, Place
+from ciao_stream.stream.learner.config import LearnerConfig
 from ciao_stream.stream.learner.folder import LearnerFolder
-from ciao_stream.stream.learner.recipe import Recipe
 from ciao_stream.stream.log.connection import RedisAddress, seconds_until_retry
 
 RETRY_S = (0.5, 60.0)
@@ -91,7 +91,7 @@ class Fleet:
     Args:
         folders: A learner's folder for each stream, by its name.
         server: The Redis server, or the folder of a private one.
-        recipe: What the learners are to be.
+        config: What the learners are to be.
         share: What is set aside for each.
         tell: Told in one line what happens, from any thread.
 
@@ -103,14 +103,14 @@ class Fleet:
         self,
         folders: Mapping[str, LearnerFolder],
         server: RedisAddress | Path,
-        recipe: Recipe,
+        config: LearnerConfig,
         share: Share,
         tell: Callable[[str], None],
     ) -> None:
         require_reachable(server)
         self.members = [Member(stream, folder) for stream, folder in folders.items()]
         self._server = server
-        self._recipe = recipe
+        self._config = config
         self._share = share
         self._tell = tell
         self._lock = threading.Lock()
@@ -235,7 +235,7 @@ class Fleet:
             if self._stopping.is_set():
                 return None
             member.state, member.node = "starting", ""
-            member.actor = kind.remote(member.stream, member.folder.path, self._server, self._recipe, share.threads)
+            member.actor = kind.remote(member.stream, member.folder.path, self._server, self._config, share.threads)
             return member.actor
 
     def _look_around(self, member: Member, actor: Any) -> None:

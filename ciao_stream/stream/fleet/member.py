@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.stopping import Stop
+from ciao_stream.stream.learner.config import LearnerConfig
 from ciao_stream.stream.learner.folder import LearnerAtWorkError, LearnerFolder
-from ciao_stream.stream.learner.recipe import Recipe, summary
 from ciao_stream.stream.log.connection import RedisAddress
 from ciao_stream.stream.log.keys import StreamNames
 from ciao_stream.stream.log.server import SharedServer
@@ -57,15 +57,17 @@ class FleetLearner:
         stream: Name of the stream.
         folder: The learner's folder.
         server: The Redis server, or the folder of a private one.
-        recipe: What the learner is to be.
+        config: What the learner is to be.
         threads: It computes with; another number sums in another order.
     """
 
-    def __init__(self, stream: str, folder: Path, server: RedisAddress | Path, recipe: Recipe, threads: int) -> None:
+    def __init__(
+        self, stream: str, folder: Path, server: RedisAddress | Path, config: LearnerConfig, threads: int
+    ) -> None:
         self._names = StreamNames(stream)
         self._folder = LearnerFolder(folder)
         self._server = server
-        self._recipe = recipe
+        self._config = config
         self._threads = threads
         self._stop = Stop()
 
@@ -91,7 +93,6 @@ class FleetLearner:
     def _follow(self, address: Callable[[], RedisAddress]) -> Ending:
         import torch
 
-        from ciao_stream.stream.learner.export import export_worlds
         from ciao_stream.stream.learner.status import StatusWriter
         from ciao_stream.stream.log.log import FrameLog
 
@@ -101,14 +102,14 @@ class FleetLearner:
         def watch(follower: Follower) -> None:
             write(follower)
 
-        follower = self._recipe.follower(
+        follower = self._config.follower(
             self._folder, lambda: FrameLog(address(), self._names), stop=self._stop, watch=watch
         )
         try:
             follower.run()
         finally:
-            problems = export_worlds(follower.learner, self._folder.worlds)
-        return Ending("; ".join([summary(follower), *problems]))
+            problems = follower.learner.save_worlds(self._folder.worlds)
+        return Ending("; ".join([follower.summary(), *problems]))
 
     @contextlib.contextmanager
     def _addresses(self) -> Iterator[Callable[[], RedisAddress]]:

@@ -1,1 +1,1 @@
-"""The learner: apply each message once, in order; checkpoint, undo, wipe."""
+"""The learner: applies each message once, in order; checkpoints, undo, wipe."""

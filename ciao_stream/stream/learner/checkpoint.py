@@ -1,7 +1,7 @@
 """Checkpoints: one file holds a whole learner and its position in the stream, so that the two can never disagree.
 
-A file is a line that names the format, the sha256 of everything else, and a safetensors blob: the tensors, and in its
-metadata the JSON values. safetensors alone takes a flipped byte of a tensor for data.
+A file consists of a line that names the format, the sha256 of everything else, and a safetensors blob with the tensors
+and, in its metadata, the JSON values. safetensors alone would not detect a flipped byte of a tensor.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.numpy import save  # that of safetensors.torch has ctypes keep a type for every size, for ever
+from safetensors.numpy import save  # safetensors.torch.save makes ctypes cache a type for every size, for ever
 from safetensors.torch import load
 
 from ciao_stream.encoders.base import Encoder
@@ -25,34 +25,34 @@ from ciao_stream.stream.learner.learner import OnlineLearner
 
 FORMAT = b"ciao_stream/checkpoint/1\n"
 KEPT = 3
-"""Checkpoints that a folder keeps: the newest ones."""
+"""Number of newest checkpoints that a folder keeps."""
 
 MILESTONES = 8
-"""Older checkpoints that it keeps beside them, to go back to: every so many-th, from the first on."""
+"""Maximum number of older checkpoints that it also keeps, to roll back to."""
 
 MILESTONE = 16
-"""Checkpoints from one such to the next."""
+"""One checkpoint in so many becomes such an older one."""
 
 DIGEST = 32
-"""Bytes of a sha256."""
+"""Size of a sha256 in bytes."""
 
 VALUES = "values"
-"""Name of the one entry in the blob's metadata."""
+"""Key of the single entry in the blob's metadata."""
 
 SUFFIX = ".checkpoint"
 
 
 class DamagedCheckpointError(CiaoError):
-    """A checkpoint's file is not what was written."""
+    """A checkpoint file differs from what was written."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """One checkpoint in a folder, as its name tells.
+    """One checkpoint in a folder, described by its file name.
 
     Args:
         path: The file.
-        number: Grows from each checkpoint to the next one written, also where the learner went back in between.
+        number: Increases with each checkpoint written, also after an undo.
         position: Of the learner in the stream.
     """
 
@@ -63,13 +63,13 @@ class Kept:
 
 @dataclass(frozen=True, eq=False)
 class Restored:
-    """What was read from a folder.
+    """A learner loaded from a folder.
 
     Args:
-        learner: As it was when the checkpoint was written.
-        notes: What the writer kept with it.
+        learner: In the state in which the checkpoint was written.
+        notes: JSON values saved with it.
         kept: The checkpoint.
-        incidents: One line for each newer checkpoint that was damaged.
+        incidents: One line for each newer checkpoint that is damaged.
     """
 
     learner: OnlineLearner
@@ -79,25 +79,25 @@ class Restored:
 
 
 def encode(learner: OnlineLearner, notes: Mapping[str, Any] | None = None) -> bytes:
-    """Return a checkpoint's bytes; the same learner and notes give the same ones.
+    """Return a checkpoint's bytes; the same learner and notes give the same bytes.
 
     Args:
         learner: The learner.
-        notes: JSON values that are to go with it, such as the counts of whoever reads the stream.
+        notes: JSON values to save with it, such as a follower's counters.
     """
     state = learner.to_state()
     tensors = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in state.tensors.items()}
-    # One entry alone: safetensors writes several in any order.
+    # A single entry, because safetensors writes several in arbitrary order.
     blob = save(tensors, metadata={VALUES: json.dumps({"learner": state.values, "notes": dict(notes or {})})})
     return FORMAT + hashlib.sha256(FORMAT + blob).digest() + blob
 
 
 def decode(data: bytes, encoder: Encoder) -> tuple[OnlineLearner, dict[str, Any]]:
-    """Return the learner and the notes that :func:`encode` was given.
+    """Return the learner and the notes given to :func:`encode`.
 
     Raises:
-        DamagedCheckpointError: The bytes are not those that were written.
-        CiaoError: The format is another one, or the learner stood on another encoder.
+        DamagedCheckpointError: The bytes differ from those that were written.
+        CiaoError: The format is unknown, or the learner was saved with another encoder.
     """
     named, digest, blob = data[: len(FORMAT)], data[len(FORMAT) :][:DIGEST], data[len(FORMAT) + DIGEST :]
     if hashlib.sha256(named + blob).digest() != digest:
@@ -114,11 +114,11 @@ def decode(data: bytes, encoder: Encoder) -> tuple[OnlineLearner, dict[str, Any]
 
 
 class Checkpoints:
-    """The checkpoints of one learner, in a folder of their own; the last few are kept, and some older ones.
+    """The checkpoints of one learner in a folder: the newest ones and some older ones.
 
     Args:
-        folder: Made where it is missing.
-        keep: How many of the newest, >= 1.
+        folder: Created if it is missing.
+        keep: Number of newest checkpoints to keep, >= 1.
     """
 
     def __init__(self, folder: Path, keep: int = KEPT) -> None:
@@ -137,14 +137,14 @@ class Checkpoints:
         return sorted(found, key=lambda kept: kept.number)
 
     def save(self, learner: OnlineLearner, notes: Mapping[str, Any] | None = None) -> Kept:
-        """Write a learner down; once this returns it is on the disk, and the oldest checkpoints may be gone.
+        """Save a learner. On return the file is on disk, and the oldest checkpoints may be deleted.
 
         Args:
             learner: The learner.
-            notes: JSON values that go with it.
+            notes: JSON values to save with it.
 
         Raises:
-            CiaoError: The file cannot be written; those of before are as they were.
+            CiaoError: The file cannot be written; the earlier ones are unchanged.
         """
         before = self.kept()
         number = before[-1].number + 1 if before else 1
@@ -158,11 +158,11 @@ class Checkpoints:
         return Kept(path, number, learner.position)
 
     def load(self, encoder: Encoder) -> Restored | None:
-        """Return the newest learner that is whole; None where the folder has no checkpoint.
+        """Return the learner of the newest intact checkpoint; None if the folder has no checkpoint.
 
         Raises:
-            CiaoError: There are checkpoints, but all are damaged; or the newest whole one is of another format or
-                stands on another encoder.
+            CiaoError: All checkpoints are damaged; or the newest intact one has an unknown format or was saved with
+                another encoder.
         """
         incidents: list[str] = []
         for kept in reversed(self.kept()):
@@ -173,7 +173,7 @@ class Checkpoints:
                 continue
             return Restored(learner, notes, kept, tuple(incidents))
         if incidents:
-            raise CiaoError("; ".join(incidents) + f": no checkpoint in {self.folder} is whole; move them elsewhere")
+            raise CiaoError(f"{'; '.join(incidents)}: no checkpoint in {self.folder} is intact; move them elsewhere")
         return None
 
 
@@ -182,7 +182,7 @@ def read(path: Path, encoder: Encoder) -> tuple[OnlineLearner, dict[str, Any]]:
 
     Raises:
         DamagedCheckpointError: It is damaged.
-        CiaoError: It is not there or cannot be read; or it is of another format or stands on another encoder.
+        CiaoError: It cannot be read, has an unknown format, or was saved with another encoder.
     """
     try:
         return decode(path.read_bytes(), encoder)

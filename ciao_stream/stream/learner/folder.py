@@ -1,14 +1,14 @@
-"""Where a learner lives: one folder with its checkpoints, its status and its worlds, for one process at a time.
+"""The folder of a learner: its checkpoints, its status and its worlds; used by one process at a time.
 
 ========================  =====================================================================================
-in the folder             content
+path                      content
 ========================  =====================================================================================
-``checkpoints/``          :mod:`ciao_stream.stream.learner.checkpoint`: the only authority on what was learned
+``checkpoints/``          see :mod:`ciao_stream.stream.learner.checkpoint`: the only authority on what was learned
 ``worlds/NAME/``          each world as :meth:`ciao_stream.worlds.world.World.save` writes it
-``status.json``           :mod:`ciao_stream.stream.learner.status`
-``starts.json``           :mod:`ciao_stream.stream.learner.start_guard`; there while a learner runs, or was killed
-``undone.json``           :mod:`ciao_stream.stream.learner.undone`
-``lock``                  held by the process that runs, by the kernel: it is let go of however that one ends
+``status.json``           see :mod:`ciao_stream.stream.learner.status`
+``starts.json``           see :mod:`ciao_stream.stream.learner.start_guard`; exists while a learner runs or was killed
+``undone.json``           see :class:`ciao_stream.stream.learner.undo.Undone`
+``lock``                  locked by the learner's process; the kernel releases it however the process ends
 ========================  =====================================================================================
 """
 
@@ -26,14 +26,14 @@ _LOCK = "lock"
 
 
 class LearnerAtWorkError(CiaoError):
-    """A learner works in the folder."""
+    """Another process uses the folder."""
 
 
 class LearnerFolder:
     """The paths in a learner's folder.
 
     Args:
-        path: The folder; made when it is claimed.
+        path: The folder; created when it is claimed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,11 +46,11 @@ class LearnerFolder:
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
-        """Be the only one who changes the folder, in the block.
+        """Lock the folder for this process in the block.
 
         Raises:
-            LearnerAtWorkError: Another process is.
-            CiaoError: The folder cannot be made, or not be locked.
+            LearnerAtWorkError: Another process uses it.
+            CiaoError: The folder cannot be created or locked.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -66,19 +66,19 @@ class LearnerFolder:
                 ) from None
             except OSError as error:
                 raise CiaoError(
-                    f"cannot lock {self.path}: {error.strerror}; choose a folder on a disk where files can be locked"
+                    f"cannot lock {self.path}: {error.strerror}; choose a folder on a disk that supports file locks"
                 ) from error
-            with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
+            with contextlib.suppress(OSError):  # on a full disk; the lock holds anyway
                 lock.truncate(0)
                 lock.write(str(os.getpid()))
                 lock.flush()
             for folder in (self.path, self.checkpoints):
-                for left in folder.glob(".*.tmp"):  # of a process that was killed as it wrote
+                for left in folder.glob(".*.tmp"):  # of a process that was killed while writing
                     left.unlink(missing_ok=True)
             yield
 
     def owner(self) -> int | None:
-        """Return the process that works in the folder; None where none does."""
+        """Return the id of the process that uses the folder, or None."""
         with contextlib.suppress(FileNotFoundError), (self.path / _LOCK).open() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,28 +1,31 @@
-"""Follows a stream: reads each entry, applies it once in effect, and writes the learner down, through every failure.
+"""Follows a stream: reads each entry, applies it once in effect, and saves checkpoints, through every failure.
 
-The checkpoint is the only authority on what was applied. An entry is acknowledged when a checkpoint behind it is on
-the disk, and let go of when no checkpoint that is kept could need it. Whatever breaks in between, the follower goes
-back to the last entry that it applied, or, in a new process, to its newest checkpoint, and reads on from there. Where
-the checkpoints lie changes nothing of what is learned.
+The checkpoint is the only authority on what was applied. An entry is acknowledged after a checkpoint that includes it
+is on disk, and trimmed from the stream when no checkpoint could need it. After a failure the follower returns to the
+last entry that it applied, or in a new process to its newest checkpoint, and reads on from there. When checkpoints are
+written has no influence on what is learned.
+
+What happens is logged: start or resume, checkpoints and stop (INFO); pauses, incidents, refused and lost messages
+(WARNING); each applied frame by its id (DEBUG). A log line contains no label and no name of a person.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeVar
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.stopping import Stop, Stopped
 from ciao_stream.stream.learner.checkpoint import KEPT, Checkpoints, Kept
+from ciao_stream.stream.learner.counters import Counters
 from ciao_stream.stream.learner.folder import LearnerFolder
 from ciao_stream.stream.learner.learner import OnlineLearner
-from ciao_stream.stream.learner.ledger import Ledger
-from ciao_stream.stream.learner.pace import REFUSED_WINDOW, FollowSettings
+from ciao_stream.stream.learner.settings import REFUSED_WINDOW, FollowSettings
 from ciao_stream.stream.learner.start_guard import StartGuard
-from ciao_stream.stream.learner.undone import Undone
+from ciao_stream.stream.learner.undo import Undone
 from ciao_stream.stream.log.connection import CursorLostError, RedisFullError, UnreachableError, seconds_until_retry
 from ciao_stream.stream.log.events import FrameCame
 from ciao_stream.stream.log.feed import Group
@@ -31,46 +34,49 @@ from ciao_stream.stream.log.log import FrameLog
 from ciao_stream.stream.log.messages import Origin, TaskHeader, decode, header_of, origin_of
 from ciao_stream.stream.log.refusals import BadMessage, Reason
 
+_log = logging.getLogger(__name__)
+
 BLOCK_MS = 250
 """Milliseconds for which a read waits for an entry."""
 
 RETRY_S = (0.1, 30.0)
-"""Seconds between tries while something is wrong: the first, and the most; doubled in between, with jitter."""
+"""Seconds between attempts after a failure: initial and maximum; doubled in between, with jitter."""
 
 WATCH_S = 1.0
-"""Seconds from one look at the follower to the next."""
+"""Seconds between calls of ``watch``."""
 
 TRIM_ENTRIES = 1000
-"""Entries after which those that nobody needs are let go of, if the time has not come before."""
+"""Entries after which the stream is trimmed, if ``trim_s`` has not passed before."""
 
 CHECKPOINT_SHARE = 0.1
-"""Most of the time that goes into checkpoints."""
+"""Maximum share of the time spent on checkpoints."""
 
+_T = TypeVar("_T")
 State = Literal["following", "paused", "stopped", "failed"]
-"""``paused``: something is wrong outside, and is tried again; nothing is lost meanwhile."""
+"""``paused``: something outside fails and is retried; nothing is lost meanwhile."""
 
 
 class TooManyRefusedError(CiaoError):
-    """So many messages are bad that something must be wrong with a producer."""
+    """So many messages were refused that a producer must be faulty."""
 
 
 def _ignore(_: Follower) -> None:
-    """Look away."""
+    """Do nothing (default callback)."""
 
 
 class Follower:
     """One learner that follows one stream; the folder must be claimed.
 
     Args:
-        learner: A fresh learner, for a folder that has no checkpoint; otherwise the one there is gone on with.
-        folder: Where it lives.
-        connect: Returns the stream's log; called at the start and whenever the server does not answer.
+        learner: A fresh learner, used if the folder has no checkpoint; otherwise the newest checkpoint is resumed.
+        folder: The learner's folder.
+        connect: Returns the stream's log; called at the start and after each loss of the connection.
         settings: How the stream is followed.
-        stop: Through which it can be asked to stop.
-        watch: Shown the follower about every second.
+        stop: Requests to stop.
+        watch: Called with the follower about every second.
 
     Raises:
-        CiaoError: A file in the folder is damaged, or the learner stands on another encoder.
+        CiaoError: A file in the folder is damaged, or the learner was saved with another encoder.
     """
 
     def __init__(
@@ -86,7 +92,7 @@ class Follower:
         self.folder = folder
         self.settings = settings or FollowSettings()
         self.learner = learner
-        self.ledger = Ledger()
+        self.counters = Counters()
         self.checkpoints = Checkpoints(folder.checkpoints)
         self.saved: Kept | None = None
         self.state: State = "following"
@@ -98,7 +104,7 @@ class Follower:
         restored = self.checkpoints.load(learner.encoder)
         if restored is not None:
             self.learner, self.saved = restored.learner, restored.kept
-            self.ledger = Ledger.from_json(restored.notes)
+            self.counters = Counters.from_json(restored.notes)
             for text in restored.incidents:
                 self._note(text)
         self._connect = connect
@@ -108,20 +114,24 @@ class Follower:
         self._undone = Undone.read(folder.undone)
         self._tries = 0
         self._unsaved: list[str] = []
-        self._judged: deque[bool] = deque(maxlen=REFUSED_WINDOW)
+        self._refused: deque[bool] = deque(maxlen=REFUSED_WINDOW)
         self._untrimmed = 0
         self._nothing_waits = False
         self._last_entry = self._last_save = self._last_trim = time.monotonic()
         self._next_save = self._next_watch = 0.0
 
     def run(self) -> None:
-        """Follow the stream until there is a reason to stop, and end with a checkpoint.
+        """Follow the stream until there is a reason to stop, then save a checkpoint.
 
         Raises:
-            TooManyRefusedError: The share of bad messages is above the limit.
-            CiaoError: The server refuses us; or the last checkpoint could not be written, so that what came after
-                the one before will be applied again.
+            TooManyRefusedError: The share of refused messages is above the limit.
+            CiaoError: The server denies access; or the last checkpoint could not be written, so that the entries since
+                the previous one will be applied again.
         """
+        if self.saved is None:
+            _log.info("%s: started", self.folder.path)
+        else:
+            _log.info("%s: resumed at %s, checkpoint %d", self.folder.path, self.saved.position, self.saved.number)
         try:
             self._follow()
         except Stopped:
@@ -129,38 +139,50 @@ class Follower:
         except CiaoError as error:
             self._end("failed", str(error))
             raise
-        except Exception as error:  # perhaps amid an entry: what is in memory is not to be written down
+        except Exception as error:  # perhaps while applying an entry: the state in memory must not be saved
             self.state, self.trouble = "failed", f"{type(error).__name__}: {error}"
+            _log.error("%s: failed at %s: %s", self.folder.path, self.learner.position, type(error).__name__)
             self._disconnect()
             self._watch(self)
             raise
         self._end("stopped")
 
+    def summary(self) -> str:
+        """Return one line about what was learned, refused and lost."""
+        counters, refused = self.counters, self.counters.refused.total()
+        parts = [f"{self.frames:,} frames now, {counters.frames:,} in all, up to {self.learner.position}"]
+        if refused:
+            parts.append(f"{refused:,} messages refused")
+        if counters.tracker.lost:
+            parts.append(f"{counters.tracker.lost:,} messages lost in transit")
+        return f"learned: {'; '.join(parts)}; in {self.folder.path}"
+
     def lag(self) -> int | None:
-        """Return how many entries are to come, about how many amid a backlog; None where nobody can tell now."""
-        if self.log is None or self.state != "following":
-            return None
-        try:
-            with self._stop.safe():
-                lag = self.log.lag()
-                return max(0, self.log.length() - self.ledger.in_stream()) if lag is None else lag
-        except UnreachableError:
-            return None
+        """Return the number of entries still to read (approximate during a backlog); None if it is unknown."""
+
+        def ask(log: FrameLog) -> int:
+            lag = log.lag()
+            return max(0, log.length() - self.counters.in_stream()) if lag is None else lag
+
+        return self._ask(ask)
 
     def groups_beside(self) -> list[Group] | None:
-        """Return the groups of others, such as predictors, that read the stream; None where nobody can tell now."""
+        """Return the other consumer groups of the stream, such as predictors; None if they are unknown."""
+        return self._ask(lambda log: log.groups_beside())
+
+    def _ask(self, question: Callable[[FrameLog], _T]) -> _T | None:
         if self.log is None or self.state != "following":
             return None
         try:
             with self._stop.safe():
-                return self.log.groups_beside()
+                return question(self.log)
         except UnreachableError:
             return None
 
     def _follow(self) -> None:
         self._persist(lambda: self._guard.begin(self.learner.position))
         if self.saved is None:
-            self._save()
+            self._persist(self._write)
         self._last_entry = time.monotonic()
         with self._guard.traced():
             while not self._done():
@@ -169,7 +191,7 @@ class Follower:
                 self._try(self._checkpoint)
 
     def _try(self, step: Callable[[FrameLog], None]) -> None:
-        """Do something with the stream; where that cannot be done now, wait."""
+        """Use the stream; on failure, disconnect and wait."""
         try:
             step(self._connected())
         except (UnreachableError, CursorLostError, RedisFullError) as error:
@@ -198,64 +220,47 @@ class Follower:
         self._show()
 
     def _take(self, log: FrameLog, entry: Entry) -> None:
-        """Do with an entry what is to be done with it; where this cannot be done now, nothing was done."""
+        """Apply, skip or refuse an entry; on failure of server or disk, nothing was done."""
         position, fields = entry.position, entry.fields
         origin = None
         try:
             header = header_of(fields)
             origin = Origin(header.producer, header.seq)
-            repeated = self.ledger.tracker.judge(*origin).repeated
+            repeated = self.counters.tracker.judge(*origin).repeated
             undone = position in self._undone and not isinstance(header, TaskHeader)
             if repeated or undone:
-                self.ledger.passed_over += not repeated
+                self.counters.passed_over += not repeated
                 self.learner.skip(position)
             else:
                 self._apply(entry)
-            refused = False
+            self._refused.append(False)
         except CiaoError as error:
             self._refuse(log, entry, error.reason if isinstance(error, BadMessage) else Reason.BAD_TASK, str(error))
-            refused = True
-        if origin is not None:
-            self.ledger.heard(origin)
-        else:
-            self.ledger.heard_damaged(origin_of(fields))
-        self.ledger.read(sum(map(len, fields.values())))
+            self._refused.append(True)
+        if origin is None:
+            self.counters.received_damaged(origin_of(fields))
+        elif lost := self.counters.received(origin):
+            _log.warning("%s: %d messages lost before %s", self.folder.path, lost, position)
+        self.counters.read(sum(map(len, fields.values())))
         self._unsaved.append(position)
         self._untrimmed += 1
         self._last_entry = time.monotonic()
-        self._judged.append(refused)
         self._require_good_messages()
 
     def _apply(self, entry: Entry) -> None:
         if self._guard.condemned(entry.position):
-            raise BadMessage(Reason.CRASH, "applying it ended the process, again and again")
-        with self._single_step(entry.position):
+            raise BadMessage(Reason.CRASH, "applying it crashed the process repeatedly")
+        with self._guard.applying(entry.position, self._persist):
             event = decode(entry.position, entry.fields, self.learner.tasks)
             self.learner.apply(event)
         if isinstance(event, FrameCame):
             self.frames += 1
-            self.ledger.frames += 1
-
-    @contextmanager
-    def _single_step(self, position: str) -> Iterator[None]:
-        """Have it on disk, where there is reason to fear for the process, what it is at when it ends in the block."""
-        if not self._guard.single_step:
-            yield
-            return
-        self._persist(lambda: self._guard.mark(position))
-        try:
-            yield
-        except CiaoError:
-            self._survived()
-            raise
-        self._survived()
-
-    def _survived(self) -> None:
-        with suppress(CiaoError, OSError):  # on a full disk the next mark will say it
-            self._guard.unmark()
+            self.counters.frames += 1
+            _log.debug("%s: applied frame %s at %s", self.folder.path, event.frame_id, event.position)
 
     def _refuse(self, log: FrameLog, entry: Entry, reason: Reason, text: str) -> None:
-        """Keep a bad message as a dead letter; a full server gets room first."""
+        """Keep a bad message as a dead letter; if the server is full, trim the stream first."""
+        _log.warning("%s: refused entry %s: %s", self.folder.path, entry.position, reason.value)
         try:
             with self._stop.safe():
                 log.dead_letter(entry.position, reason.value, text, entry.fields)
@@ -268,20 +273,22 @@ class Follower:
             except RedisFullError:
                 self._note(f"the dead letter of {entry.position} could not be kept: {error}")
         self.learner.skip(entry.position)
-        self.ledger.refuse(reason)
+        self.counters.refuse(reason)
 
     def _require_good_messages(self) -> None:
-        refused, limit = sum(self._judged), self.settings.max_refused
-        if len(self._judged) == REFUSED_WINDOW and refused > limit * REFUSED_WINDOW:
-            reasons = ", ".join(f"{reason} {n}" for reason, n in self.ledger.refused.most_common())
+        refused, limit = sum(self._refused), self.settings.max_refused
+        if len(self._refused) == REFUSED_WINDOW and refused > limit * REFUSED_WINDOW:
+            reasons = ", ".join(f"{reason} {n}" for reason, n in self.counters.refused.most_common())
             raise TooManyRefusedError(
-                f"{refused} of the last {REFUSED_WINDOW} messages were refused (in all: {reasons}): see the command "
-                "`dead`, mend the producer, or go on with --max-refused 1"
+                f"{refused} of the last {REFUSED_WINDOW} messages were refused (in all: {reasons}): list them with "
+                "the command `dead`, fix the producer, or resume with --max-refused 1"
             )
 
     def _note(self, incident: str) -> None:
-        """Write down what happened; it is to be in the next checkpoint, also if nothing else is new."""
-        self._news |= self.ledger.incident(incident)
+        """Record an incident; if it is new, the next checkpoint is due even if nothing was learned."""
+        if self.counters.incident(incident):
+            self._news = True
+            _log.warning("%s: %s", self.folder.path, incident)
 
     def _due(self) -> bool:
         now = time.monotonic()
@@ -290,38 +297,35 @@ class Follower:
         return bool(self._unsaved or self._news) and (enough or long_ago) and now >= self._next_save
 
     def _checkpoint(self, log: FrameLog) -> None:
-        """Write the learner down, then acknowledge what it has applied."""
-        self._save()
+        """Save a checkpoint, then acknowledge the entries that it includes."""
+        self._persist(self._write)
         applied, self._unsaved = self._unsaved, []
         with self._stop.safe():
             log.ack(applied)
 
-    def _save(self) -> None:
-        """Write the learner down, however long it takes until there is room."""
-        self._persist(self._write)
-
     def _write(self) -> None:
         began = time.monotonic()
-        self.ledger.mark(self.learner.position, [kept.position for kept in self.checkpoints.kept()])
-        self.saved = self.checkpoints.save(self.learner, self.ledger.to_json())
+        self.counters.mark(self.learner.position, [kept.position for kept in self.checkpoints.kept()])
+        self.saved = self.checkpoints.save(self.learner, self.counters.to_json())
+        _log.info("%s: wrote checkpoint %d at %s", self.folder.path, self.saved.number, self.saved.position)
         self._news = False
         self._last_save = time.monotonic()
         self._next_save = self._last_save + (self._last_save - began) / CHECKPOINT_SHARE
 
     def _needed(self) -> str:
-        """Return the position from which on entries are kept."""
+        """Return the position before which entries can be trimmed."""
         positions = [kept.position for kept in self.checkpoints.kept()]
-        reach = self.ledger.within(positions, self.settings.history, self.settings.history_mib << 20)
+        reach = self.counters.within(positions, self.settings.history, self.settings.history_mib << 20)
         return min(reach or positions[-1], positions[-KEPT:][0], key=order)
 
     def _trim(self, log: FrameLog, before: str) -> None:
         with self._stop.safe():
             log.trim(before)
-        self.ledger.trimmed(before)
+        self.counters.trimmed(before)
         self._untrimmed, self._last_trim = 0, time.monotonic()
 
     def _connected(self) -> FrameLog:
-        """Return the log, set to the last entry that was applied."""
+        """Return the log, positioned after the last entry that was applied."""
         if self.log is None:
             with self._stop.safe():
                 log = self._connect()
@@ -337,7 +341,7 @@ class Follower:
             log.close()
 
     def _persist(self, write: Callable[[], None]) -> None:
-        """Write a file; where the disk does not take it, learn nothing more until it does."""
+        """Write a file; while that fails, wait and learn nothing."""
         while True:
             try:
                 write()
@@ -347,9 +351,10 @@ class Follower:
         self._well()
 
     def _pause(self, trouble: str) -> None:
-        """Wait before the next try."""
+        """Wait before the next attempt."""
         if self.state != "paused":
             self.trouble_since = time.time()
+            _log.warning("%s: paused at %s: %s", self.folder.path, self.learner.position, trouble)
         self.state, self.trouble = "paused", trouble
         end = time.monotonic() + seconds_until_retry(RETRY_S, self._tries)
         self._tries += 1
@@ -360,6 +365,7 @@ class Follower:
     def _well(self) -> None:
         if self.state == "paused":
             self._last_entry = time.monotonic()
+            _log.info("%s: following again at %s", self.folder.path, self.learner.position)
         self.state, self.trouble, self._tries = "following", "", 0
 
     def _done(self) -> bool:
@@ -370,7 +376,7 @@ class Follower:
         return self._stop.requested or (settings.until_idle is not None and idle)
 
     def _end(self, state: State, trouble: str = "") -> None:
-        """Write down what is not yet, in one try.
+        """Save a last checkpoint if anything is new, in one attempt.
 
         Raises:
             CiaoError: It cannot be written.
@@ -383,6 +389,7 @@ class Follower:
             self.state, self.trouble = "failed", str(error)
             raise CiaoError(f"{error}; {len(self._unsaved)} entries will be applied again at the next start") from error
         finally:
+            _log.info("%s: %s at %s %s", self.folder.path, self.state, self.learner.position, self.trouble)
             self._guard.end()
             self._disconnect()
             self._watch(self)

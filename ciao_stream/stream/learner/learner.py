@@ -1,9 +1,10 @@
-"""The online learner: applies the events of a stream one by one, in memory, wherever they come from."""
+"""The online learner: applies the events of a stream one by one, in memory, independent of their source."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,10 @@ from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.faces.dataset import Image
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.state import State
-from ciao_stream.stream.learner.growth import check_growth
 from ciao_stream.stream.learner.replay import require_room
 from ciao_stream.stream.learner.settings import DetectorName, StreamSettings
-from ciao_stream.stream.learner.world import Heard, OnlineWorld, Outcome
+from ciao_stream.stream.learner.training import check_growth
+from ciao_stream.stream.learner.world import FrameResult, OnlineWorld, Outcome
 from ciao_stream.stream.log.events import Event, FrameCame, LabelCame, TaskDeclared
 from ciao_stream.stream.log.keys import START, order
 from ciao_stream.stream.log.labels import label_target
@@ -28,19 +29,19 @@ from ciao_stream.worlds.settings import PRESETS, Settings
 
 @dataclass(frozen=True, eq=False)
 class Applied:
-    """What became of one event.
+    """Result of one event.
 
     Args:
         position: Of the event.
         task: Of the event.
-        world: Name of the world that answered.
-        outcome: What became of it.
-        outputs: float32 (n_out,), what the world answered when the frame came, before it learned anything from its
-            label; None for a task, and for a frame that is not known any more.
-        evaluated: Whether the answer was judged now.
-        steps: Steps of learning that followed.
+        world: Name of the world that predicted.
+        outcome: See :data:`~ciao_stream.stream.learner.world.Outcome`.
+        outputs: float32 (n_out,), the prediction made when the frame came, before anything was learned from its label;
+            None for a task, and for a frame that is no longer known.
+        evaluated: Whether the prediction was evaluated now.
+        steps: Optimiser steps that followed.
         drift: Detectors that signalled.
-        opened: Name of the world that was opened in answer and learns from now on, or None.
+        opened: Name of the world created in response to drift, which learns from now on; or None.
     """
 
     position: str
@@ -58,13 +59,13 @@ class OnlineLearner:
     """Online worlds over one frozen encoder. The same events in the same order give the same learner, bit for bit.
 
     Args:
-        encoder: The shared encoder. Nothing here ever writes to it.
+        encoder: The shared encoder; never changed.
         settings: How worlds learn.
-        world_settings: What worlds are made of; the preset ``online`` by default.
+        world_settings: Mask, head and training settings of each world; the preset ``online`` by default.
         seed: Of the run.
 
     Raises:
-        CiaoError: The memory of a world would not fit into this machine.
+        CiaoError: The replay memory of one world would not fit into this machine.
     """
 
     def __init__(
@@ -87,12 +88,12 @@ class OnlineLearner:
 
     @property
     def worlds(self) -> Mapping[str, OnlineWorld]:
-        """All worlds by name, in the order in which they came."""
+        """All worlds by name, in the order in which they were created."""
         return dict(self._worlds)
 
     @property
     def tasks(self) -> dict[str, TaskSpec]:
-        """The declared tasks by name, with the labels that they have now."""
+        """The declared tasks by name, with their current labels."""
         return {task: TaskSpec(task, spec.kind, spec.labels) for task in self._of_task for spec in [self.of(task).spec]}
 
     def of(self, task: str) -> OnlineWorld:
@@ -106,41 +107,59 @@ class OnlineLearner:
         return self._worlds[self._of_task[task][-1]]
 
     def apply(self, event: Event) -> Applied:
-        """Apply the next event: for a labelled frame predict, evaluate, then learn.
+        """Apply the next event: predict a labelled frame, evaluate the prediction, then learn.
 
         Args:
-            event: The next one. Whoever reads the stream skips those at or before :attr:`position`.
+            event: The next one; its position must come after :attr:`position`.
 
         Raises:
-            CiaoError: The event says something that cannot be: an unknown task or label, a task that is declared
-                otherwise than before. Nothing has changed then.
-            ValueError: The event was applied, or passed over, before.
+            CiaoError: The event is invalid: an unknown task or label, or a task that contradicts its earlier
+                declaration. Nothing has changed.
+            ValueError: The event was applied or skipped before.
         """
         if order(event.position) <= order(self.position):
-            raise ValueError(f"event {event.position} comes after {self.position}, which was applied before")
+            raise ValueError(f"expected an event after {self.position}, the last one applied, but got {event.position}")
         if isinstance(event, TaskDeclared):
             applied = self._declare(event)
         elif isinstance(event, FrameCame):
-            target = None if event.label is None else label_target(self.of(event.task).spec, event.label)
-            applied = self._learn(event, self.of(event.task).frame(event.frame_id, self._encode(event.image), target))
+            world = self.of(event.task)
+            target = None if event.label is None else label_target(world.spec, event.label)
+            applied = self._learn(event, world.frame(event.frame_id, self._encode(event.image), target))
         elif isinstance(event, LabelCame):
             world = self.of(event.task)
             applied = self._learn(event, world.label(event.frame_id, label_target(world.spec, event.label)))
         else:
-            raise TypeError(f"no event of the stream: {type(event).__name__}")
+            raise TypeError(f"expected TaskDeclared, FrameCame or LabelCame but got {type(event).__name__}")
         self.position = event.position
         self.n_applied += 1
         return applied
 
+    def _learn(self, event: Event, result: FrameResult) -> Applied:
+        """After prediction and evaluation: answer drift, then learn if the micro-batch is full."""
+        predicted = self.of(event.task).spec.name
+        opened = self._answer_drift(event.task) if self.settings.detector in result.drift else None
+        steps = self.of(event.task).learn()
+        return Applied(
+            event.position,
+            event.task,
+            predicted,
+            result.outcome,
+            result.outputs,
+            result.evaluated,
+            steps,
+            result.drift,
+            opened,
+        )
+
     def skip(self, position: str) -> None:
-        """Pass over an entry of the stream that is no event."""
+        """Move past an entry of the stream that is not applied."""
         self.position = position
 
     def predict(self, image: Image, *worlds: str) -> dict[str, npt.NDArray[np.float32]]:
-        """Answer for one face in several worlds, without a trace.
+        """Predict one face in several worlds, without side effects.
 
         Args:
-            image: The face.
+            image: The face, uint8 (height, width) or (height, width, 3).
             worlds: Names of worlds; all by default.
 
         Returns:
@@ -156,14 +175,32 @@ class OnlineLearner:
         return {name: self._worlds[name].predict(z) for name in worlds or self._worlds}
 
     def report(self) -> dict[str, Any]:
-        """Return position, counts and the figures of every world as JSON values."""
+        """Return position, counts and the metrics of every world as JSON values."""
         worlds = {name: world.report() for name, world in self._worlds.items()}
         return {"position": self.position, "n_applied": self.n_applied, "worlds": worlds}
 
     def forget_faces(self) -> None:
-        """Forget all faces that are kept for learning, rehearsal or correction, and their names."""
+        """Delete all faces kept for learning, replay or correction, and their ids."""
         for world in self._worlds.values():
             world.forget_faces()
+
+    def save_worlds(self, folder: Path) -> list[str]:
+        """Write each world to a folder of its name: see :meth:`ciao_stream.worlds.world.World.save`.
+
+        Args:
+            folder: Created if it is missing.
+
+        Returns:
+            One line for each world that could not be written.
+        """
+        problems = []
+        for name, world in self._worlds.items():
+            about = {"position": self.position, "n_applied": self.n_applied, "counts": dict(world.counts)}
+            try:
+                world.world.save(folder / name, stream=about)
+            except CiaoError as error:
+                problems.append(str(error))
+        return problems
 
     def to_state(self) -> State:
         """Return everything that :meth:`from_state` needs; the tensors are the live ones."""
@@ -181,10 +218,10 @@ class OnlineLearner:
 
     @classmethod
     def from_state(cls, state: State, encoder: Encoder) -> OnlineLearner:
-        """Make the learner that :meth:`to_state` told of; it shares no memory with the state.
+        """Rebuild the learner from what :meth:`to_state` returned; it shares no memory with the state.
 
         Raises:
-            CiaoError: It stood on another encoder.
+            CiaoError: The learner was saved with another encoder.
         """
         values = state.values
         settings = StreamSettings.from_json(values["settings"])
@@ -192,7 +229,7 @@ class OnlineLearner:
         theirs = values["encoder"]
         if theirs["fingerprint"] != made.fingerprint:
             ours = f"{encoder.name} ({made.fingerprint[:12]})"
-            raise CiaoError(f"it stands on encoder {theirs['name']} ({theirs['fingerprint'][:12]}), not on {ours}")
+            raise CiaoError(f"it uses encoder {theirs['name']} ({theirs['fingerprint'][:12]}), not {ours}")
         made.position, made.n_applied = values["position"], values["n_applied"]
         made._of_task = {task: [*names] for task, names in values["tasks"].items()}
         for index, name in enumerate(values["worlds"]):
@@ -200,14 +237,14 @@ class OnlineLearner:
         return made
 
     def _encode(self, image: Image) -> Tensor:
-        """Return stored ``z`` of one face, without a batch dimension, on the CPU, where it is kept."""
+        """Return stored ``z`` of one face, without a batch dimension, on the CPU."""
         pixels = torch.from_numpy(self.encoder.preprocessing.fit(image)[None])
         return self.encoder.stored_z(pixels)[0].cpu()
 
     def _declare(self, event: TaskDeclared) -> Applied:
         spec = event.spec
         if spec.name != event.task:
-            raise CiaoError(f"task {event.task!r} is declared under another name, {spec.name!r}")
+            raise CiaoError(f"expected the declaration of task {event.task!r} but its name is {spec.name!r}")
         outcome: Outcome = "known"
         if event.task not in self._of_task:
             self._add(event.task, self._fresh(spec))
@@ -224,20 +261,12 @@ class OnlineLearner:
     def _add(self, task: str, world: OnlineWorld) -> None:
         name = world.spec.name
         if name in self._worlds:
-            raise CiaoError(f"there is a world {name!r} already: declare a task of another name")
+            raise CiaoError(f"a world {name!r} exists: declare a task with another name")
         self._worlds[name] = world
         self._of_task.setdefault(task, []).append(name)
 
-    def _learn(self, event: Event, heard: Heard) -> Applied:
-        """Answer a drift, then learn if a micro-batch is full."""
-        answered = self.of(event.task).spec.name
-        opened = self._answer(event.task) if self.settings.detector in heard.drift else None
-        steps = self.of(event.task).learn()
-        told = (heard.outcome, heard.outputs, heard.evaluated, steps, heard.drift, opened)
-        return Applied(event.position, event.task, answered, *told)
-
-    def _answer(self, task: str) -> str | None:
-        """Answer a drift as the settings have it; return the name of the world that was opened for it, if any."""
+    def _answer_drift(self, task: str) -> str | None:
+        """Respond to drift as set by ``on_drift``; return the name of the world created for it, if any."""
         world, answer = self.of(task), self.settings.on_drift
         if answer == "raise-rate":
             world.raise_rate()

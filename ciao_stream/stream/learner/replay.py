@@ -1,11 +1,11 @@
-"""Memory of what a world has learned from, for rehearsal: encoded faces with their targets, of bounded size.
+"""Replay memory: encoded labelled faces of bounded number, mixed into every step.
 
-Where a task has classes, the memory keeps them as even as the stream allows (CBRS [0]): while it is not full it takes
-every sample; after that a sample of a class that has not been the largest since it was full takes the place of one of
-the largest class, and a sample of any other class that of one of its own class with probability kept / seen. Other
-kinds of target are kept by plain reservoir sampling [1], under which every sample seen is as likely to be kept.
+For tasks with classes the memory is class-balanced (CBRS [0]): until it is full it takes every sample. Then a sample of
+a class that has never been the largest since the memory was full replaces a random one of the largest class; a sample
+of another class replaces one of its own class with probability kept / seen. Other kinds of target use plain reservoir
+sampling [1], which keeps every sample seen with the same probability.
 
-Every draw is seeded by the count of what came before, so that no generator has a state to be saved.
+Every draw is seeded by the number of earlier ones, so no generator state has to be saved.
 
 References:
     - [0] Chrysakis, Moens: Online Continual Learning from Imbalanced Data, ICML 2020 (Algorithm 1)
@@ -37,8 +37,8 @@ class Sample:
     """A face to learn from.
 
     Args:
-        frame_id: Its name among all frames.
-        z: What the last convolution works from, float16.
+        frame_id: Unique among all frames.
+        z: Output of the encoder's trunk, float16.
         target: In the layout of the task's kind.
     """
 
@@ -48,40 +48,40 @@ class Sample:
 
 
 def stack(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
-    """Return ``z``, float16 (N, ...), and the targets of at least one sample in the layout of their kind."""
+    """Return ``z``, float16 (N, ...), and the targets of N >= 1 samples in the layout of their kind."""
     return torch.stack([s.z for s in samples]), torch.from_numpy(np.stack([s.target for s in samples]))
 
 
 def require_room(capacity: int, z_shape: Sequence[int]) -> None:
-    """Refuse a memory that is larger than that of the machine.
+    """Refuse a replay memory larger than the memory of this machine.
 
     Args:
-        capacity: Samples at most.
+        capacity: Maximum number of samples.
         z_shape: Shape of ``z``.
 
     Raises:
         CiaoError: It is larger.
     """
     wanted = capacity * math.prod(z_shape) * torch.float16.itemsize
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if wanted > there:
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if wanted > available:
         raise CiaoError(
-            f"replay_capacity: {capacity:,} faces of this encoder take {wanted / 2**30:,.0f} GiB, and this machine "
-            f"has {there / 2**30:,.0f}: choose less"
+            f"replay_capacity: {capacity:,} faces of this encoder take {wanted / 2**30:,.0f} GiB, but this machine "
+            f"has {available / 2**30:,.0f}: choose a smaller capacity"
         )
 
 
 class Replay:
-    """The memory of one world.
+    """The replay memory of one world.
 
     Args:
         spec: The task.
-        capacity: Samples at most.
+        capacity: Maximum number of samples.
         z_shape: Shape of ``z``.
         seed: Of the run.
 
     Attributes:
-        seen: How many samples of each class were offered, int64 (n_out,); zeros where the task has no classes.
+        seen: Number of samples of each class offered so far, int64 (n_out,); zeros if the task has no classes.
     """
 
     def __init__(self, spec: TaskSpec, capacity: int, z_shape: Sequence[int], seed: int) -> None:
@@ -102,16 +102,16 @@ class Replay:
 
     @property
     def kept(self) -> npt.NDArray[np.int64]:
-        """How many samples of each class are here, (K,)."""
+        """Number of samples of each class in the memory, (K,)."""
         return np.bincount(self._classes(), minlength=self.spec.n_out)
 
     def get(self, frame_id: str) -> Sample | None:
-        """Return a copy of the sample of a frame; None where it is not here."""
+        """Return a copy of a frame's sample, or None."""
         slot = self._slots.get(frame_id)
         return None if slot is None else Sample(frame_id, self._z[slot].clone(), np.array(self._targets[slot]))
 
     def counts(self) -> dict[str, int]:
-        """Return how many samples of each label are here; of dimensional tasks, how many in all."""
+        """Return the number of samples by label; for dimensional tasks, the total."""
         kept = self._targets[: len(self)]
         if self.spec.kind == "dimensional":
             return {"samples": len(self)}
@@ -119,7 +119,7 @@ class Replay:
         return {label: int(n) for label, n in zip(self.spec.labels, totals, strict=True)}
 
     def offer(self, sample: Sample) -> bool:
-        """Take a sample in, or not; one whose frame is here already is corrected.
+        """Offer a sample to the memory; if its frame is in it already, correct the target.
 
         Returns:
             Whether the sample is in the memory now.
@@ -146,7 +146,7 @@ class Replay:
         return True
 
     def correct(self, frame_id: str, target: Target) -> None:
-        """Give a sample that is here another target."""
+        """Replace the target of a sample in the memory."""
         slot = self._slots[frame_id]
         if self.spec.has_classes:
             self.seen[self._class(self._targets[slot])] -= 1
@@ -155,11 +155,11 @@ class Replay:
         self._mark_largest()
 
     def draw(self, n: int, turn: int) -> tuple[Tensor, Tensor]:
-        """Draw samples, none twice.
+        """Draw samples without replacement.
 
         Args:
             n: How many; all if there are fewer.
-            turn: Number of the draw: the same turn over the same memory gives the same samples.
+            turn: Number of the draw: the same turn on the same memory gives the same samples.
 
         Returns:
             ``z``, float16 (n, ...), and targets.
@@ -169,14 +169,14 @@ class Replay:
         return self._z[torch.from_numpy(slots)], torch.from_numpy(self._targets[slots])
 
     def clear(self) -> None:
-        """Forget everything, as if nothing had ever been offered; only the draws go on where they were."""
+        """Empty the memory as if nothing had ever been offered; only the count that seeds the draws stays."""
         self._ids, self._slots = [], {}
         self._passed = 0
         self.seen[:] = 0
         self._been_largest[:] = False
 
     def grow(self, spec: TaskSpec) -> None:
-        """Take in labels that come after those of now: of none of the samples here."""
+        """Append labels to the task; no sample in the memory has them."""
         new = spec.n_out - self.spec.n_out
         self.spec = spec
         self.seen = np.pad(self.seen, (0, new))
@@ -192,7 +192,7 @@ class Replay:
         return State(values, {"z": self._z[:n], "targets": torch.from_numpy(self._targets[:n])})
 
     def load(self, state: State) -> None:
-        """Become what :meth:`state` told of."""
+        """Restore what :meth:`state` returned."""
         values, n = state.values, len(state.values["ids"])
         self._ids = [*values["ids"]]
         self._slots = {frame_id: slot for slot, frame_id in enumerate(self._ids)}
@@ -203,7 +203,7 @@ class Replay:
         self._targets[:n] = state.tensors["targets"].numpy()
 
     def _slot_for(self, target: Target) -> int | None:
-        """Say which slot of a full memory a sample takes; None where it is left out."""
+        """Return the slot of a full memory that a sample takes, or None."""
         rng = numpy_generator(self._seed, "replay offer", self.spec.name, self._offers)
         if not self.spec.has_classes:
             slot = int(rng.integers(self._passed))
@@ -219,7 +219,7 @@ class Replay:
         return int(target) if self.spec.kind == "categorical" else int(target.argmax())
 
     def _classes(self) -> npt.NDArray[np.int64]:
-        """Return the class of each sample here."""
+        """Return the class of each sample in the memory."""
         targets = self._targets[: len(self)]
         return targets if self.spec.kind == "categorical" else targets.argmax(axis=1)
 
@@ -230,5 +230,5 @@ class Replay:
 
 
 def _layout(spec: TaskSpec, capacity: int) -> tuple[tuple[int, ...], type]:
-    """Return shape and type of the targets."""
+    """Return shape and dtype of the targets."""
     return ((capacity,), np.int64) if spec.kind == "categorical" else ((capacity, spec.n_out), np.float32)

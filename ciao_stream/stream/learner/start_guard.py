@@ -1,9 +1,9 @@
-"""What keeps an entry that ends the process from ending it for ever.
+"""Guard against an entry that crashes the process at every start.
 
-A file beside the checkpoints counts the starts at one watermark that no clean end followed. From the third on the
-learner goes in single steps: before each entry it writes down, and brings to disk, which one it is about to apply.
-An entry that was written there when the process crashed is refused: a native crash leaves a trace. An end without one
-may be a kill -9 from outside, which is no fault of the entry; it takes several in a row over the same one.
+A file next to the checkpoints counts the starts from one checkpoint that were not followed by a clean end. From the
+third on the learner single-steps: before each entry it records on disk which one it is about to apply. If a native
+crash follows, which leaves a trace, that entry is refused. A death without a trace may be a kill -9 from outside, not
+caused by the entry; then several in a row at the same entry are required.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 import faulthandler
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +21,24 @@ from ciao_stream.runtime.atomic import write_text
 from ciao_stream.stream.log.keys import order
 
 STARTS = 3
-"""Starts at one watermark, none of which came to a clean end, from which on the learner goes in single steps."""
+"""Number of starts from one checkpoint, without a clean end, at which the learner begins to single-step."""
 
 ENDS = 4
-"""Ends in a row over one entry, in single steps and without a trace, after which it is refused."""
-
+"""Number of deaths in a row at one entry, single-stepping and without a trace, after which it is refused."""
 
 SINGLE_STEPS = 128
-"""Entries that are survived in single steps before the learner goes in long ones again. A checkpoint is no reason to:
-on a slow machine there may be one between the start and the entry that ends the process."""
+"""Number of entries to single-step. A new checkpoint does not end single-stepping, because on a slow machine one may be
+written between the start and the entry that crashes."""
 
 
 class StartGuard:
-    """Counts the starts of a learner, and what they died of.
+    """Counts the starts of a learner and the entries at which it died.
 
     Args:
-        path: The file; it is there while a learner runs, and after one that was killed.
+        path: The file; it exists while a learner runs, and after one was killed.
 
     Raises:
-        CiaoError: The file holds something else.
+        CiaoError: The file is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,18 +51,18 @@ class StartGuard:
         try:
             self._state = {**self._state, **json.loads(path.read_text())}
         except (OSError, ValueError, TypeError) as error:
-            raise CiaoError(f"{path} is damaged: remove it") from error
+            raise CiaoError(f"{path} is damaged: expected the starts of a learner; delete it") from error
 
     @property
     def single_step(self) -> bool:
-        """Whether each entry is to be marked before it is applied."""
+        """Whether each entry must be marked before it is applied."""
         return self._steps_left > 0
 
     def begin(self, watermark: str) -> None:
         """Count a start.
 
         Args:
-            watermark: Of the checkpoint that is gone on from.
+            watermark: Position of the checkpoint that is resumed.
 
         Raises:
             CiaoError: The file cannot be written.
@@ -79,7 +78,7 @@ class StartGuard:
 
     @contextlib.contextmanager
     def traced(self) -> Iterator[None]:
-        """Have a native crash in the block leave a trace, unless it leaves one elsewhere already."""
+        """Make a native crash in the block leave a trace, unless faulthandler is already in use."""
         if faulthandler.is_enabled():
             yield
             return
@@ -90,12 +89,31 @@ class StartGuard:
             finally:
                 faulthandler.disable()
 
+    @contextlib.contextmanager
+    def applying(self, position: str, persist: Callable[[Callable[[], None]], None]) -> Iterator[None]:
+        """While single-stepping, record on disk that the block applies an entry, in case the process dies in it.
+
+        Args:
+            position: Of the entry.
+            persist: Calls a function that writes a file until it succeeds.
+        """
+        if not self.single_step:
+            yield
+            return
+        persist(lambda: self.mark(position))
+        try:
+            yield
+        except CiaoError:
+            self._survived()
+            raise
+        self._survived()
+
     def condemned(self, position: str) -> bool:
-        """Say whether an entry is to be refused."""
+        """Return whether an entry must be refused."""
         return bool(self._state["ends"].get(position, 0) >= ENDS)
 
     def mark(self, position: str) -> None:
-        """Write down which entry is about to be applied.
+        """Record on disk which entry is about to be applied.
 
         Raises:
             CiaoError: The file cannot be written; the entry must not be applied then.
@@ -103,7 +121,7 @@ class StartGuard:
         self._write(marked=position)
 
     def unmark(self) -> None:
-        """Write down that the process survived it.
+        """Record on disk that the process survived it.
 
         Raises:
             CiaoError: The file cannot be written.
@@ -113,9 +131,13 @@ class StartGuard:
         self._write(marked=None, ends=ends)
 
     def end(self) -> None:
-        """Come to a clean end."""
+        """Delete the records after a clean end."""
         self.path.unlink(missing_ok=True)
         self.trace.unlink(missing_ok=True)
+
+    def _survived(self) -> None:
+        with contextlib.suppress(CiaoError, OSError):  # on a full disk the next mark fails
+            self.unmark()
 
     def _write(self, **changes: Any) -> None:
         state = {**self._state, **changes}

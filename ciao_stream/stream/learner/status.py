@@ -1,6 +1,6 @@
-"""What a learner is at, as one JSON document in its folder, written anew about every second.
+"""Status of a learner: one JSON document in its folder, rewritten about every second.
 
-It tells of names, counts and figures; no face and no feature of one stands in it.
+It holds names, counts and metrics, but no face and no feature of a face.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 FORMAT = "ciao_stream/stream-status/1"
 PACKAGES = ("ciao-stream", "torch", "river", "redis")
 RATE_SPAN = 10
-"""Documents over which the frames per second are taken."""
+"""Number of recent documents over which the frames per second are computed."""
 
 
 class StatusWriter:
-    """Writes the document of one follower; call it with the follower.
+    """Writes the status of one follower; call it with the follower.
 
     Args:
         path: The file.
@@ -51,8 +51,8 @@ class StatusWriter:
         return document
 
     def _document(self, follower: Follower) -> dict[str, Any]:
-        learner, ledger, saved = follower.learner, follower.ledger, follower.saved
-        self._seen.append((time.monotonic(), ledger.frames))
+        learner, counters, saved = follower.learner, follower.counters, follower.saved
+        self._seen.append((time.monotonic(), counters.frames))
         if (lag := follower.lag()) is not None:
             self._lag = lag
         if (groups := follower.groups_beside()) is not None:
@@ -72,15 +72,15 @@ class StatusWriter:
             "watermark": saved and saved.position,
             "position": learner.position,
             "checkpoint": saved and saved.number,
-            "entries": ledger.entries,
+            "entries": counters.entries,
             "applied": learner.n_applied,
-            "frames": ledger.frames,
+            "frames": counters.frames,
             "frames_per_s": self._rate(),
-            "dead_letters": dict(ledger.refused),
-            "lost": dict(ledger.lost),
-            "repeated": ledger.tracker.repeated,
-            "passed_over": ledger.passed_over,
-            "incidents": ledger.incidents,
+            "dead_letters": dict(counters.refused),
+            "lost": dict(counters.lost),
+            "repeated": counters.tracker.repeated,
+            "passed_over": counters.passed_over,
+            "incidents": counters.incidents,
             "encoder": {"name": learner.encoder.name, "fingerprint": learner.fingerprint},
             "settings": learner.settings.to_json(),
             "versions": self._versions,
@@ -97,7 +97,7 @@ def read_status(path: Path) -> dict[str, Any]:
     """Read the document.
 
     Raises:
-        CiaoError: There is none, or it is something else.
+        CiaoError: The file does not exist, or is something else.
     """
     try:
         document = json.loads(path.read_text())
@@ -106,5 +106,5 @@ def read_status(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise CiaoError(f"{path} cannot be read: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise CiaoError(f"{path} is no status of a learner: expected format {FORMAT}")
+        raise CiaoError(f"{path} is not the status of a learner: expected format {FORMAT}")
     return document

@@ -1,4 +1,4 @@
-"""Wipes personal data: faces, what was computed from single faces, and their names. What was learned stays."""
+"""Wipe: delete faces, data computed from single faces, and frame ids. What the worlds learned stays."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ import redis
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream.learner.checkpoint import Checkpoints
-from ciao_stream.stream.learner.export import export_worlds
 from ciao_stream.stream.learner.folder import LearnerFolder
 from ciao_stream.stream.log.connection import RedisAddress, translated_errors
 from ciao_stream.stream.log.keys import StreamNames
 from ciao_stream.stream.log.log import PAGE
 
 REWRITE_S = 60.0
-"""Seconds within which a server must have written each of its files anew."""
+"""Timeout in seconds for the server to rewrite each of its files."""
 
 
 @dataclass(frozen=True)
 class Wiped:
-    """What was wiped.
+    """Numbers of what was deleted.
 
     Args:
         entries: Messages in the stream.
         dead_letters: Dead letters.
-        remembered: Ids of messages.
-        rewritten: Whether the server's files on disk were written anew without them; else they stand there until then.
+        remembered: Message ids.
+        rewritten: Whether the server has rewritten its files on disk; otherwise the data stay in them until it does.
     """
 
     entries: int
@@ -38,14 +37,14 @@ class Wiped:
 
 
 def wipe_stream(address: RedisAddress, names: StreamNames) -> Wiped:
-    """Empty the stream, dead letters, answers and the memory of message ids; positions go on from where they are.
+    """Empty the stream, its dead letters, predictions and message ids; new positions continue after the old ones.
 
     Args:
-        address: The server; the user must be allowed to do so.
+        address: The server; its user needs the permission.
         names: The stream's keys.
 
     Raises:
-        CiaoError: The user may not do this.
+        CiaoError: The user has no permission.
         UnreachableError: No answer; call it again.
     """
     client = address.client()
@@ -67,17 +66,17 @@ def wipe_stream(address: RedisAddress, names: StreamNames) -> Wiped:
 
 
 def wipe_checkpoints(folder: LearnerFolder, encoder: Encoder) -> int:
-    """Write the newest checkpoint, and the worlds that others load, anew without single faces; drop all others.
+    """Rewrite the newest checkpoint and the exported worlds without single faces; delete all other checkpoints.
 
     Args:
         folder: The learner's; claimed.
-        encoder: What the learner stands on.
+        encoder: The learner's.
 
     Returns:
-        How many checkpoints were dropped.
+        How many checkpoints were deleted.
 
     Raises:
-        CiaoError: A checkpoint cannot be read, or a file not written.
+        CiaoError: A checkpoint cannot be read, or a file cannot be written.
     """
     checkpoints = Checkpoints(folder.checkpoints)
     restored = checkpoints.load(encoder)
@@ -88,13 +87,13 @@ def wipe_checkpoints(folder: LearnerFolder, encoder: Encoder) -> int:
     old = [kept for kept in checkpoints.kept() if kept.number != saved.number]
     for kept in old:
         kept.path.unlink()
-    if folder.worlds.exists() and (problems := export_worlds(restored.learner, folder.worlds)):
+    if folder.worlds.exists() and (problems := restored.learner.save_worlds(folder.worlds)):
         raise CiaoError("; ".join(problems))
     return len(old)
 
 
 def _rewrite(client: redis.Redis) -> bool:
-    """Have the server write its append-only file and its snapshot anew: what is deleted stands there until then."""
+    """Make the server rewrite its append-only file and snapshot, which contain deleted data until then."""
     try:
         if client.info("persistence")["aof_enabled"]:
             client.bgrewriteaof()
@@ -103,13 +102,13 @@ def _rewrite(client: redis.Redis) -> bool:
         if not any(client.config_get("save").values()):
             return True
         client.bgsave(schedule=False)
-    except redis.ResponseError:  # not allowed, or one is under way that began before
+    except redis.ResponseError:  # no permission, or an earlier rewrite is still running
         return False
     return _done(client, ("rdb_bgsave_in_progress",), "rdb_last_bgsave_status")
 
 
 def _done(client: redis.Redis, busy: tuple[str, ...], status: str) -> bool:
-    """Wait until the server is at none of these any more; say whether it came to a good end in time."""
+    """Wait until none of these is running; return whether the last one succeeded in time."""
     end = time.monotonic() + REWRITE_S
     while time.monotonic() < end:
         state = client.info("persistence")

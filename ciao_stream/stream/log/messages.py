@@ -129,7 +129,7 @@ def encode_task(spec: TaskSpec, *, producer: str, seq: int) -> Fields:
         spec: The task.
         producer: Who sends it.
         seq: Its number among the producer's messages: see
-        :class:`~ciao_stream.stream.learner.sequence.SequenceTracker`.
+        :class:`~ciao_stream.stream.learner.counters.SequenceTracker`.
 
     Raises:
         BadMessage: ``bad_header`` or ``too_large``.

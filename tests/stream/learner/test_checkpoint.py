@@ -177,13 +177,13 @@ def test_a_truncated_file_is_damaged(folder, size):
 def test_if_all_are_damaged_nothing_is_made_up(folder):
     for kept in folder.kept():
         flip(kept.path, 0.7)
-    with pytest.raises(CiaoError, match=r"no checkpoint in .* is whole") as caught:
+    with pytest.raises(CiaoError, match=r"no checkpoint in .* is intact") as caught:
         folder.load(shared())
     assert "\n" not in str(caught.value)
 
 
 def test_another_encoder_is_refused(folder):
-    with pytest.raises(CiaoError, match=r"it stands on encoder tiny .* not on tiny") as caught:
+    with pytest.raises(CiaoError, match=r"it uses encoder tiny .* not tiny") as caught:
         folder.load(tiny.encoder(seed=1))
     assert not isinstance(caught.value, DamagedCheckpointError)
     assert folder.kept()[-1].path.name in str(caught.value)

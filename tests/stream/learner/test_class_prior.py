@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ciao_stream.stream.learner.class_prior import log_shift
+from ciao_stream.stream.learner.training import log_shift
 from ciao_stream.worlds.settings import PRESETS, HeadSettings
 from tests.helpers import tiny
 from tests.helpers.stream_events import QUICK, Stream, apply, learner

@@ -12,10 +12,8 @@ import torch
 from ciao_stream.encoders.base import state_sha256
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.runtime.seeds import seeded_torch
-from ciao_stream.stream.learner.growth import grow
-from ciao_stream.stream.learner.guarded import guarded_step
-from ciao_stream.stream.learner.optimizer_state import read_state, write_state
 from ciao_stream.stream.learner.settings import StreamSettings
+from ciao_stream.stream.learner.training import grow, guarded_step, read_state, write_state
 from ciao_stream.stream.learner.world import STEP, OnlineWorld
 from ciao_stream.stream.log.events import TaskDeclared
 from ciao_stream.stream.log.labels import label_target
@@ -274,9 +272,9 @@ def test_restored_moments_lie_in_memory_as_their_parameters_do():
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"kind": "votes"}, "is there already and is categorical, not votes"),
-        ({"labels": ("glad", "calm", "mad")}, "with labels calm, glad, mad: give these first"),
-        ({"labels": ("calm", "glad")}, "with labels calm, glad, mad: give these first"),
+        ({"kind": "votes"}, "exists and is categorical, not votes"),
+        ({"labels": ("glad", "calm", "mad")}, "with labels calm, glad, mad: expected these first"),
+        ({"labels": ("calm", "glad")}, "with labels calm, glad, mad: expected these first"),
     ],
 )
 def test_a_task_cannot_become_another(changed, said):
@@ -301,7 +299,7 @@ def test_what_cannot_be_applied_changes_nothing():
         online.apply(dataclasses.replace(frame, task="fir"))
     with pytest.raises(CiaoError, match="did you mean 'glad'"):
         online.apply(dataclasses.replace(frame, label="gladd"))
-    with pytest.raises(CiaoError, match="declared under another name"):
+    with pytest.raises(CiaoError, match=r"expected the declaration of task .ferplus. but its name is .fer."):
         online.apply(TaskDeclared(stream.position(), "ferplus", FER))
     with pytest.raises(UnknownNameError, match="unknown world"):
         online.predict(frame.image, "fir")

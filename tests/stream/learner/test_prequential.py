@@ -9,8 +9,7 @@ from river.drift import ADWIN
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 
 from ciao_stream.metrics import scores as metrics
-from ciao_stream.stream.learner.drift import RESET_AFTER, Watch, watches
-from ciao_stream.stream.learner.prequential import Prequential
+from ciao_stream.stream.learner.prequential import RESET_AFTER, DriftWatch, Prequential, watches
 from ciao_stream.stream.learner.settings import StreamSettings
 from tests.helpers import tiny
 
@@ -171,18 +170,18 @@ def errors(before, after, n, seed=0):
 @pytest.mark.parametrize("name", ["adwin", "page-hinkley"])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_rising_error_is_signalled_and_a_steady_or_falling_one_is_not(name, seed):
-    watch = Watch(name)
+    watch = DriftWatch(name)
     assert not any(map(watch.update, errors(0.3, 0.3, 600, seed)))
     found = [number for number, error in enumerate(errors(0.3, 0.8, 300, seed)) if watch.update(error)]
     assert len(found) == 1
     assert 300 < found[0] < 500
-    falling = Watch(name)
+    falling = DriftWatch(name)
     assert not any(map(falling.update, errors(0.8, 0.2, 600, seed)))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_adwin_sees_a_rise_that_comes_soon_after_it_saw_what_learning_had_brought(seed):
-    rng, watch, plain, fallen = np.random.default_rng(seed), Watch("adwin"), ADWIN(), False
+    rng, watch, plain, fallen = np.random.default_rng(seed), DriftWatch("adwin"), ADWIN(), False
     for error in [*(rng.random(200) < 0.5), *(rng.random(88) < 0.05)]:
         assert not watch.update(float(error))
         plain.update(float(error))
@@ -192,7 +191,7 @@ def test_adwin_sees_a_rise_that_comes_soon_after_it_saw_what_learning_had_brough
 
 
 def test_the_dummy_signals_whatever_comes():
-    watch = Watch("dummy")
+    watch = DriftWatch("dummy")
     assert [number for number in range(1, 1000) if watch.update(0.0)] == [300, 600, 900]
 
 
@@ -208,10 +207,10 @@ def test_what_a_detector_remembers_is_bounded():
 
 @pytest.mark.parametrize("name", ["adwin", "page-hinkley", "dummy"])
 def test_a_detector_goes_on_as_it_was(name):
-    one, other = Watch(name), Watch(name)
+    one, other = DriftWatch(name), DriftWatch(name)
     for number, error in enumerate([*errors(0.2, 0.7, 400), *errors(0.1, 0.6, 400)]):
         if number % 50 == 7:
-            again = Watch(name)
+            again = DriftWatch(name)
             again.load(other.state())
             other = again
         assert one.update(error) == other.update(error)

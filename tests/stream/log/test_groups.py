@@ -10,7 +10,7 @@ import pytest
 from ciao_stream.stream import __main__ as stream
 from ciao_stream.stream.learner.folder import LearnerFolder
 from ciao_stream.stream.learner.follow import Follower
-from ciao_stream.stream.learner.pace import FollowSettings
+from ciao_stream.stream.learner.settings import FollowSettings
 from ciao_stream.stream.learner.status import StatusWriter
 from ciao_stream.stream.log import feed
 from ciao_stream.stream.log.keys import START, StreamNames

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.stream.learner.sequence import SequenceTracker
+from ciao_stream.stream.learner.counters import SequenceTracker
 from ciao_stream.stream.log.append import Appender, BacklogError
 from ciao_stream.stream.log.connection import CursorLostError, RedisFullError, UnreachableError
 from ciao_stream.stream.log.dead import DEAD_BYTES, dead_letters

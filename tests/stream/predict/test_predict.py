@@ -17,7 +17,6 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 from ciao_stream.stream import __main__ as command
 from ciao_stream.stream.learner.checkpoint import Checkpoints
-from ciao_stream.stream.learner.export import export_worlds
 from ciao_stream.stream.log.feed import FrameFeed
 from ciao_stream.stream.log.images import write_image
 from ciao_stream.stream.log.keys import StreamNames
@@ -354,14 +353,14 @@ def test_it_is_not_idle_while_the_first_worlds_are_being_read(server, client, le
 def test_exported_worlds_answer_the_same_and_are_replaced_too(server, client, learned, tmp_path):
     learner, events, _ = learned
     folder = tmp_path / "worlds"
-    export_worlds(learner, folder)
+    learner.save_worlds(folder)
     one = predictor(server, folder, source=ExportedWorlds(folder, shared()))
     with answering(one):
         send(client, [0])
         until(lambda: one.results == 3)
         check(results(client), learner, [0])
         stream_events.apply(learner, events.frames(FER, 16))
-        export_worlds(learner, folder)
+        learner.save_worlds(folder)
         new = learner.worlds["fer"].world.sha256()[:12]
         sent = 1
         while (results(client)[-1]["world"], results(client)[-1]["version"]) != ("fer", new):
@@ -465,7 +464,7 @@ def test_impossible_options_are_refused(server, learned):
     _, _, folder = learned
     with pytest.raises(CiaoError, match="unknown world 'fee': did you mean 'fer'"):
         predictor(server, folder, only=("fee",)).run()
-    with pytest.raises(CiaoError, match="stands on encoder"):
+    with pytest.raises(CiaoError, match="uses encoder"):
         predictor(server, folder, encoder=tiny.encoder(seed=9)).run()
     with pytest.raises(CiaoError, match="learner's"):
         predictor(server, folder, feed={"group": "learner"})

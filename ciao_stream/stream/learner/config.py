@@ -1,4 +1,4 @@
-"""What a learner is to be: all that makes one and says how it follows, in a form that travels to another process."""
+"""Configuration of a learner: how it is made and how it follows its stream; picklable for another process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.runtime.command import torch_device
-from ciao_stream.stream.learner.pace import FollowSettings
-from ciao_stream.stream.learner.settings import StreamSettings
+from ciao_stream.stream.learner.settings import FollowSettings, StreamSettings
 from ciao_stream.worlds.settings import PRESETS, Settings
 
 if TYPE_CHECKING:
@@ -21,16 +20,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What a learner is to be; what is not said is as a learner has it that is there already, or else the default.
+class LearnerConfig:
+    """Configuration of a learner. What is not given is taken from the existing learner, or else is the default.
 
     Args:
-        encoder: Name of what all worlds stand on.
+        encoder: Name of the encoder shared by all worlds.
         device: ``auto``, ``cpu`` or ``cuda``.
-        preset: What worlds are made of.
-        changes: Settings of the preset that are replaced.
+        preset: Preset of the worlds' settings.
+        changes: Settings of the preset to replace.
         seed: Of the run.
-        learning: Settings of :class:`~ciao_stream.stream.learner.settings.StreamSettings`, by name.
+        learning: Fields of :class:`~ciao_stream.stream.learner.settings.StreamSettings` that are given, by name.
         following: How the stream is followed.
 
     Raises:
@@ -50,7 +49,7 @@ class Recipe:
         self.world_settings()
 
     def world_settings(self) -> Settings:
-        """Return what worlds are made of."""
+        """Return the settings of each world."""
         preset = self.preset or "online"
         if preset not in PRESETS:
             raise UnknownNameError("preset", preset, PRESETS)
@@ -64,16 +63,17 @@ class Recipe:
         stop: Stop,
         watch: Callable[[Follower], None],
     ) -> Follower:
-        """Return the learner of a folder, or a fresh one, ready to follow its stream; the folder must be claimed.
+        """Return a follower with the learner of a folder, or a fresh one; the folder must be claimed.
 
         Args:
-            folder: Where it lives.
+            folder: The learner's.
             connect: Returns the stream's log.
-            stop: Through which it can be asked to stop.
-            watch: Shown the follower about every second.
+            stop: Requests to stop.
+            watch: Called with the follower about every second.
 
         Raises:
-            CiaoError: The encoder cannot be had, a file in the folder is damaged, or the learner there is another one.
+            CiaoError: The encoder is not available, a file in the folder is damaged, or the learner in it was created
+                with different settings.
         """
         from ciao_stream.encoders import load_encoder
         from ciao_stream.stream.learner.follow import Follower
@@ -86,7 +86,7 @@ class Recipe:
         return follower
 
     def _require_same(self, found: OnlineLearner, folder: LearnerFolder) -> None:
-        """Refuse what contradicts the learner that is there already."""
+        """Refuse settings that contradict the existing learner."""
         wrong = [
             "--" + name.replace("_", "-")
             for name, value in self.learning.items()
@@ -98,17 +98,6 @@ class Recipe:
             wrong.append("--seed")
         if wrong:
             raise CiaoError(
-                f"the learner in {folder.path} was made with other {', '.join(wrong)}: leave these out to go on with "
-                "it, or choose another --worlds"
+                f"the learner in {folder.path} was created with a different {' and '.join(wrong)}: omit "
+                f"{'it' if len(wrong) == 1 else 'them'} to resume, or choose another --worlds folder"
             )
-
-
-def summary(follower: Follower) -> str:
-    """Return in one line what a follower came to."""
-    ledger, refused = follower.ledger, follower.ledger.refused.total()
-    parts = [f"{follower.frames:,} frames now, {ledger.frames:,} in all, up to {follower.learner.position}"]
-    if refused:
-        parts.append(f"{refused:,} messages refused")
-    if ledger.tracker.lost:
-        parts.append(f"{ledger.tracker.lost:,} lost on the way")
-    return f"learned: {'; '.join(parts)}; in {follower.folder.path}"

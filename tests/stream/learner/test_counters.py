@@ -5,8 +5,8 @@ import json
 import pytest
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.stream.learner import sequence
-from ciao_stream.stream.learner.sequence import SequenceTracker, Step
+from ciao_stream.stream.learner import counters
+from ciao_stream.stream.learner.counters import SequenceTracker, Step
 
 
 def seen(numbers, producer="camera"):
@@ -46,7 +46,7 @@ def test_a_state_that_is_none_is_refused(state):
 
 
 def test_the_state_is_bounded_and_forgets_whom_it_has_not_heard_for_longest(monkeypatch):
-    monkeypatch.setattr(sequence, "PRODUCERS", 2)
+    monkeypatch.setattr(counters, "PRODUCERS", 2)
     tracker = SequenceTracker()
     for producer, number in (("a", 0), ("b", 0), ("a", 1), ("c", 0)):
         tracker.see(producer, number)

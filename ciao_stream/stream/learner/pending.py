@@ -1,4 +1,4 @@
-"""Frames that are kept until something is said about them: a bounded number, the oldest make way."""
+"""Frames kept for a label that comes later: a bounded buffer that evicts the oldest frame."""
 
 from __future__ import annotations
 
@@ -14,62 +14,62 @@ from ciao_stream.runtime.state import State
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
-    """A frame and what was answered when it came.
+class PredictedFrame:
+    """A frame and its prediction.
 
     Args:
-        z: What the last convolution works from, float16.
-        outputs: float32 (n_out,).
+        z: Output of the encoder's trunk, float16.
+        outputs: float32 (n_out,), what the world predicted when the frame came.
     """
 
     z: Tensor
     outputs: npt.NDArray[np.float32]
 
 
-class HeldFrames:
+class FrameBuffer:
     """Frames by their id.
 
     Args:
-        capacity: Frames at most.
+        capacity: Maximum number of frames.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._frames: OrderedDict[str, Held] = OrderedDict()
+        self._frames: OrderedDict[str, PredictedFrame] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._frames)
 
-    def put(self, frame_id: str, held: Held) -> int:
-        """Keep a frame as the newest.
+    def put(self, frame_id: str, frame: PredictedFrame) -> int:
+        """Add a frame as the newest.
 
         Returns:
-            How many frames made way for it.
+            How many frames were evicted.
         """
-        self._frames[frame_id] = held
+        self._frames[frame_id] = frame
         self._frames.move_to_end(frame_id)
         if len(self._frames) <= self.capacity:
             return 0
         self._frames.popitem(last=False)
         return 1
 
-    def get(self, frame_id: str) -> Held | None:
-        """Return a frame; None where it is not here."""
+    def get(self, frame_id: str) -> PredictedFrame | None:
+        """Return a frame, or None."""
         return self._frames.get(frame_id)
 
-    def pop(self, frame_id: str) -> Held | None:
-        """Return a frame and keep it no longer; None where it is not here."""
+    def pop(self, frame_id: str) -> PredictedFrame | None:
+        """Remove and return a frame, or return None."""
         return self._frames.pop(frame_id, None)
 
     def draw(self, n: int, rng: np.random.Generator) -> Tensor | None:
-        """Draw ``z`` of some frames, none twice, float16 (n, ...).
+        """Draw ``z`` of frames without replacement, float16 (n, ...).
 
         Args:
             n: How many, >= 1; all if there are fewer.
-            rng: Where the draw comes from.
+            rng: Source of randomness.
 
         Returns:
-            None where there is no frame.
+            None if there is no frame.
         """
         frames = [*self._frames.values()]
         if not frames:
@@ -77,23 +77,23 @@ class HeldFrames:
         return torch.stack([frames[i].z for i in rng.choice(len(frames), min(n, len(frames)), replace=False)])
 
     def grow(self, new: int) -> None:
-        """Say of answers that knew ``new`` labels less that they named none of these."""
+        """Append ``new`` labels to the outputs: none of them predicted."""
         absent = np.full(new, -np.inf, dtype=np.float32)
-        for frame_id, held in self._frames.items():
-            self._frames[frame_id] = Held(held.z, np.concatenate([held.outputs, absent]))
+        for frame_id, frame in self._frames.items():
+            self._frames[frame_id] = PredictedFrame(frame.z, np.concatenate([frame.outputs, absent]))
 
     def state(self) -> State:
         """Return what :meth:`load` needs."""
         frames = [*self._frames.values()]
         tensors = {}
         if frames:
-            outputs = torch.from_numpy(np.stack([held.outputs for held in frames]))
-            tensors = {"z": torch.stack([held.z for held in frames]), "outputs": outputs}
+            outputs = torch.from_numpy(np.stack([frame.outputs for frame in frames]))
+            tensors = {"z": torch.stack([frame.z for frame in frames]), "outputs": outputs}
         return State({"ids": [*self._frames]}, tensors)
 
     def load(self, state: State) -> None:
-        """Become what :meth:`state` told of."""
+        """Restore what :meth:`state` returned."""
         ids, tensors = state.values["ids"], state.tensors
         outputs = tensors["outputs"].numpy() if ids else ()
         frames = zip(ids, tensors.get("z", ()), outputs, strict=True)
-        self._frames = OrderedDict((frame_id, Held(z.clone(), row.copy())) for frame_id, z, row in frames)
+        self._frames = OrderedDict((frame_id, PredictedFrame(z.clone(), row.copy())) for frame_id, z, row in frames)
