@@ -428,9 +428,9 @@ def test_wipe_leaves_nothing_of_few_faces_among_the_worlds_nor_in_a_snapshot(
     try:
         client.save()
         assert face_bytes in snapshot_file.read_bytes()
-        assert "give one of the two" in command("wipe", "--yes", "--data", str(tmp_path), code=2)
+        assert "give one of them" in command("wipe", "--yes", "--data", str(tmp_path), code=2)
         assert len(Checkpoints(place.checkpoints).kept()) > 1, "nothing was done"
-        assert "on disk still" not in command("wipe", "--yes")
+        assert "on disk still have" not in command("wipe", "--yes")
         assert face_bytes not in snapshot_file.read_bytes()
     finally:
         client.config_set("save", "")
