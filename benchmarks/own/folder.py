@@ -1,16 +1,17 @@
-"""A user's own faces in folders: one folder per class, in one folder per split or in none.
+"""A user's own faces in class folders, with or without a folder per split.
 
-* ``DIR/{train,validation,test}/CLASS/*``: the splits are taken as they are, by any of :data:`SPLIT_NAMES`.
+* ``DIR/{train,validation,test}/CLASS/*``: the given splits; the folders may have any name in :data:`SPLIT_NAMES`.
   Without a validation folder, a stratified tenth of train becomes validation.
 * ``DIR/CLASS/*``: a stratified fifth becomes test (seed 1), and a tenth of the rest validation (seed 0).
 
-If every class folder of the training split bears a known name of an emotion (``happy``, ``joy``), the classes are
-these emotions in canonical order; else they are the folders' own names, sorted. A class may lack a folder in
-validation and test, not in train. Images are taken for faces: crop them first.
+If the names of all class folders of the training split are emotions (``happy``, ``joy``), the classes are these
+emotions in canonical order, else the names of the folders, sorted. A class may have no folder in validation and test,
+but must have one in train. Images are read as faces: crop photographs first.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,32 +36,38 @@ from ciao_stream.faces.readers.folders import class_folders, files_below, is_ima
 from ciao_stream.faces.readers.image_files import ImageFiles
 from ciao_stream.faces.task import TaskSpec
 
-LAYOUT = "DIR/{train,validation,test}/CLASS/* (validation may be left out) or DIR/CLASS/*"
+LAYOUT = "DIR/{train,validation,test}/CLASS/* (validation is optional) or DIR/CLASS/*"
 """The folders expected."""
 
 
 def load(path: Path) -> TaskData:
-    """Load a folder of images as a categorical task that is named after it; no image is decoded.
+    """Load a folder of images as a categorical task with the folder's name; no image is decoded.
 
     Args:
         path: The folder, see the module.
 
     Raises:
-        DataError: There is no such folder, its name cannot name a task, or what it holds is not as described.
+        DataError: There is no such folder, its name is not allowed for a task, or its content is not as described.
     """
     if not path.is_dir():
         if path.exists():
-            raise DataError(f"{path} is no folder; a csv file is given as csv:{path}")
+            raise DataError(f"{path} is not a folder; for a csv file use csv:{path}")
         raise MissingDataError(f"there is no folder {path}; expected {LAYOUT}")
     splits = _split_folders(path)
     return _from_splits(path, splits) if splits else _from_classes(path)
 
 
+def has_class_folders(path: Path) -> bool:
+    """Return whether a folder, or a folder of a split in it, has two or more folders with images."""
+    homes = [path, *(folder for folder in class_folders(path) if split_called(folder.name))]
+    return any(sum(any(map(is_image, listing(place))) for place in class_folders(home)) > 1 for home in homes)
+
+
 def _split_folders(path: Path) -> dict[Split, Path]:
-    """Return the folder of each split; none where the folders are classes.
+    """Return the folder of each split; none if the folders are classes.
 
     Raises:
-        DataError: A folder beside those of the splits is none of them, two are the same, or train or test lacks.
+        DataError: There is another folder next to those of splits, two are the same split, or train or test is missing.
     """
     found: dict[Split, Path] = {}
     others: list[str] = []
@@ -69,17 +76,17 @@ def _split_folders(path: Path) -> dict[Split, Path]:
         if split is None:
             others.append(folder.name)
         elif split in found:
-            raise DataError(f"{path}: {found[split].name} and {folder.name} both are {split}; merge them or remove one")
+            raise DataError(f"{path}: {found[split].name} and {folder.name} are both {split}; merge them or remove one")
         else:
             found[split] = folder
     if not found:
         return {}
     if others:
         known = ", ".join(names[0] for names in SPLIT_NAMES.values())
-        raise DataError(f"{path}: unknown folder {others[0]!r} beside those of splits; expected {known}; move it away")
-    if lacking := [split for split in ("train", "test") if split not in found]:
+        raise DataError(f"{path}: unknown folder {others[0]!r} next to the splits; expected {known}; move it away")
+    if missing := [split for split in ("train", "test") if split not in found]:
         there = ", ".join(folder.name for folder in found.values())
-        raise DataError(f"{path}: no folder {' nor '.join(lacking)}; expected {LAYOUT}; found {there}")
+        raise DataError(f"{path}: no folder {' nor '.join(missing)}; expected {LAYOUT}; found {there}")
     return found
 
 
@@ -102,15 +109,14 @@ def _from_classes(path: Path) -> TaskData:
 
 
 def _spec(path: Path, folder: Path) -> TaskSpec:
-    """Return the task: the name of ``path``, with a class per folder in ``folder``."""
+    """Return the specification of the task: the name of ``path``, and a class per folder in ``folder``."""
     places = class_folders(folder)
     names = [place.name for place in places]
     for place in places if as_emotions(names) is None else ():
         inner = [entry.name for entry in class_folders(place)]
         if len(inner) > 1 and as_emotions(inner):
             raise DataError(
-                f"{place} holds folders of classes in turn ({', '.join(inner)}), but is the folder of a class itself; "
-                f"expected {LAYOUT}"
+                f"{place} contains class folders ({', '.join(inner)}), but is a class folder itself; expected {LAYOUT}"
             )
     try:
         labels = class_labels(names)
@@ -124,23 +130,22 @@ def _spec(path: Path, folder: Path) -> TaskSpec:
 
 
 def _whole(spec: TaskSpec, split: Split, folder: Path) -> FaceDataset:
-    """Load all images of a folder with class folders, and count the files beside them."""
+    """Load all images of a folder with class folders, and count the other files by type."""
     called = partial(class_called, what="class folder")
     images, targets = read_class_folders(folder, spec.labels, called, complete=False)
-    left_out = {
-        "image in no class folder": sum(is_image(entry) and not entry.is_dir() for entry in listing(folder)),
-        "no image by its name": sum(not is_image(file) for f in class_folders(folder) for file in files_below(f)),
-    }
-    dropped = {reason: n for reason, n in left_out.items() if n}
-    return FaceDataset(spec, split, images, np.arange(len(images)), targets, "real", "as annotated", dropped=dropped)
+    dropped = Counter("image in no class folder" for entry in listing(folder) if is_image(entry) and not entry.is_dir())
+    others = (file for place in class_folders(folder) for file in files_below(place) if not is_image(file))
+    dropped.update(f"not an image ({file.suffix.lower() or 'no file type'})" for file in others)
+    rows = np.arange(len(images))
+    return FaceDataset(spec, split, images, rows, targets, "real", "as annotated", dropped=dict(dropped))
 
 
 def _hold_out(
     path: Path, faces: FaceDataset, split: Split, fraction: float = HOLD_OUT, seed: int = 0
 ) -> tuple[FaceDataset, FaceDataset]:
-    """Carve a split from another one; what was left out stays counted with the other one."""
+    """Carve a split from another one, which keeps the counts of dropped files."""
     files = cast(ImageFiles, faces.images).names
     kept, held = hold_out([files[row] for row in faces.rows], faces.classes(), fraction=fraction, seed=seed)
     if len(held) == 0:
-        raise DataError(f"{path}: too few images to hold out some for {split}; expected three or more of a class")
+        raise DataError(f"{path}: too few images to hold out some for {split}; expected at least three of a class")
     return faces.take(kept), replace(faces.take(held), split=split, dropped={})

@@ -21,7 +21,7 @@ from benchmarks.names import real_task_names
 from ciao_stream import __main__ as cli
 from ciao_stream.data import __main__ as data
 from ciao_stream.data.check.findings import identity_findings, judged_counts, published_findings
-from ciao_stream.data.check.places import Pictures, number
+from ciao_stream.data.check.places import UniqueImages, number
 from ciao_stream.data.check.scan import CHUNK, scan
 from ciao_stream.data.check.view import printable
 from ciao_stream.exceptions import CiaoError
@@ -30,6 +30,7 @@ from ciao_stream.faces.readers.image_files import Cropped
 from ciao_stream.faces.task import TaskSpec
 from tests.helpers import emoreact_files, jaffe_files, real_data, sequences, slow_faces
 from tests.helpers.fer2013_files import CANONICAL, CSV_CLASSES, USAGES, some_rows, write_csv, write_folders, write_votes
+from tests.helpers.own_files import write_own_folder
 
 real_faces = real_data.real_faces
 ROWS = some_rows()
@@ -143,7 +144,7 @@ def test_a_sound_data_set(check, tmp_path, processes):  # noqa: ARG001
         ("train", 14, 0), ("validation", 14, 0), ("test", 14, 0),
     ]  # fmt: skip
     assert task["splits"][0]["counts"] == dict.fromkeys(task["spec"]["labels"], 2)
-    assert notes(document, "identities") == ["fer: identities unknown: nobody can tell who is in train and test"]
+    assert notes(document, "identities") == ["fer: identities unknown: the same people may be in train and test"]
     missing = [name for name in real_task_names() if name != "fer"]
     assert [entry["task"] for entry in document["not_found"]] == missing
     assert f"not found: {', '.join(missing)}" in printed
@@ -202,10 +203,10 @@ def test_a_face_in_train_and_test_is_a_leak(check, tmp_path):
     write_csv(tmp_path / "fer2013" / "fer2013.csv", [*ROWS, *again])
     code, document, printed, _ = check(tmp_path)
     assert code == 1
-    text = "holds 1 of its own 15 test faces (1 has the very same pixels); of these 1 carry different labels"
+    text = "holds 1 of its own 15 test faces (1 has exactly the same pixels); of these 1 carry different labels"
     assert wrong(document) == [f"fer validation {text}", f"fer train {text}"]
     assert notes(document, "duplicates") == [
-        "fer train holds 1 of its own 15 validation faces (1 has the very same pixels); with the same labels"
+        "fer train holds 1 of its own 15 validation faces (1 has exactly the same pixels); with the same labels"
     ]
     leak = overlap(document, "fer test", "fer train")
     assert leak["leak"]
@@ -231,7 +232,7 @@ def test_a_jpeg_of_a_training_face_in_test_is_a_leak(check, tmp_path, quality):
     code, document, _, _ = check(tmp_path)
     assert code == 1
     (text,) = wrong(document)
-    assert text.endswith("of its own 29 test faces (0 have the very same pixels); of these 1 carry different labels")
+    assert text.endswith("of its own 29 test faces (0 have exactly the same pixels); of these 1 carry different labels")
     (leak,) = document["overlaps"]
     (example,) = leak["examples"]
     assert example["of"] == "fer2013/test/happy/again.jpg"
@@ -249,7 +250,7 @@ def test_duplicates_within_a_split_are_a_note(check, tmp_path):
     assert code == 0
     split = document["overlaps"][0]["of"]["split"]
     assert notes(document, "duplicates") == [
-        f"fer {split} holds 4 of its 17 faces more than once (4 have the very same pixels); with the same labels"
+        f"fer {split} holds 4 of its 17 faces more than once (4 have exactly the same pixels); with the same labels"
     ]
     assert document["overlaps"][0]["pairs"] == len(document["overlaps"][0]["examples"]) == 6
     by_split = {s["split"]: (s["duplicates_within"], s["found_elsewhere"]) for s in document["tasks"][0]["splits"]}
@@ -273,7 +274,7 @@ def test_a_data_set_inside_another_is_evident(check, tmp_path):
     code, document, _, _ = check(tmp_path, "--tasks", "fer,mmafedb")
     assert code == 1
     leaks = [text for text in wrong(document) if "published" not in text]
-    how = "(0 have the very same pixels)"
+    how = "(0 have exactly the same pixels)"
     assert leaks == [
         f"mmafedb train holds 3 of its own 28 test faces {how.replace('0', '3')}; of these 3 carry different labels",
         f"mmafedb train holds 3 of fer's 14 test faces {how}; of these 3 carry different labels",
@@ -312,7 +313,7 @@ def made_task(tmp_path, **more):
 
 def check_made(monkeypatch, tmp_path, tasks):
     monkeypatch.setattr(ciao_stream.data.check.run, "load_task", lambda name, _: tasks[name])
-    return ciao_stream.data.check.run.check(tmp_path, list(tasks), [], lambda *_: None)
+    return ciao_stream.data.check.run.check(tmp_path, list(tasks), [])
 
 
 def test_a_file_of_train_in_test_is_a_leak_within_a_task_and_across_two(monkeypatch, tmp_path):
@@ -330,8 +331,7 @@ def test_rules_of_one_data_set_may_split_it_in_other_ways(monkeypatch, tmp_path)
     found = check_made(monkeypatch, tmp_path, {"slow": one, "slow:swapped": swapped})
     assert wrong(found) == []
     assert notes(found, "shared") == [
-        "slow:swapped shares 12 images with slow: train of the one and test of the other 4, validation 4, "
-        "test of the one and train of the other 4"
+        "slow:swapped shares 12 images with slow: test with its train 4, validation 4, train with its test 4"
     ]
 
 
@@ -354,7 +354,7 @@ def test_every_fold_is_searched_for_leaks(monkeypatch, tmp_path):
     ]
     found = check_made(monkeypatch, tmp_path, {"folded": TaskData.cross_validation(folds)})
     assert wrong(found) == [
-        "folded train holds 1 of its own 2 test faces (in 1 of its folds) (1 has the very same pixels); "
+        "folded train holds 1 of its own 2 test faces (in 1 of its folds) (1 has exactly the same pixels); "
         "with the same labels"
     ]
     assert [(entry["of"], entry["leak"]) for entry in found["overlaps"]] == [
@@ -374,7 +374,7 @@ def test_parts_of_one_photo_are_pictures_of_their_own(tmp_path):
     assert cv2.imwrite(str(tmp_path / "0.png"), photo)
     files = benchmarks_image_files(tmp_path, 1)
     boxes = [np.array([[0, y, 48, 48]]) for y in (0, 48, 0)]
-    pictures = Pictures()
+    pictures = UniqueImages()
     ids = [pictures.add(dataset("train", Cropped(files, box), np.array([0]))).tolist() for box in boxes]
     assert ids == [[0], [1], [0]]
     assert pictures.name(1) == str(tmp_path / "0.png")
@@ -434,7 +434,7 @@ def test_flat_images_are_compared_by_their_pixels(check, tmp_path):
     write_csv(tmp_path / "fer2013.csv", [*ROWS, *flat])
     code, document, _, _ = check(tmp_path)
     assert code == 0
-    assert notes(document, "flat") == ["fer: 3 images show one even shade: compared by exact pixels only"]
+    assert notes(document, "flat") == ["fer: 3 images show a single shade: only compared by exact pixels"]
     assert [(entry["faces"], entry["leak"]) for entry in document["overlaps"]] == [(1, False)]
 
 
@@ -466,7 +466,7 @@ def test_published_numbers(tmp_path):
         "t train + validation: 8 samples, differs by -1,000 (published 1,008)"
     ]
     assert compare({"test": {"no": 1, "yes": 3}}) == [
-        "t test: 4 samples, not those of each label (published 4): no +1, yes -1"
+        "t test: 4 samples, differs by label (published 4): no +1, yes -1"
     ]
     assert compare({"train": {"no": 1, "yes": 1}, "test": {"no": 2}}) == [
         "t train: 4 samples, differs by +2 (published 2): no +1, yes +1"
@@ -494,7 +494,7 @@ def test_identities(tmp_path):
         return [(f.level, f.text) for f in identity_findings(number({"t": data})[0][0])]
 
     assert judge(with_people("aabb", "cccc", "dddd")) == []
-    assert judge(task) == [("note", "t: identities unknown: nobody can tell who is in train and test")]
+    assert judge(task) == [("note", "t: identities unknown: the same people may be in train and test")]
     leak = with_people("aabb", "cccc", "ddbc")
     text = "t: 2 people in both train and test: b, c (protocol: as it is)"
     assert judge(leak) == [("wrong", text)]
@@ -509,12 +509,12 @@ def test_identities(tmp_path):
 # --- usage -----------------------------------------------------------------------------------------------------------
 
 BAD = {
-    "no folder": (["ABSENT"], "is no folder: give the folder that holds the data sets"),
+    "no folder": (["ABSENT"], "not a folder: expected the folder that holds the data sets"),
     "nothing there": (["EMPTY"], "found no data set under"),
     "nothing of what was named": (["EMPTY", "--tasks", "fer"], "found none of fer under"),
     "unknown task": (["EMPTY", "--tasks", "frr"], "unknown task 'frr': did you mean 'fer'"),
     "unknown rule": (["FER", "--tasks", "fer:majority"], "unknown label rule 'majority'"),
-    "a task twice": (["FER", "--tasks", "fer,jaffe,fer"], "task 'fer' stands twice"),
+    "a task twice": (["FER", "--tasks", "fer,jaffe,fer"], "task 'fer' given twice"),
     "no task": (["FER", "--tasks", ","], "no task given"),
     "out is a file": (["FER", "--tasks", "fer", "--out", "FILE"], "cannot write"),
 }
@@ -560,6 +560,42 @@ def test_faces_of_ones_own(check, tmp_path):
     assert set(document["tasks"][0]["spec"]["labels"]) == set(CANONICAL)
 
 
+@pytest.mark.parametrize("splits", [("train", "test"), ()])
+def test_class_folders_without_a_known_data_set_are_checked(check, tmp_path, splits):
+    write_own_folder(tmp_path, splits=splits, classes=("glad", "sad", "bored"), per_class=5)
+    for name in ("notes.txt", "face.heic", "more.heic"):
+        (tmp_path / "mine" / (splits or ("",))[0] / "sad" / name).touch()
+    code, document, shown, _ = check(tmp_path / "mine")
+    assert (code, [task["name"] for task in document["tasks"]]) == (0, [f"folder:{tmp_path}/mine"])
+    n = 10 if splits else 5
+    how = f"no known data set, so its folders were checked as folder:{tmp_path}/mine: bored {n}, glad {n}, sad {n}"
+    assert notes(document, "class folders") == [how]
+    dropped = "train: 3 samples dropped: not an image (.heic) 2, not an image (.txt) 1"
+    assert notes(document, "dropped") == [f"folder:{tmp_path}/mine {dropped}"]
+    assert how in shown
+    assert dropped in shown
+
+
+def test_class_folders_with_a_mistake_are_reported(check, tmp_path):
+    write_own_folder(tmp_path, splits=("train", "tets"))
+    code, document, _, _ = check(tmp_path / "mine")
+    assert code == 1
+    (text,) = wrong(document)
+    assert text.startswith(f"folder:{tmp_path}/mine: {tmp_path}/mine: unknown folder 'tets' next to the splits")
+
+
+def test_class_folders_further_down_are_suggested(check, tmp_path):
+    write_own_folder(tmp_path)
+    code, _, _, error = check(tmp_path)
+    assert code == 2
+    assert (
+        f"found no data set under {tmp_path}; {tmp_path}/mine has class folders: to check it, run data check" in error
+    )
+    assert (
+        "; expected class folders (DIR/{train,validation,test}/CLASS/* (validation is optional) or DIR/CLASS" in error
+    )
+
+
 def test_results_go_to_a_folder_of_their_own_by_default(tmp_path, capsys, monkeypatch):
     write_csv(tmp_path / "fer2013.csv", ROWS)
     monkeypatch.chdir(tmp_path)
@@ -594,7 +630,7 @@ def test_help_takes_less_than_half_a_second_and_loads_nothing_heavy(argv):
 
 
 def scanned(task):
-    pictures = Pictures()
+    pictures = UniqueImages()
     for split in task.splits():
         pictures.add(split)
     told = []
@@ -618,7 +654,7 @@ def test_every_image_is_decoded_once_in_other_processes(tmp_path, processes):  #
 
 
 def test_the_death_of_a_worker_is_told(tmp_path, processes):  # noqa: ARG001
-    with pytest.raises(CiaoError, match=r"a process that decoded images died, .* the images from train 0 to train 3"):
+    with pytest.raises(CiaoError, match=r"a process that decodes images died: .*: from train 0 to train 3"):
         scanned(made_task(tmp_path, deadly=True))
 
 

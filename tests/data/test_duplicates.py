@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from benchmarks.datasets import fer
 from ciao_stream.data.check.duplicates import CORRELATION, RADIUS, correlation, find_duplicates, near_pairs
-from ciao_stream.data.check.scan import LOOK, THUMBNAIL, look_at
+from ciao_stream.data.check.scan import SUMMARY, THUMBNAIL, summarise
 from tests.helpers import real_data
 
 real_faces = real_data.real_faces
@@ -66,7 +66,7 @@ def test_the_correlation_is_numpys():
     np.testing.assert_allclose(correlation(thumbnails, i, j), expected, atol=1e-5)
 
 
-# --- looks -----------------------------------------------------------------------------------------------------------
+# --- summaries --------------------------------------------------------------------------------------------------------
 
 
 def drawing(seed, side=48):
@@ -78,36 +78,36 @@ def drawing(seed, side=48):
 
 def test_gray_in_three_channels_is_the_same_picture():
     gray = drawing(0)
-    one, other = look_at(gray), look_at(np.stack([gray] * 3, axis=2))
+    one, other = summarise(gray), summarise(np.stack([gray] * 3, axis=2))
     assert one == other
     assert not one["colour"]
     tinted = np.stack([gray, gray // 2, gray // 4], axis=2)
-    assert look_at(tinted)["colour"]
+    assert summarise(tinted)["colour"]
     assert (one["width"], one["height"], one["readable"], one["flat"]) == (48, 48, True, False)
 
 
 def test_equal_bytes_of_another_shape_are_another_picture():
-    assert look_at(drawing(0))["digest"] != look_at(drawing(0).reshape(24, 96))["digest"]
-    assert (look_at(drawing(0)[:30])["width"], look_at(drawing(0)[:30])["height"]) == (48, 30)
+    assert summarise(drawing(0))["digest"] != summarise(drawing(0).reshape(24, 96))["digest"]
+    assert (summarise(drawing(0)[:30])["width"], summarise(drawing(0)[:30])["height"]) == (48, 30)
 
 
 def test_a_picture_of_one_shade_is_flat():
     noise = np.random.default_rng(0).integers(99, 102, (48, 48), dtype=np.uint8)
-    assert [bool(look_at(image)["flat"]) for image in (np.zeros((48, 48), np.uint8), noise, drawing(1))] == [1, 1, 0]
+    assert [bool(summarise(image)["flat"]) for image in (np.zeros((48, 48), np.uint8), noise, drawing(1))] == [1, 1, 0]
 
 
 # --- duplicates ------------------------------------------------------------------------------------------------------
 
 
-def made_looks(draws):
-    """Looks of a few pictures: (digest, hash, thumbnail's seed, flat, readable) each."""
-    looks = np.zeros(len(draws), dtype=LOOK)
-    for look, (digest, hash_, seed, flat, readable) in zip(looks, draws, strict=True):
+def made_summaries(draws):
+    """Summaries of a few images: (digest, hash, thumbnail's seed, flat, readable) each."""
+    summaries = np.zeros(len(draws), dtype=SUMMARY)
+    for look, (digest, hash_, seed, flat, readable) in zip(summaries, draws, strict=True):
         base = np.random.default_rng(seed // 4).integers(0, 256, THUMBNAIL**2)
         noise = np.random.default_rng(seed).integers(-20, 21, THUMBNAIL**2)
         look["digest"], look["hash"], look["flat"], look["readable"] = digest, hash_, flat, readable
         look["thumbnail"] = np.clip(base + noise, 0, 255)
-    return looks
+    return summaries
 
 
 @settings(max_examples=40, deadline=None)
@@ -118,12 +118,12 @@ def test_duplicates_are_those_of_a_definition_written_from_scratch(data):
     )
     kinds = data.draw(st.lists(kind, min_size=1, max_size=6))
     chosen = data.draw(st.lists(st.integers(0, len(kinds) - 1), min_size=1, max_size=14))
-    looks = made_looks([(kind, *kinds[kind], data.draw(st.integers(0, 9)) > 0) for kind in chosen])
+    summaries = made_summaries([(kind, *kinds[kind], data.draw(st.integers(0, 9)) > 0) for kind in chosen])
     clips = np.array([data.draw(st.integers(-1, 1)) for _ in chosen], dtype=np.int64)
-    found = find_duplicates(looks, clips)
+    found = find_duplicates(summaries, clips)
 
     def are_duplicates(p, q):
-        a, b = looks[p], looks[q]
+        a, b = summaries[p], summaries[q]
         if p == q or not (a["readable"] and b["readable"]) or (clips[p] >= 0 and clips[p] == clips[q]):
             return False
         if a["digest"] == b["digest"]:
@@ -132,16 +132,16 @@ def test_duplicates_are_those_of_a_definition_written_from_scratch(data):
             return False
         return np.corrcoef(a["thumbnail"], b["thumbnail"])[0, 1] >= CORRELATION
 
-    some = st.sets(st.sampled_from(range(len(looks))), min_size=len(looks) // 2)
+    some = st.sets(st.sampled_from(range(len(summaries))), min_size=len(summaries) // 2)
     ids, among = (np.array(sorted(data.draw(some)), dtype=np.int64) for _ in range(2))
     expected = [(p, q) for p in ids.tolist() for q in among.tolist() if are_duplicates(p, q)]
     assert found.count(ids, among).tolist() == [sum(p == one for one, _ in expected) for p in ids.tolist()]
-    exact = [(p, q) for p, q in expected if looks[p]["digest"] == looks[q]["digest"]]
+    exact = [(p, q) for p, q in expected if summaries[p]["digest"] == summaries[q]["digest"]]
     assert found.count(ids, among, near=False).tolist() == [sum(p == one for one, _ in exact) for p in ids.tolist()]
     listed = found.pairs(ids, among, 10**6)
     assert {frozenset(pair[:2]) for pair in listed} == {frozenset(pair) for pair in expected}
     assert len(listed) == len({frozenset(pair[:2]) for pair in listed})
-    assert all((looks[p]["digest"] == looks[q]["digest"]) == (how == "same pixels") for p, q, how in listed)
+    assert all((summaries[p]["digest"] == summaries[q]["digest"]) == (how == "same pixels") for p, q, how in listed)
     assert len(found.pairs(ids, among, 2)) == min(2, len(listed))
 
 
@@ -177,15 +177,15 @@ def faces(real_faces):
 
 @pytest.mark.parametrize("how", AGAIN)
 def test_a_real_face_is_found_again(faces, how):
-    looks = np.array([look_at(image) for face in faces for image in (face, AGAIN[how](face))])
-    found = find_duplicates(looks, np.full(len(looks), -1))
-    again = [found.count(np.array([i]), np.array([i + 1]))[0] for i in range(0, len(looks), 2)]
+    summaries = np.array([summarise(image) for face in faces for image in (face, AGAIN[how](face))])
+    found = find_duplicates(summaries, np.full(len(summaries), -1))
+    again = [found.count(np.array([i]), np.array([i + 1]))[0] for i in range(0, len(summaries), 2)]
     assert sum(again) >= len(faces) * (0.96 if how == "brighter" else 1)
     assert len(faces) > 190
 
 
 def test_two_real_faces_are_no_duplicates(faces):
-    looks = np.array([look_at(face) for face in faces])
+    summaries = np.array([summarise(face) for face in faces])
     ids = np.arange(len(faces))
-    pairs = find_duplicates(looks, np.full(len(faces), -1)).pairs(ids, ids, 10**6)
+    pairs = find_duplicates(summaries, np.full(len(faces), -1)).pairs(ids, ids, 10**6)
     assert pairs == []

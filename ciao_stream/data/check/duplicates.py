@@ -1,4 +1,4 @@
-"""Which pictures show the same photograph: those of equal pixels, and those so near that a face would count twice."""
+"""Which images show the same photograph: those of equal pixels, and those so near that a face would count twice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ciao_stream.data.check.places import Ids
-from ciao_stream.data.check.scan import Looks
+from ciao_stream.data.check.scan import Summaries
 
 RADIUS = 8
 """Bits in which the hashes of two duplicates may differ."""
@@ -30,14 +30,14 @@ Correlations = npt.NDArray[np.float32]
 
 
 def near_pairs(hashes: npt.NDArray[np.uint64], radius: int = RADIUS) -> Iterator[Pairs]:
-    """Find all pairs of hashes that differ in at most ``radius`` bits; never all pairs are compared.
+    """Find all pairs of hashes that differ in at most ``radius`` bits, without comparing all pairs.
 
     Two hashes that differ in ``radius`` bits differ in at most a third of these in one of three bands [1]. For each
-    band, a table of all its values gives the hashes with a value; it is asked for every value so near.
+    band, a table gives the hashes with each value; it is searched for every value that is near enough.
 
     Args:
         hashes: uint64 (N,).
-        radius: Bits that may differ; each third more costs about twenty times the time.
+        radius: Bits that may differ. Three more take about twenty times as long.
 
     Yields:
         Positions i < j of each pair, int64 (M,) each, every pair once; at most about :data:`PAIRS_AT_ONCE` at a time.
@@ -71,7 +71,7 @@ def correlation(thumbnails: npt.NDArray[np.uint8], i: npt.NDArray[np.int64], j: 
     """Return the correlation of the gray values of pairs of thumbnails: float32 (M,).
 
     Args:
-        thumbnails: uint8 (N, pixels), none of them of one shade.
+        thumbnails: uint8 (N, pixels), none of them a single shade.
         i: int64 (M,), one of each pair.
         j: int64 (M,), the other.
     """
@@ -124,7 +124,7 @@ Numbers = npt.NDArray[np.int64]
 
 
 class Pair(NamedTuple):
-    """Two pictures that are duplicates."""
+    """A pair of duplicates."""
 
     one: int
     other: int
@@ -133,13 +133,13 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Duplicates:
-    """The duplicates among pictures; what has none takes no part.
+    """The duplicates among images; images without a duplicate are not stored.
 
-    Pictures of equal pixels and of one clip (or of none) are one unit, and every edge joins two units.
+    Images of equal pixels and of one clip (or of none) are one unit, and every edge joins two units.
 
     Args:
-        unit_of: int64 (pictures,), the unit of each picture that has a duplicate; -1 for all others.
-        clip_of: int64 (units,), the clip, -1 for none. Pictures of one clip are no duplicates of each other.
+        unit_of: int64 (images,), the unit of each image that has a duplicate, else -1.
+        clip_of: int64 (units,), the clip, -1 for none. Frames of one clip do not count as duplicates of each other.
         pixels_of: int64 (units,), the same for units of equal pixels.
         edges: int64 (M, 2), units that are near each other; each pair once.
     """
@@ -150,12 +150,12 @@ class Duplicates:
     edges: Numbers
 
     def count(self, ids: Ids, among: Ids, *, near: bool = True) -> Numbers:
-        """Count the duplicates that each of some pictures has among others, itself left out: int64 (len(ids),).
+        """Count the duplicates that each image has among others, itself excluded: int64 (len(ids),).
 
         Args:
-            ids: Pictures.
-            among: Pictures that may be their duplicates.
-            near: Whether near ones count, or equal pixels only.
+            ids: Numbers of images.
+            among: UniqueNumbers of images that may be their duplicates.
+            near: Whether near duplicates count, or equal pixels only.
         """
         among = self._with_a_duplicate(among)
         there = np.bincount(self.unit_of[among], minlength=len(self.clip_of))
@@ -180,7 +180,7 @@ class Duplicates:
             unit = int(self.unit_of[one])
             same = by_pixels.of(int(self.pixels_of[unit]))
             same = same[(same != one) & ((self.clip_of[unit] < 0) | (self.unit_of[same] != unit))]
-            near = [other for beside in self._beside.of(unit) for other in by_unit.of(int(self._ends[beside]))]
+            near = [other for edge in self._near_edges.of(unit) for other in by_unit.of(int(self._ends[edge]))]
             for other, how in (*product(same.tolist(), ["same pixels"]), *product(map(int, near), ["near"])):
                 found.setdefault((min(one, other), max(one, other)), Pair(one, other, how))  # type: ignore[arg-type]
                 if len(found) == limit:
@@ -196,71 +196,73 @@ class Duplicates:
         return np.concatenate([self.edges[:, 1], self.edges[:, 0]])
 
     @cached_property
-    def _beside(self) -> _Grouped:
+    def _near_edges(self) -> _Grouped:
         """The edges that begin at a unit, as indices of ``_ends``."""
         begins = np.concatenate([self.edges[:, 0], self.edges[:, 1]])
         return _Grouped(np.arange(len(begins)), begins)
 
 
 class _Grouped:
-    """Things by the group that they are in.
+    """Items by group.
 
     Args:
-        things: int64 (N,).
-        groups: int64 (N,), the group of each.
+        items: int64 (N,).
+        groups: int64 (N,), the group of each item.
     """
 
-    def __init__(self, things: Numbers, groups: Numbers) -> None:
+    def __init__(self, items: Numbers, groups: Numbers) -> None:
         order = np.argsort(groups, kind="stable")
-        self._things, self._groups = things[order], groups[order]
+        self._items, self._groups = items[order], groups[order]
 
     def of(self, group: int) -> Numbers:
-        """Return the things in a group."""
-        return self._things[slice(*np.searchsorted(self._groups, [group, group + 1]))]
+        """Return the items of a group."""
+        return self._items[slice(*np.searchsorted(self._groups, [group, group + 1]))]
 
 
-def find_duplicates(looks: Looks, clips: Numbers) -> Duplicates:
-    """Find all duplicates among pictures.
+def find_duplicates(summaries: Summaries, clips: Numbers) -> Duplicates:
+    """Find all duplicates among images.
 
-    Flat pictures, whose hashes mean nothing, are duplicates only where their pixels are equal.
+    Flat images are duplicates only if their pixels are equal: their hashes are noise.
 
     Args:
-        looks: (N,), what is kept of each picture.
-        clips: int64 (N,), the clip that each picture is a frame of, -1 for none.
+        summaries: (N,), the summary of each image.
+        clips: int64 (N,), the clip of each image, -1 for none.
     """
-    readable = np.flatnonzero(looks["readable"])
-    _, first, pixels = np.unique(looks["digest"][readable], return_index=True, return_inverse=True)
+    readable = np.flatnonzero(summaries["readable"])
+    _, first, pixels = np.unique(summaries["digest"][readable], return_index=True, return_inverse=True)
     units, unit_of_readable = np.unique(np.stack([pixels, clips[readable]], axis=1), axis=0, return_inverse=True)
     unit_of_readable = unit_of_readable.ravel()  # numpy 2.0 gave it another shape
     first_unit = np.searchsorted(units[:, 0], np.arange(len(first) + 1))
-    edges = np.concatenate([np.zeros((0, 2), dtype=np.int64), *_edges(looks[readable[first]], units[:, 1], first_unit)])
+    edges = np.concatenate(
+        [np.zeros((0, 2), dtype=np.int64), *_edges(summaries[readable[first]], units[:, 1], first_unit)]
+    )
     with_duplicate = np.bincount(pixels, minlength=len(first))[units[:, 0]] > 1
     with_duplicate[edges] = True
     renumbered = np.where(with_duplicate, np.cumsum(with_duplicate) - 1, -1)
-    unit_of = np.full(len(looks), -1, dtype=np.int64)
+    unit_of = np.full(len(summaries), -1, dtype=np.int64)
     unit_of[readable] = renumbered[unit_of_readable]
     kept = units[with_duplicate]
     return Duplicates(unit_of, kept[:, 1], np.unique(kept[:, 0], return_inverse=True)[1].ravel(), renumbered[edges])
 
 
-def how_near(looks: Looks, pair: Pair) -> tuple[int, float]:
-    """Return in how many bits the hashes of two pictures differ, and the correlation of their thumbnails."""
+def how_near(summaries: Summaries, pair: Pair) -> tuple[int, float]:
+    """Return in how many bits the hashes of two images differ, and the correlation of their thumbnails."""
     one, other = np.array([pair.one]), np.array([pair.other])
-    bits = ones(looks["hash"][one] ^ looks["hash"][other])
-    return int(bits[0]), float(correlation(looks["thumbnail"], one, other)[0])
+    bits = ones(summaries["hash"][one] ^ summaries["hash"][other])
+    return int(bits[0]), float(correlation(summaries["thumbnail"], one, other)[0])
 
 
-def _edges(looks: Looks, clip_of: Numbers, first_unit: Numbers) -> Iterator[Numbers]:
-    """Yield pairs of units that are near each other and in no common clip, int64 (M, 2) each time.
+def _edges(summaries: Summaries, clip_of: Numbers, first_unit: Numbers) -> Iterator[Numbers]:
+    """Yield pairs of units that are near each other and not of one clip, int64 (M, 2) each time.
 
     Args:
-        looks: (N,), of each different picture.
+        summaries: (N,), one for each distinct image.
         clip_of: int64 (units,), the clip of each unit.
-        first_unit: int64 (N + 1,), where the units of each different picture begin.
+        first_unit: int64 (N + 1,), where the units of each distinct image begin.
     """
-    textured = np.flatnonzero(~looks["flat"])
-    thumbnails = looks["thumbnail"][textured]
-    for i, j in near_pairs(looks["hash"][textured]):
+    textured = np.flatnonzero(~summaries["flat"])
+    thumbnails = summaries["thumbnail"][textured]
+    for i, j in near_pairs(summaries["hash"][textured]):
         alike = correlation(thumbnails, i, j) >= CORRELATION
         one, other = _units_of(textured[i[alike]], textured[j[alike]], first_unit)
         apart = (clip_of[one] < 0) | (clip_of[one] != clip_of[other])
@@ -268,7 +270,7 @@ def _edges(looks: Looks, clip_of: Numbers, first_unit: Numbers) -> Iterator[Numb
 
 
 def _units_of(i: Numbers, j: Numbers, first_unit: Numbers) -> Pairs:
-    """Return every unit of i with every unit of j."""
+    """Return each pair of a unit of i and a unit of j."""
     n_i, n_j = np.diff(first_unit)[i], np.diff(first_unit)[j]
     each = np.repeat(np.arange(len(i)), n_i * n_j)
     place = np.arange(len(each)) - np.repeat(np.cumsum(n_i * n_j) - n_i * n_j, n_i * n_j)

@@ -1,4 +1,4 @@
-"""What a check says: what is wrong, and what is merely to be known. Each finding is one line."""
+"""What a check found: errors and notes, one line each."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from ciao_stream.data.check.overlaps import Overlap, Sharing
 from ciao_stream.data.check.places import Checked, Place
-from ciao_stream.data.check.scan import Looks
-from ciao_stream.faces.dataset import FaceDataset
+from ciao_stream.data.check.scan import Summaries
+from ciao_stream.faces.dataset import FaceDataset, TaskData
 
 SHOWN = 10
-"""Things of one kind that are named in findings; the report in JSON has more."""
+"""Most findings of one kind; the report in JSON lists more."""
 
 SPLIT_FACES = {"train": "training", "validation": "validation", "test": "test"}
 
@@ -24,7 +24,7 @@ class Finding:
     """One thing that was found.
 
     Args:
-        level: ``wrong``: results are not what they seem, or cannot be had. ``note``: to be known.
+        level: ``wrong``: results on this data would be misleading or impossible. ``note``: worth knowing.
         about: Kind of finding, one word or two (``leak``).
         text: One line.
     """
@@ -35,14 +35,22 @@ class Finding:
 
 
 def judged_counts(split: FaceDataset) -> dict[str, int]:
-    """Return the samples per label, where a group counts as one sample."""
+    """Return the samples per label; a group counts as one sample."""
     if split.groups is None:
         return split.counts()
     return split.take(np.unique(split.groups, return_index=True)[1].astype(np.int64)).counts()
 
 
+def class_folder_findings(task: str, data: TaskData | None) -> Iterator[Finding]:
+    """Say that class folders were checked, as no known data set was found, and list the classes."""
+    if data is not None:
+        total = {label: sum(split.counts()[label] for split in data.splits()) for label in data.spec.labels}
+        listed = ", ".join(f"{label} {n:,}" for label, n in total.items())
+        yield Finding("note", "class folders", f"no known data set, so its folders were checked as {task}: {listed}")
+
+
 def published_findings(task: Checked) -> Iterator[Finding]:
-    """Compare the numbers of samples with those that are published."""
+    """Compare the number of samples with the published number."""
     for key, published in task.data.published.items():
         splits = [split for split in task.data.splits() if split.split in key.split("+")]
         where = f"{task.name} {' + '.join(split.split for split in splits)}"
@@ -54,18 +62,18 @@ def published_findings(task: Checked) -> Iterator[Finding]:
             found, expected = sum(by_label.values()), sum(published.values())
             differing = {label: n - published[label] for label, n in by_label.items() if n != published[label]}
         if found != expected or differing:
-            how = f"differs by {found - expected:+,}" if found != expected else "not those of each label"
+            how = f"differs by {found - expected:+,}" if found != expected else "differs by label"
             labels = f": {', '.join(f'{label} {n:+,}' for label, n in differing.items())}" if differing else ""
             yield Finding("wrong", "count", f"{where}: {found:,} samples, {how} (published {expected:,}){labels}")
 
 
 def identity_findings(task: Checked) -> Iterator[Finding]:
-    """Say who is in both train and test of a fold."""
+    """List people who are in both train and test of a fold."""
     folds = task.data.every_fold
     shared = [fold.shared_subjects() for fold in folds]
     if any(people is None for people in shared):
         yield Finding(
-            "note", "identities", f"{task.name}: identities unknown: nobody can tell who is in train and test"
+            "note", "identities", f"{task.name}: identities unknown: the same people may be in train and test"
         )
         return
     if people := sorted({person for people in shared for person in people or []}):
@@ -78,21 +86,21 @@ def identity_findings(task: Checked) -> Iterator[Finding]:
 
 
 def unreadable_findings(problems: Mapping[int, str], places: Sequence[Place]) -> Iterator[Finding]:
-    """Name the images that cannot be decoded."""
-    for picture in list(problems)[:SHOWN]:
-        where = ", ".join(where_is(picture, places))
-        yield Finding("wrong", "unreadable", f"{where}: {problems[picture]}")
+    """List the images that cannot be decoded."""
+    for image in list(problems)[:SHOWN]:
+        where = ", ".join(where_is(image, places))
+        yield Finding("wrong", "unreadable", f"{where}: {problems[image]}")
     if len(problems) > SHOWN:
         yield Finding("wrong", "unreadable", f"and {len(problems) - SHOWN:,} more images that cannot be decoded")
 
 
-def where_is(picture: int, places: Sequence[Place]) -> list[str]:
-    """Return the places that show a picture."""
-    return [f"{place.task} {place.split}" for place in places if (place.ids == picture).any()]
+def where_is(image: int, places: Sequence[Place]) -> list[str]:
+    """Return the places that show an image."""
+    return [f"{place.task} {place.split}" for place in places if (place.ids == image).any()]
 
 
 def overlap_findings(overlaps: Sequence[Overlap]) -> Iterator[Finding]:
-    """Say which faces stand in two places; what is found in several folds is one finding."""
+    """Report faces that are in two places; the same overlap in several folds is one finding."""
     by_splits: dict[tuple[str, str, str, str], list[Overlap]] = {}
     for overlap in overlaps:
         of, within = overlap.of, overlap.within
@@ -109,7 +117,7 @@ def overlap_findings(overlaps: Sequence[Overlap]) -> Iterator[Finding]:
             text = f"{of.task} {within.split} holds {faces:,} of its own {total:,} {kind} faces{folds}"
         else:
             text = f"{within.task} {within.split} holds {faces:,} of {of.task}'s {total:,} {kind} faces"
-        text += f" ({_n(sum(overlap.same_pixels for overlap in same), 'has', 'have')} the very same pixels)"
+        text += f" ({_n(sum(overlap.same_pixels for overlap in same), 'has', 'have')} exactly the same pixels)"
         labels = [overlap.other_label for overlap in same if overlap.other_label is not None]
         if labels:
             text += f"; of these {sum(labels):,} carry different labels" if sum(labels) else "; with the same labels"
@@ -120,11 +128,11 @@ def overlap_findings(overlaps: Sequence[Overlap]) -> Iterator[Finding]:
 
 
 def sharing_findings(sharings: Sequence[Sharing], base: Mapping[str, str]) -> Iterator[Finding]:
-    """Say which tasks read the same files; it is wrong where one is tested on what another one learns from.
+    """Report tasks that read the same files; it is wrong if one is tested on what another one is trained on.
 
     Args:
         sharings: Splits that share images.
-        base: The data set of each task: what rules make of one data set is never learned together.
+        base: The data set of each task: two rules of one data set are never trained together.
     """
     by_tasks: dict[tuple[str, str], dict[str, int]] = {}
     for sharing in sharings:
@@ -137,7 +145,7 @@ def sharing_findings(sharings: Sequence[Sharing], base: Mapping[str, str]) -> It
             )
             yield Finding("wrong", "leak", text)
         elif one.task != other.task or not one.fold:
-            splits = one.split if one.split == other.split else f"{one.split} of the one and {other.split} of the other"
+            splits = one.split if one.split == other.split else f"{other.split} with its {one.split}"
             by_tasks.setdefault((one.task, other.task), {})[splits] = sharing.images
     for (one_task, other_task), splits_shared in by_tasks.items():
         total = _n(sum(splits_shared.values()), "image", "images")
@@ -148,16 +156,16 @@ def sharing_findings(sharings: Sequence[Sharing], base: Mapping[str, str]) -> It
             yield Finding("note", "shared", f"{other_task} shares {total} with {one_task}: {listed}")
 
 
-def task_notes(task: Checked, looks: Looks) -> Iterator[Finding]:
-    """Say what was left out, and which pictures show nothing."""
+def task_notes(task: Checked, summaries: Summaries) -> Iterator[Finding]:
+    """Report what was dropped, and images that show nothing."""
     for place in task.places:
         reasons = {reason: n for reason, n in place.data.dropped.items() if n}
         if reasons:
             listed = ", ".join(f"{reason} {n:,}" for reason, n in reasons.items())
-            text = f"{task.name} {place.split}: {_n(sum(reasons.values()), 'sample', 'samples')} left out: {listed}"
-            yield Finding("note", "left out", text)
-    if n := int(looks["flat"][task.ids()].sum()):
-        text = f"{task.name}: {_n(n, 'image shows', 'images show')} one even shade: compared by exact pixels only"
+            text = f"{task.name} {place.split}: {_n(sum(reasons.values()), 'sample', 'samples')} dropped: {listed}"
+            yield Finding("note", "dropped", text)
+    if n := int(summaries["flat"][task.ids()].sum()):
+        text = f"{task.name}: {_n(n, 'image shows', 'images show')} a single shade: only compared by exact pixels"
         yield Finding("note", "flat", text)
 
 

@@ -1,4 +1,4 @@
-"""Faces that stand in two places: in two splits, in two tasks, or twice in one split."""
+"""Faces that are in two places: in two splits, in two tasks, or twice in one split."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ciao_stream.data.check.duplicates import Duplicates, Pair
 from ciao_stream.data.check.places import Checked, Ids, Place, comparable
 
 EXAMPLES = 1000
-"""Pairs that are listed of two places; the counts are of all."""
+"""Most pairs that are listed for two places; counts include all pairs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,14 +20,14 @@ class Overlap:
     """Faces of one place that have duplicates in another one.
 
     Args:
-        of: The place whose faces are counted: the test split where one of the two is one, else the later split of a
-            task, or of two tasks the place that the other holds the greater share of.
-        within: Where they stand as well; it may be the same place.
-        faces: Pictures of ``of`` that have a duplicate in ``within``, int64, ascending.
-        faces_within: Pictures of ``within`` that have a duplicate in ``of``, int64, ascending.
-        same_pixels: How many of ``faces`` have a duplicate of the very same pixels.
+        of: The place whose faces are counted: the test split if one of the two is a test split; within a task the
+            later split; of two tasks the place with the greater share of its faces in the other one.
+        within: Where these faces are too; it may be the same place.
+        faces: Images of ``of`` that have a duplicate in ``within``, int64, ascending.
+        faces_within: Images of ``within`` that have a duplicate in ``of``, int64, ascending.
+        same_pixels: How many of ``faces`` have a duplicate with exactly the same pixels.
         pairs: Pairs of duplicates.
-        other_label: How many of ``faces`` have a duplicate with another label; None where labels cannot be compared.
+        other_label: How many of ``faces`` have a duplicate with another label; None if labels cannot be compared.
         examples: At most :data:`EXAMPLES` of the pairs.
     """
 
@@ -42,18 +42,18 @@ class Overlap:
 
     @property
     def is_leak(self) -> bool:
-        """Whether a face of a test split stands in a split that is learned from or chosen on."""
+        """Whether a face of a test split is in a training or validation split."""
         return self.of.is_test != self.within.is_test
 
 
 @dataclass(frozen=True, eq=False)
 class Sharing:
-    """Two splits that read the same files: no duplicates, the same images.
+    """Two splits that read the same files; these images are not counted as duplicates.
 
     Args:
         one: A split.
-        other: Another one.
-        images: How many images both have.
+        other: Another split.
+        images: Number of images in both.
     """
 
     one: Place
@@ -62,22 +62,22 @@ class Sharing:
 
     @property
     def is_leak(self) -> bool:
-        """Whether the one is a test split and the other is not."""
+        """Whether exactly one of the two is a test split."""
         return self.one.is_test != self.other.is_test
 
 
 def find_overlaps(checked: Sequence[Checked], duplicates: Duplicates) -> list[Overlap]:
     """Return all overlaps within and across tasks.
 
-    Of two tasks that share images, what is a pair within one of the two is left out across both. Of the folds of a
-    cross-validation, all are searched for leaks, the first for the rest.
+    A pair that is within one task is not reported again across two tasks that share its images. Leaks are searched in
+    all folds of a cross-validation, everything else in the first one.
     """
     found = [_overlap(one, other, duplicates) for one, other in _pairs_of_places(checked)]
     return [overlap for overlap in found if overlap.pairs]
 
 
 def find_sharings(checked: Sequence[Checked]) -> list[Sharing]:
-    """Return which splits share images, within the folds of a task and across the first folds of two."""
+    """Return which splits share images, within each fold of a task and across the first folds of two tasks."""
     pairs = [pair for task in checked for fold in task.folds for pair in combinations(fold, 2)]
     pairs += [pair for a, b in combinations(checked, 2) for pair in product(a.places, b.places)]
     found = [Sharing(one, other, len(np.intersect1d(one.ids, other.ids))) for one, other in pairs]
@@ -115,7 +115,7 @@ def _overlap(of: Place, within: Place, duplicates: Duplicates) -> Overlap:
 
 
 def _other_label(of: Place, within: Place, duplicates: Duplicates) -> int | None:
-    """Count the faces of a place that have a duplicate with another label in another place."""
+    """Count the faces of ``of`` that have a duplicate with another label in ``within``."""
     if of.labels is None or within.labels is None:
         return None
     differs = np.zeros(len(of.ids), dtype=bool)

@@ -1,4 +1,4 @@
-"""The tasks that are checked, their splits and folds, with their images numbered."""
+"""The tasks that are checked, their splits and folds, and a number for each distinct image that they show."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ciao_stream.faces.readers.image_files import Cropped
 Ids = npt.NDArray[np.int64]
 
 
-class Pictures:
-    """A numbering of images: what has the same name, and the same box where it is cut out, is one picture."""
+class UniqueImages:
+    """Numbers images: those with the same name, and the same box if they are cropped, have one number."""
 
     def __init__(self) -> None:
         self.sources: list[ImageSource] = []
@@ -25,14 +25,14 @@ class Pictures:
         self._of_source: dict[int, tuple[int, Ids]] = {}
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self._where)
 
     def add(self, dataset: FaceDataset) -> Ids:
         """Number the images of a split.
 
         Returns:
-            int64 (N,), the picture of each sample.
+            int64 (N,), the number of each sample's image.
         """
         source = dataset.images
         if id(source) not in self._of_source:
@@ -45,25 +45,25 @@ class Pictures:
                 self._where.append((number, row))
         return ids[dataset.rows]
 
-    def places(self) -> npt.NDArray[np.int64]:
-        """Return where each picture is read from: int64 (N, 2), index into ``sources`` and row."""
+    def origins(self) -> npt.NDArray[np.int64]:
+        """Return where each image is read from: int64 (N, 2), index into ``sources`` and row."""
         return np.array(self._where, dtype=np.int64).reshape(-1, 2)
 
-    def name(self, picture: int) -> str:
-        """Say where a picture stands."""
-        number, row = self._where[picture]
+    def name(self, image: int) -> str:
+        """Return an image's file, or file and line."""
+        number, row = self._where[image]
         return self.sources[number].name(row)
 
 
 def _key(source: ImageSource, row: int) -> str:
-    """Return what tells a picture from all others."""
+    """Return a text that identifies an image."""
     if isinstance(source, Cropped):
         return f"{_key(source.images, row)} {source.boxes[row].tolist()}"
     return source.name(row)
 
 
 Labels = dict[tuple[str, ...], int]
-"""A number for each label that any task gives."""
+"""A number for each label of any task."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +71,11 @@ class Place:
     """One split of one fold of a task.
 
     Args:
-        task: The task, as it was asked for (``ferplus:majority``).
+        task: The task, as the user wrote it (``ferplus:majority``).
         fold: The fold, empty where there are none.
         data: The split.
-        ids: int64 (N,), the picture of each sample.
-        labels: int64 (N,), a number for the label of each sample; None where labels cannot be equal (dimensions).
+        ids: int64 (N,), the number of each sample's image.
+        labels: int64 (N,), a number for the label of each sample; None for dimensional tasks.
     """
 
     task: str
@@ -91,16 +91,16 @@ class Place:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What no two places share: task, fold, split."""
+        """Task, fold and split, which identify a place."""
         return self.task, self.fold, self.split
 
     @property
     def is_test(self) -> bool:
-        """Whether results are reported on it."""
+        """Whether it is the test split."""
         return self.split == "test"
 
     def without(self, ids: Ids) -> Place:
-        """Return the place with fewer pictures and labels; ``data`` stays whole."""
+        """Return the place without some images and their labels; ``data`` stays complete."""
         kept = np.isin(self.ids, ids, invert=True)
         if kept.all():
             return self
@@ -112,9 +112,9 @@ class Checked:
     """One task.
 
     Args:
-        name: As it was asked for.
+        name: As the user wrote it.
         data: What was loaded.
-        folds: The splits of each fold; of the one fold that there is where there is no cross-validation.
+        folds: The splits of each fold; without cross-validation there is one.
     """
 
     name: str
@@ -128,32 +128,32 @@ class Checked:
 
     @property
     def base(self) -> str:
-        """The data set's name without a rule; one's own faces bear the path in it."""
+        """The data set's name without a rule; for a user's own faces it includes the path."""
         return self.data.spec.name if split_rule(self.name)[0] == self.data.spec.name else self.name
 
     def ids(self) -> Ids:
-        """Return its pictures, ascending."""
+        """Return the numbers of its images, ascending."""
         return np.unique(np.concatenate([place.ids for place in self.places]))
 
 
-def number(tasks: dict[str, TaskData]) -> tuple[list[Checked], Pictures]:
+def number(tasks: dict[str, TaskData]) -> tuple[list[Checked], UniqueImages]:
     """Number the images and the labels of all tasks."""
-    pictures, labels = Pictures(), Labels()
+    images, labels = UniqueImages(), Labels()
     checked = []
     for name, data in tasks.items():
         folds = tuple(
             tuple(
-                Place(name, fold.fold, split, pictures.add(split), _number_labels(split, labels))
+                Place(name, fold.fold, split, images.add(split), _number_labels(split, labels))
                 for split in fold.splits()
             )
             for fold in data.every_fold
         )
         checked.append(Checked(name, data, folds))
-    return checked, pictures
+    return checked, images
 
 
 def clips(checked: Sequence[Checked], n: int) -> npt.NDArray[np.int64]:
-    """Return the clip that each of ``n`` pictures is a frame of, -1 for none: int64 (n,)."""
+    """Return the clip of each of ``n`` images, -1 for none: int64 (n,)."""
     clip_of = np.full(n, -1, dtype=np.int64)
     for place in (place for task in checked for place in task.places):
         if place.data.groups is not None:
@@ -164,18 +164,18 @@ def clips(checked: Sequence[Checked], n: int) -> npt.NDArray[np.int64]:
 
 
 def _number_labels(split: FaceDataset, labels: Labels) -> npt.NDArray[np.int64] | None:
-    """Number labels: a class by its name, a set of labels by those that were on offer and those that hold."""
+    """Number labels: a class by its name, a multilabel target by the task's labels and those that are present."""
     if split.spec.kind == "dimensional":
         return None
     if split.spec.has_classes:
         offered = [labels.setdefault((label,), len(labels)) for label in split.spec.labels]
         return np.array(offered, dtype=np.int64)[split.classes()]
     rows, inverse = np.unique(split.targets, axis=0, return_inverse=True)
-    held = [("of", *split.spec.labels, "held", *np.array(split.spec.labels)[row > 0].tolist()) for row in rows]
-    return np.array([labels.setdefault(key, len(labels)) for key in held], dtype=np.int64)[inverse.ravel()]
+    present = [("of", *split.spec.labels, "held", *np.array(split.spec.labels)[row > 0].tolist()) for row in rows]
+    return np.array([labels.setdefault(key, len(labels)) for key in present], dtype=np.int64)[inverse.ravel()]
 
 
 def comparable(one: Place, other: Place) -> bool:
-    """Return whether labels of two splits may be equal."""
+    """Return whether the labels of two splits can be compared."""
     a, b = one.data.spec, other.data.spec
     return (a.has_classes and b.has_classes) or (a.kind == b.kind == "multilabel" and a.labels == b.labels)

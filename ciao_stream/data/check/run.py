@@ -1,26 +1,28 @@
-"""One check of a folder: load, decode once, compare, judge; the outcome is one document, plain JSON values.
+"""Checks a folder: load its data sets, decode each image once, compare; the result is one document of JSON values.
 
-Its parts: ``tasks`` (what each is, and per split the counts that the table shows), ``not_found`` and ``malformed``
+Its parts: ``tasks`` (a description of each, and per split the counts in the table), ``not_found`` and ``malformed``
 (task, why), ``unreadable`` (image, in, why), ``overlaps`` (faces of one split that have duplicates in another, or in
 the same one, with examples of pairs by name), ``shared`` (splits that read the same files), ``findings`` (level, about,
-text; what is wrong first), ``verdict``, and what it took. Lists of images and of pairs end at
-:data:`~ciao_stream.data.check.overlaps.EXAMPLES`; the counts are of all.
+text; errors first), ``verdict``, and the time taken. Lists of images and pairs have at most
+:data:`~ciao_stream.data.check.overlaps.EXAMPLES` entries; counts include all.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.names import real_task_names, split_rule
+from benchmarks.own import folder as own_folder
 from benchmarks.tasks import load_task
 from ciao_stream.data.check.duplicates import CORRELATION, RADIUS, find_duplicates, how_near
 from ciao_stream.data.check.findings import (
     Finding,
+    class_folder_findings,
     identity_findings,
     judged_counts,
     overlap_findings,
@@ -31,115 +33,112 @@ from ciao_stream.data.check.findings import (
     where_is,
 )
 from ciao_stream.data.check.overlaps import EXAMPLES, Overlap, Sharing, find_overlaps, find_sharings
-from ciao_stream.data.check.places import Checked, Pictures, Place, clips, number
-from ciao_stream.data.check.scan import THUMBNAIL, Looks, scan
+from ciao_stream.data.check.places import Checked, Place, UniqueImages, clips, number
+from ciao_stream.data.check.scan import THUMBNAIL, Summaries, scan
 from ciao_stream.exceptions import CiaoError, DataError, MissingDataError
 from ciao_stream.faces.dataset import TaskData
+from ciao_stream.faces.readers.folders import class_folders
 from ciao_stream.runtime.plugins import load_plugin
+from ciao_stream.runtime.progress import SILENT, Progress
 
 FORMAT = "ciao_stream/check/1"
 
 Document = dict[str, Any]
 
-Watch = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
 
-
-def check(root: Path, asked: Sequence[str] | None, command: Sequence[str], watch: Watch) -> Document:
-    """Check the data sets under a folder.
+def check(root: Path, asked: Sequence[str] | None, command: Sequence[str], progress: Progress = SILENT) -> Document:
+    """Check the data sets under a folder, or its class folders if it holds no known data set.
 
     Args:
         root: The folder.
         asked: Tasks, as :func:`benchmarks.tasks.load_task` takes them; None for all that are found.
         command: The command line, for the document.
-        watch: Told of the progress.
+        progress: Shows the progress.
 
     Returns:
-        The document.
+        The document, see the module.
 
     Raises:
-        CiaoError: There is no such folder, task or rule, a task is asked for twice, or nothing was found.
+        CiaoError: There is no such folder, task or rule, a task is given twice, or nothing was found.
     """
     began = time.monotonic()
     if not root.is_dir():
-        raise CiaoError(f"{root} is no folder: give the folder that holds the data sets")
+        raise CiaoError(f"{root} is not a folder: expected the folder that holds the data sets")
     if asked is not None and len(set(asked)) < len(asked):
-        raise CiaoError(f"task {max(asked, key=list(asked).count)!r} stands twice")
-    loaded, absent, malformed = _load(root, asked, watch)
+        raise CiaoError(f"task {max(asked, key=list(asked).count)!r} given twice")
+    loaded, absent, malformed = _load(root, real_task_names() if asked is None else asked, progress)
+    findings: list[Finding] = []
     if not loaded and not malformed:
-        raise CiaoError(_nothing(root, asked))
-    checked, pictures = number(loaded)
+        if asked is not None or not own_folder.has_class_folders(root):
+            raise CiaoError(_nothing(root, asked))
+        own = f"folder:{root}"
+        loaded, _, malformed = _load(root, [own], progress)
+        findings += class_folder_findings(own, loaded.get(own))
+    checked, images = number(loaded)
     scan_began = time.monotonic()
-    done = 0
-
-    def advance(n: int) -> None:
-        nonlocal done
-        done += n
-        watch("decode", done, len(pictures))
-
-    looks, problems = scan(pictures, advance)
+    with progress.bar("decode", len(images)) as bar:
+        summaries, problems = scan(images, bar.advance)
     scanned = time.monotonic() - scan_began
-    watch("compare", 0, 1)
-    duplicates = find_duplicates(looks, clips(checked, len(pictures)))
-    overlaps, sharings = find_overlaps(checked, duplicates), find_sharings(checked)
-    watch("compare", 1, 1)
-    findings = [Finding("wrong", "malformed", text) for text in malformed.values()]
+    with progress.bar("compare"):
+        duplicates = find_duplicates(summaries, clips(checked, len(images)))
+        overlaps, sharings = find_overlaps(checked, duplicates), find_sharings(checked)
+    findings += [Finding("wrong", "malformed", text) for text in malformed.values()]
     if asked is not None:
         findings += [Finding("wrong", "not found", text) for text in absent.values()]
     places = [place for task in checked for place in task.places]
     findings += unreadable_findings(problems, places)
     for task in checked:
-        findings += [*published_findings(task), *identity_findings(task), *task_notes(task, looks)]
+        findings += [*published_findings(task), *identity_findings(task), *task_notes(task, summaries)]
     findings += [
         *overlap_findings(overlaps),
         *sharing_findings(sharings, {task.name: task.base for task in checked}),
     ]
     findings.sort(key=lambda finding: finding.level == "note")
-    named = _Names(pictures, root)
+    named = _Names(images, root)
     return {
         "format": FORMAT,
         "command": list(command),
         "data_root": str(root),
         "verdict": "wrong" if any(finding.level == "wrong" for finding in findings) else "nothing wrong",
-        "images": len(pictures),
+        "images": len(images),
         "seconds": round(time.monotonic() - began, 3),
-        "images_per_second": round(len(pictures) / max(scanned, 1e-9), 1),
+        "images_per_second": round(len(images) / max(scanned, 1e-9), 1),
         "method": {
             "hash": "pHash of 64 bits (imagehash)",
             "most_bits_apart": RADIUS,
             "thumbnail": [THUMBNAIL, THUMBNAIL],
             "least_correlation": CORRELATION,
         },
-        "tasks": [_describe(task, looks, overlaps) for task in checked],
+        "tasks": [_describe(task, summaries, overlaps) for task in checked],
         "not_found": [{"task": task, "why": why} for task, why in absent.items()],
         "malformed": [{"task": task, "why": why} for task, why in malformed.items()],
         "unreadable": [
-            {"image": named(picture), "in": where_is(picture, places), "why": why}
-            for picture, why in list(problems.items())[:EXAMPLES]
+            {"image": named(image), "in": where_is(image, places), "why": why}
+            for image, why in list(problems.items())[:EXAMPLES]
         ],
-        "overlaps": [_describe_overlap(overlap, looks, named) for overlap in overlaps],
+        "overlaps": [_describe_overlap(overlap, summaries, named) for overlap in overlaps],
         "shared": [_describe_sharing(sharing) for sharing in sharings],
         "findings": [{"level": f.level, "about": f.about, "text": f.text} for f in findings],
     }
 
 
 def _load(
-    root: Path, asked: Sequence[str] | None, watch: Watch
+    root: Path, tasks: Sequence[str], progress: Progress
 ) -> tuple[dict[str, TaskData], dict[str, str], dict[str, str]]:
-    """Load tasks: what was loaded, and why others are absent or malformed."""
+    """Load tasks; return what was loaded, and why others are absent or malformed."""
     loaded: dict[str, TaskData] = {}
     absent: dict[str, str] = {}
     malformed: dict[str, str] = {}
-    wanted = list(real_task_names() if asked is None else asked)
-    for done, task in enumerate(wanted):
-        watch(f"load {task}", done, len(wanted))
-        try:
-            loaded[task] = load_task(task, root)
-        except MissingDataError as error:
-            absent[task] = _line(task, error)
-        except DataError as error:
-            malformed[task] = _line(task, error)
-    watch("load", len(wanted), len(wanted))
+    with progress.bar("load", len(tasks)) as bar:
+        for task in tasks:
+            bar.advance(0, f"load {task}")
+            try:
+                loaded[task] = load_task(task, root)
+            except MissingDataError as error:
+                absent[task] = _line(task, error)
+            except DataError as error:
+                malformed[task] = _line(task, error)
+            bar.advance(1, "load")
     return loaded, absent, malformed
 
 
@@ -152,24 +151,27 @@ def _nothing(root: Path, asked: Sequence[str] | None) -> str:
     known = {name: load_plugin("benchmarks.datasets", name, "task").LAYOUT for name in real_task_names()}
     wanted = known if asked is None else {split_rule(task)[0] for task in asked} & known.keys()
     layouts = "; ".join(f"{name}: {known[name]}" for name in sorted(wanted))
-    what = "no data set" if asked is None else f"none of {', '.join(asked)}"
-    return f"found {what} under {root}" + (f"; expected {layouts}" if layouts else "")
+    if asked is not None:
+        return f"found none of {', '.join(asked)} under {root}" + (f"; expected {layouts}" if layouts else "")
+    inside = next((place for place in class_folders(root) if own_folder.has_class_folders(place)), None)
+    hint = f"; {inside} has class folders: to check it, run data check {inside}" if inside else ""
+    return f"found no data set under {root}{hint}; expected class folders ({own_folder.LAYOUT}) or {layouts}"
 
 
 class _Names:
-    """Names of pictures, relative to the data root where they are below it."""
+    """Names of images, relative to the data root if they are below it."""
 
-    def __init__(self, pictures: Pictures, root: Path) -> None:
-        self._pictures = pictures
+    def __init__(self, images: UniqueImages, root: Path) -> None:
+        self._pictures = images
         self._prefix = f"{root}/"
 
-    def __call__(self, picture: int) -> str:
-        return self._pictures.name(picture).removeprefix(self._prefix)
+    def __call__(self, image: int) -> str:
+        return self._pictures.name(image).removeprefix(self._prefix)
 
 
-def _describe(task: Checked, looks: Looks, overlaps: Sequence[Overlap]) -> dict[str, Any]:
+def _describe(task: Checked, summaries: Summaries, overlaps: Sequence[Overlap]) -> dict[str, Any]:
     data = task.data
-    known = looks[task.ids()]
+    known = summaries[task.ids()]
     known = known[known["readable"]]
     folds = data.every_fold
     subjects = [fold.shared_subjects() for fold in folds]
@@ -188,11 +190,11 @@ def _describe(task: Checked, looks: Looks, overlaps: Sequence[Overlap]) -> dict[
         "height": _spread(known["height"]),
         "colour_share": round(float(known["colour"].mean()), 4) if len(known) else None,
         "flat": int(known["flat"].sum()),
-        "splits": [_describe_place(place, looks, overlaps) for place in task.places],
+        "splits": [_describe_place(place, summaries, overlaps) for place in task.places],
     }
 
 
-def _describe_place(place: Place, looks: Looks, overlaps: Sequence[Overlap]) -> dict[str, Any]:
+def _describe_place(place: Place, summaries: Summaries, overlaps: Sequence[Overlap]) -> dict[str, Any]:
     split = place.data
     within = [o.faces for o in overlaps if o.of.key == o.within.key == place.key]
     elsewhere = [o.faces for o in overlaps if o.of.key == place.key != o.within.key]
@@ -205,7 +207,7 @@ def _describe_place(place: Place, looks: Looks, overlaps: Sequence[Overlap]) -> 
         "images": len(split),
         "samples": split.n_judged(),
         "counts": judged_counts(split),
-        "unreadable": int((~looks["readable"][place.ids]).sum()),
+        "unreadable": int((~summaries["readable"][place.ids]).sum()),
         "duplicates_within": sum(len(faces) for faces in within),
         "found_elsewhere": len(np.unique(np.concatenate([place.ids[:0], *elsewhere]))),
         "left_out": {reason: int(n) for reason, n in split.dropped.items()},
@@ -213,16 +215,16 @@ def _describe_place(place: Place, looks: Looks, overlaps: Sequence[Overlap]) -> 
 
 
 def _spread(values: Any) -> list[int] | None:
-    """Return minimum, median and maximum."""
+    """Return minimum, median and maximum; None without values."""
     return [int(values.min()), int(np.median(values)), int(values.max())] if len(values) else None
 
 
-def _describe_overlap(overlap: Overlap, looks: Looks, named: _Names) -> dict[str, Any]:
+def _describe_overlap(overlap: Overlap, summaries: Summaries, named: _Names) -> dict[str, Any]:
     examples = []
     for pair in overlap.examples:
         example: dict[str, Any] = {"of": named(pair.one), "within": named(pair.other), "how": pair.how}
         if pair.how == "near":
-            bits, correlation = how_near(looks, pair)
+            bits, correlation = how_near(summaries, pair)
             example |= {"bits_apart": bits, "correlation": round(correlation, 4)}
         examples.append(example)
     return {

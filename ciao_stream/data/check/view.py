@@ -1,4 +1,4 @@
-"""The document of a check, as it is shown on a terminal."""
+"""Shows the document of a check on a terminal."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ HEADINGS = (
     "unreadable",
     "duplicates\nin split",
     "found in other\nsplits, tasks",
-    "left out",
+    "dropped",
 )
 
 
 def to_rich(document: Entry) -> rich.table.Table:
-    """Lay out one row per split of each task that was found."""
+    """Return a table with one row per split of each task."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -38,7 +38,7 @@ def to_rich(document: Entry) -> rich.table.Table:
 
 
 def facts(document: Entry) -> Iterator[str]:
-    """Yield two lines about each task: what its images and splits are, and how many samples each label has."""
+    """Yield two lines about each task: its images and splits, and the number of samples of each label."""
     for task in document["tasks"]:
         splits = task["splits"]
         rules = list(dict.fromkeys(split["label_rule"] for split in splits))
@@ -60,13 +60,13 @@ def facts(document: Entry) -> Iterator[str]:
 
 
 def findings(document: Entry) -> Iterator[str]:
-    """Yield one line per finding, what is wrong first."""
+    """Yield one line per finding, errors first."""
     for finding in document["findings"]:
         yield printable(f"{'WRONG' if finding['level'] == 'wrong' else 'note '}  {finding['about']}: {finding['text']}")
 
 
 def summary(document: Entry) -> str:
-    """Return one line that ends the report."""
+    """Return the last line of the report."""
     wrong = sum(finding["level"] == "wrong" for finding in document["findings"])
     verdict = f"{wrong:,} thing{'s' if wrong != 1 else ''} wrong" if wrong else "nothing wrong"
     missing = [entry["task"] for entry in document["not_found"]]
@@ -76,7 +76,7 @@ def summary(document: Entry) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text without control characters and broken UTF-8, which file names may hold."""
+    """Escape control characters and invalid UTF-8, which file names may contain."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
@@ -96,7 +96,7 @@ def _rows(task: Entry) -> Iterator[list[str]]:
 
 
 def _published(task: Entry, split: str) -> str:
-    """Return the published number of samples; one for several splits stands beside the first of them."""
+    """Return the published number of samples; a number for several splits is shown next to the first of them."""
     shown = []
     for key, value in task["published"].items():
         splits = key.split("+")

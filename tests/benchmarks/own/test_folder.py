@@ -122,7 +122,7 @@ def test_train_alone_has_to_have_every_class(tmp_path):
     ]
 
 
-def test_what_is_passed_over_is_counted(tmp_path):
+def test_ignored_files_are_counted_by_type(tmp_path):
     truth = write_own_folder(tmp_path)
     train = tmp_path / "mine" / "train"
     for name in ("preview.png", "notes.txt", ".DS_Store", "happy/face.heic", "sad/later/Thumbs.db", "sad/.hidden.png"):
@@ -130,16 +130,20 @@ def test_what_is_passed_over_is_counted(tmp_path):
         (train / name).touch()
     (tmp_path / "mine" / "README.md").touch()
     data = own_folder.load(tmp_path / "mine")
-    assert data.train.dropped == {"image in no class folder": 1, "no image by its name": 2}
+    assert data.train.dropped == {
+        "image in no class folder": 1,
+        "not an image (.heic)": 1,
+        "not an image (.db)": 1,
+    }
     assert (data.validation.dropped, data.test.dropped) == ({}, {})
     assert labels_seen(data, truth)["train"] == of(truth, "train")
 
 
-def test_what_is_passed_over_is_counted_once_where_splits_are_carved(tmp_path):
+def test_ignored_files_are_counted_once_if_splits_are_carved(tmp_path):
     write_own_folder(tmp_path, splits=())
     (tmp_path / "mine" / "happy" / "face.gif").touch()
     data = own_folder.load(tmp_path / "mine")
-    assert [faces.dropped for faces in data.splits()] == [{"no image by its name": 1}, {}, {}]
+    assert [faces.dropped for faces in data.splits()] == [{"not an image (.gif)": 1}, {}, {}]
 
 
 def test_folders_within_class_folders(tmp_path):

@@ -21,12 +21,12 @@ DAMAGED_SPLITS = {
     "only validation": (remove("mine/train", "mine/test"), "TMP/mine: no folder train nor test"),
     "test misspelled": (
         move("mine/test", "mine/tets"),
-        "TMP/mine: unknown folder 'tets' beside those of splits; expected train, validation, test; move it away",
+        "TMP/mine: unknown folder 'tets' next to the splits; expected train, validation, test; move it away",
     ),
-    "a class beside the splits": (make("happy/a.png"), "TMP/mine: unknown folder 'happy' beside those of splits"),
+    "a class beside the splits": (make("happy/a.png"), "TMP/mine: unknown folder 'happy' next to the splits"),
     "validation twice": (
         make("validation/happy/a.png"),
-        "TMP/mine: val and validation both are validation; merge them",
+        "TMP/mine: val and validation are both validation; merge them",
     ),
     "a class of test that train lacks": (
         make("test/angry/a.png"),
@@ -77,7 +77,7 @@ DAMAGED_CLASSES = {
     ),
     "sessions of classes": (
         several(*(make(f"day{n}/{name}/a.png") for n in (1, 2) for name in ("happy", "sad")), remove("mine/happy")),
-        "TMP/mine/day1 holds folders of classes in turn (happy, sad), but is the folder of a class itself",
+        "TMP/mine/day1 contains class folders (happy, sad), but is a class folder itself",
     ),
     "a data set within": (
         several(remove("mine/*"), make("faces/train/happy/a.png")),
@@ -85,11 +85,11 @@ DAMAGED_CLASSES = {
     ),
     "one image per class": (
         remove("mine/*/*_[12].png"),
-        "TMP/mine: too few images to hold out some for test; expected three or more of a class",
+        "TMP/mine: too few images to hold out some for test; expected at least three of a class",
     ),
     "two images per class": (
         remove("mine/*/*_0.png"),
-        "TMP/mine: too few images to hold out some for validation; expected three or more of a class",
+        "TMP/mine: too few images to hold out some for validation; expected at least three of a class",
     ),
 }
 
@@ -107,7 +107,7 @@ def test_no_folder(tmp_path):
         own_folder.load(tmp_path / "mine")
     (tmp_path / "mine.csv").touch()
     message = error_line(own_folder.load, tmp_path / "mine.csv")
-    assert message == f"{tmp_path}/mine.csv is no folder; a csv file is given as csv:{tmp_path}/mine.csv"
+    assert message == f"{tmp_path}/mine.csv is not a folder; for a csv file use csv:{tmp_path}/mine.csv"
 
 
 @pytest.mark.parametrize("name", ["my,faces", "my:faces", "my\tfaces"])

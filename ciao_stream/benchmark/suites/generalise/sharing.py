@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ciao_stream.data.check.duplicates import Duplicates, find_duplicates
-from ciao_stream.data.check.places import Ids, Pictures
-from ciao_stream.data.check.scan import LOOK, Looks, look_at
+from ciao_stream.data.check.places import Ids, UniqueImages
+from ciao_stream.data.check.scan import SUMMARY, Summaries, summarise
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.encoders.cache import FeatureCache
 from ciao_stream.faces.dataset import Split, TaskData
@@ -56,7 +56,7 @@ def find_shared(
         cache: Where they are.
         progress: Told how many more pictures were looked at.
     """
-    pictures = Pictures()
+    pictures = UniqueImages()
     learned = [_numbered(pictures, task, "train") for task in tasks]
     tested = [_numbered(pictures, task, judged) for task in tasks]
     every = [np.union1d(*both) for both in zip(learned, tested, strict=True)]
@@ -76,7 +76,7 @@ def find_shared(
     return [shared for shared in found if shared.pictures]
 
 
-def _numbered(pictures: Pictures, task: TaskData, split: Split) -> Ids:
+def _numbered(pictures: UniqueImages, task: TaskData, split: Split) -> Ids:
     """Return the pictures of a split, in whichever fold, ascending."""
     return np.unique(np.concatenate([pictures.add(getattr(fold, split)) for fold in task.every_fold]))
 
@@ -87,11 +87,11 @@ def _real_sources(tasks: Sequence[TaskData]) -> set[int]:
 
 
 def _looks(
-    pictures: Pictures, real: set[int], encoder: Encoder, cache: FeatureCache, progress: Callable[[int], None]
-) -> Looks:
+    pictures: UniqueImages, real: set[int], encoder: Encoder, cache: FeatureCache, progress: Callable[[int], None]
+) -> Summaries:
     """Look at the pictures of real sources; the others stay unreadable, and are nobody's duplicate."""
-    looks = np.zeros(len(pictures), dtype=LOOK)
-    places = pictures.places()
+    looks = np.zeros(len(pictures), dtype=SUMMARY)
+    places = pictures.origins()
     for number, source in enumerate(pictures.sources):
         ids = np.flatnonzero(places[:, 0] == number)
         if id(source) in real and len(ids):
@@ -100,7 +100,7 @@ def _looks(
                 chunk = ids[start : start + AT_ONCE]
                 for i in chunk.tolist():
                     image = np.ascontiguousarray(pixels[places[i, 1]].transpose(1, 2, 0))
-                    looks[i] = look_at(image[..., 0] if image.shape[2] == 1 else image)
+                    looks[i] = summarise(image[..., 0] if image.shape[2] == 1 else image)
                 progress(len(chunk))
     return looks
 
