@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.names import real_task_names
 from benchmarks.tasks import load_task
-from ciao_stream.checks.dataset import ContractError, check_dataset
+from ciao_stream.checks import ContractError, check_dataset
 from ciao_stream.faces.dataset import SPLITS, FaceDataset, TaskData
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 from ciao_stream.runtime.plugins import load_plugin
@@ -115,7 +115,7 @@ def test_an_unknown_rule_or_nothing_there_is_one_line(task, write, tmp_path, mon
         load_task(f"{task}:no such rule", tmp_path)
 
 
-# --- the battery itself: each promise, broken ------------------------------------------------------------------------
+# --- the checks themselves: each promise, broken ---------------------------------------------------------------------
 
 SPEC = TaskSpec("mine", "categorical", ("happiness", "anger"))
 
@@ -139,16 +139,19 @@ BROKEN = {
     "float rows": (lambda: train(rows=np.arange(4.0)), "rows are float64"),
     "small classes": (lambda: train(targets=np.array([0, 1, 0, 1], np.int32)), "targets are int32"),
     "no such image": (lambda: train(rows=np.array([0, 1, 2, 12])), "a row has no image"),
-    "twice": (lambda: train(rows=np.array([0, 1, 2, 2])), "an image stands twice"),
+    "twice": (lambda: train(rows=np.array([0, 1, 2, 2])), "contains an image twice"),
     "leak": (lambda: train(rows=np.array([0, 1, 2, 8])), "shares an image with another split"),
-    "synthetic": (lambda: train(source="synthetic"), "its source is 'synthetic'"),
-    "no rule": (lambda: train(label_rule=""), "nothing says how labels were made"),
-    "no protocol": (lambda: good(protocol=""), "nothing says how the splits were made"),
+    "synthetic": (lambda: train(source="synthetic"), "its source is 'synthetic'; expected 'real'"),
+    "no rule": (lambda: train(label_rule=""), "label rule does not say how labels were made"),
+    "no protocol": (lambda: good(protocol=""), "protocol does not say how the splits were made"),
     "a class never trained": (lambda: train(targets=np.zeros(4, np.int64)), "no sample to train 'anger' on"),
-    "half counts": (lambda: train(dropped={"too dark": 1.5}), "dropped are no counts"),
+    "half counts": (lambda: train(dropped={"too dark": 1.5}), "dropped has values that are no counts"),
     "published for no split": (lambda: good(published={"trian": 4}), "published counts are for 'trian'"),
-    "published for no label": (lambda: good(published={"train": {"joy": 4}}), "name labels that are none"),
-    "nameless folds": (lambda: TaskData.cross_validation([good(), good()]), "bear no names of their own"),
+    "published for no label": (
+        lambda: good(published={"train": {"joy": 4}}),
+        "published counts of train have unknown labels",
+    ),
+    "nameless folds": (lambda: TaskData.cross_validation([good(), good()]), "have no unique names"),
 }
 
 
@@ -187,11 +190,11 @@ def test_decoding_at_construction():
         cv2.imdecode(np.zeros(9, np.uint8), cv2.IMREAD_COLOR)
         return good()
 
-    with pytest.raises(ContractError, match="decodes an image before one is asked for"):
+    with pytest.raises(ContractError, match="decodes an image while it is loaded"):
         check_dataset(eager)
 
 
 def test_another_at_every_load():
     count = iter(range(100))
-    with pytest.raises(ContractError, match="a second time it is another"):
+    with pytest.raises(ContractError, match="loaded a second time, it differs"):
         check_dataset(lambda: good(train=dataclasses.replace(good().train, dropped={"dark": next(count)})))
