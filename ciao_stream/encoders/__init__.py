@@ -1,4 +1,4 @@
-"""Frozen face encoders, each split at its last convolution. One file, one encoder; others by their library's name."""
+"""Frozen face encoders, each split at its last convolution: our own, one file each, and those of libraries."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 __all__ = ["LIBRARIES", "SHIPPED", "encoder_names", "load_encoder"]
 
 SHIPPED = Path(__file__).with_name("shipped")
-"""Folder of trained weights that come with the package, one folder per encoder."""
+"""Folder of the trained weights in this package, one folder per encoder."""
 
 
 def load_encoder(name: str, *, seed: int = 0) -> Encoder:
-    """Build a frozen encoder: with trained weights where there are any, else with random ones.
+    """Return a frozen encoder, with trained weights if there are any, else with random ones. Nothing is downloaded.
 
     Args:
-        name: One of :func:`encoder_names`; a folder in which ``pretrain`` left an encoder; ``torchvision:NAME`` or
-            ``timm:NAME`` for any network of these libraries that can be split (timm is installed apart);
-            ``weights:NAME`` for weights of others, fetched before with ``python -m ciao_stream.data weights NAME``; or
-            ``random:NAME`` for one of ours without its trained weights. Nothing is downloaded.
+        name: One of :func:`encoder_names`; the folder of a ``pretrain`` run; ``torchvision:NAME`` or ``timm:NAME`` for
+            any network of these libraries that can be split (timm is an extra); ``weights:NAME`` for third-party
+            weights, fetched before with ``python -m ciao_stream.data weights NAME``; or ``random:NAME`` for one of our
+            own without its trained weights.
         seed: Seeds random weights. The same name and seed give the same fingerprint.
 
     Raises:
-        UnknownNameError: There is no such encoder, library or weights.
-        CiaoError: The library is missing, has no such network, or the network cannot be split; or the weights are
-            not here, or not those of their network.
+        UnknownNameError: There is no such encoder, prefix or weights.
+        CiaoError: The library is missing or has no such network, the network cannot be split, the weights are missing,
+            or they do not fit the network.
     """
     for folder in (Path(name), SHIPPED / name):
         if (folder / "encoder.json").is_file():

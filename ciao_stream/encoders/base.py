@@ -1,7 +1,7 @@
-"""What an encoder is: a trunk, a last convolution, and the way an image is prepared for them.
+"""The encoder (the backbone of the literature): preprocessing, a trunk and a last convolution.
 
-The image goes through the trunk once, to ``z``, from which the last convolution's input is had. Everything that a
-world adapts lies behind ``z``: that is why ``z`` is what the feature cache keeps.
+An image passes through the trunk once, which gives ``z``, the tensor from which the input of the last convolution is
+computed. Everything that a world adapts comes after ``z``, so the feature cache keeps ``z``.
 """
 
 from __future__ import annotations
@@ -24,23 +24,22 @@ from ciao_stream.runtime.precision import autocast, channels_last
 from ciao_stream.runtime.seeds import seeded_torch
 
 HALF_MAX = 65280.0
-"""``z`` and ``u`` are kept inside this: the largest number that float16, in which they are stored, and bfloat16, in
-which they are computed, both hold exactly. (65504, the end of float16, would round up to infinity on its way.)"""
-
+"""Limit of the absolute values of ``z`` and ``u``: the largest number that both float16, in which they are stored, and
+bfloat16, in which they are computed, hold exactly. (65504, the largest float16, would round up to infinity.)"""
 
 Level = Literal["pixels", "z", "u"]
-"""How far a face has come: prepared pixels, what the last convolution works from, or the map without a mask."""
+"""Form of a face: preprocessed pixels, the output of the trunk, or the map without a mask."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image becomes the encoder's input.
+    """Converts an image to the input of an encoder.
 
     Args:
         size: Height and width in pixels.
         channels: ``gray`` (1 channel), ``rgb`` or ``bgr`` (3).
         mean: Subtracted from values in [0, 1], per channel in the order of ``channels``.
-        std: Divides what is left, per channel.
+        std: Divisor after the subtraction, per channel.
     """
 
     size: int
@@ -48,14 +47,19 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the pixels of one image: (channels, size, size)."""
+        return (1 if self.channels == "gray" else 3), self.size, self.size
+
     def fit(self, image: Image) -> npt.NDArray[np.uint8]:
         """Resize and convert one face.
 
         Args:
-            image: uint8, (height, width) gray or (height, width, 3) RGB.
+            image: uint8, shape (height, width) gray or (height, width, 3) RGB.
 
         Returns:
-            uint8 array of shape (channels, size, size).
+            uint8, shape (channels, size, size).
         """
         import cv2
 
@@ -71,22 +75,22 @@ class Preprocessing:
         return np.ascontiguousarray(planes if self.channels == "rgb" else planes[::-1])
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Scale uint8 pixels (batch, channels, size, size) to float32 around zero."""
+        """Return ``(pixels / 255 - mean) / std``: float32, shape (B, channels, size, size) like the uint8 input."""
         mean = torch.tensor(self.mean, device=pixels.device).view(1, -1, 1, 1)
         std = torch.tensor(self.std, device=pixels.device).view(1, -1, 1, 1)
         return (pixels.float() / 255 - mean) / std
 
 
 Carry = tuple[Tensor, ...]
-"""What of ``z`` is needed after the last convolution, beside its own input; each of shape (B, ...)."""
+"""Parts of ``z`` that are needed after the last convolution, in addition to its input; each of shape (B, ...)."""
 
 
 class LastUnit(nn.Module, ABC):
-    """The last convolution of an encoder and what surrounds it: ``z -> u -> map``, in three steps.
+    """The last convolution of an encoder with the layers around it: ``z -> u -> map``, in three steps.
 
-    :meth:`enter` computes from ``z`` the convolution's own input, :meth:`activate` applies the convolution with its
-    norm and activation (which alone are :meth:`finish`), and :meth:`leave` does what the network still does before its
-    global pooling. A mask reads the convolution's own input and stands between the last two.
+    :meth:`enter` computes the input of the convolution from ``z``, :meth:`activate` applies the convolution, then its
+    norm and activation (:meth:`finish`), and :meth:`leave` applies the layers up to the global pooling. A mask reads
+    the input of the convolution and acts between :meth:`activate` and :meth:`leave`.
 
     Args:
         conv: The convolution.
@@ -98,22 +102,22 @@ class LastUnit(nn.Module, ABC):
 
     @abstractmethod
     def enter(self, z: Tensor) -> tuple[Tensor, Carry]:
-        """Return the convolution's own input, (B, in_channels, H, W), and what is needed of ``z`` later."""
+        """Return the input of the convolution, (B, in_channels, H, W), and the parts of ``z`` that are needed later."""
 
     @abstractmethod
     def finish(self, y: Tensor, carry: Carry) -> Tensor:
-        """Map the bare output of the convolution, (B, C, h, w), to ``u``, of the same shape."""
+        """Map the output of the convolution, (B, C, h, w), to ``u``, of the same shape: norm and activation."""
 
     def activate(self, x: Tensor, carry: Carry) -> Tensor:
-        """Map what :meth:`enter` returned to ``u``, (B, C, h, w)."""
+        """Map the result of :meth:`enter` to ``u``, (B, C, h, w)."""
         return self.finish(self.conv(x), carry)
 
     def leave(self, u: Tensor, carry: Carry) -> Tensor:  # noqa: ARG002
-        """Map ``u``, raw or masked, to the map before global pooling: ``u`` itself, unless the network goes on."""
+        """Map ``u``, masked or not, to the map before global pooling: ``u`` itself, unless more layers follow."""
         return u
 
     def forward(self, z: Tensor) -> Tensor:
-        """Map ``z`` to the map, (B, C, h, w), without a mask."""
+        """Map ``z`` to the map without a mask, (B, C, h, w)."""
         x, carry = self.enter(z)
         return self.leave(self.activate(x, carry), carry)
 
@@ -128,8 +132,8 @@ class LastUnit(nn.Module, ABC):
     def folded(self) -> nn.Conv2d:
         """Return one trainable convolution with bias that equals the convolution followed by its frozen batch norm.
 
-        Only batch normalisation is folded: it alone is linear once frozen. Where another norm follows, or none, the
-        copy is that of the bare convolution.
+        Only batch normalisation is folded, because only it is linear when frozen. Without one, the result is a copy
+        of the convolution.
         """
         conv, norm = self.bare(), self.folding_norm()
         bias = conv.bias.detach() if conv.bias is not None else torch.zeros_like(conv.weight[:, 0, 0, 0])
@@ -143,18 +147,18 @@ class LastUnit(nn.Module, ABC):
         return conv
 
     def retrainable(self) -> LastUnit:
-        """Return a copy in which the convolution and its norm can be trained, and nothing else."""
+        """Return a copy in which only the convolution and its norm are trainable."""
         return copy.deepcopy(self).requires_grad_(True)
 
 
 class LastConv(LastUnit):
-    """A last convolution with its normalisation, residual input and activation, after which pooling comes.
+    """A last convolution with its batch norm, residual input and ReLU, directly before the pooling.
 
     Args:
         conv: The convolution.
         norm: Its batch normalisation, if any.
-        skip_channels: Channels that ``z`` carries after the convolution's own input and that are added before the
-            activation (the residual branch of a ResNet block); 0 for none.
+        skip_channels: Channels of ``z`` after the input of the convolution, which are added before the activation (the
+            residual branch of a ResNet block); 0 for none.
     """
 
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d | None = None, skip_channels: int = 0) -> None:
@@ -163,12 +167,12 @@ class LastConv(LastUnit):
         self.skip_channels = skip_channels
 
     def enter(self, z: Tensor) -> tuple[Tensor, Carry]:
-        """Split ``z`` (B, F, H, W) into the convolution's own input and the residual input, if there is one."""
+        """Split ``z`` (B, F, H, W) into the input of the convolution and the residual input, if there is one."""
         own = self.conv.in_channels
         return (z[:, :own], (z[:, own:],)) if self.skip_channels else (z, ())
 
     def finish(self, y: Tensor, carry: Carry) -> Tensor:
-        """Return ``u`` (B, C, h, w), all values >= 0."""
+        """Return ``u`` (B, C, h, w) in [0, :data:`HALF_MAX`]."""
         u = y if self.norm is None else self.norm(y)
         if self.skip_channels:
             u = u + carry[0]
@@ -182,8 +186,17 @@ class LastConv(LastUnit):
 class Encoder(nn.Module):
     """A face encoder split at its last convolution: ``image -> trunk -> z -> last -> map``.
 
-    It is frozen: no gradient, always in evaluation mode, so that normalisation statistics never move.
-    :meth:`thawed` gives a trainable copy. :attr:`weights` says where the weights came from, for results.
+    It is frozen: no parameter has a gradient, and it stays in evaluation mode, so that the statistics of norms never
+    change. :meth:`thawed` returns a trainable copy.
+
+    Args:
+        name: The name, which worlds record. Part of the fingerprint.
+        preprocessing: Converts an image to the input of the trunk.
+        trunk: Maps normalised pixels (B, channels, size, size) to ``z``.
+        last: Maps ``z`` to the map.
+
+    Attributes:
+        weights: Origin of the weights, for results.
     """
 
     def __init__(self, name: str, preprocessing: Preprocessing, trunk: nn.Module, last: LastUnit) -> None:
@@ -203,13 +216,13 @@ class Encoder(nn.Module):
         return super().train(mode and not self.frozen)
 
     def thawed(self) -> Encoder:
-        """Return a trainable copy; the encoder itself stays as it is."""
+        """Return a trainable copy; the encoder itself does not change."""
         twin = copy.deepcopy(self)
         twin.frozen = False
         return twin.requires_grad_(True)
 
     def frozen_copy(self) -> Encoder:
-        """Return a frozen copy, of a trainable encoder too."""
+        """Return a frozen copy, also of a trainable encoder."""
         return Encoder(self.name, self.preprocessing, copy.deepcopy(self.trunk), copy.deepcopy(self.last))
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -217,36 +230,34 @@ class Encoder(nn.Module):
         return self.last(self.encode(pixels))
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """Map uint8 pixels (B, channels, size, size) to ``z``, inside the range of float16.
+        """Map uint8 pixels (B, channels, size, size) to ``z``, float32 in the range of float16.
 
-        ``z`` is (B, F, h, w), or (B, N, F) where a transformer's tokens come in.
+        The shape of ``z`` is (B, F, h, w), or (B, N, F) for tokens of a transformer.
         """
         z = self.trunk(self.preprocessing.normalise(pixels))
         return z.clamp(-HALF_MAX, HALF_MAX)
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.last.conv.weight.device
 
     @torch.no_grad()
     def stored_z(self, pixels: Tensor) -> Tensor:
-        """Return ``z`` of a batch of pixels as the feature cache stores it, float16."""
+        """Return ``z`` of uint8 pixels (B, channels, size, size) as the feature cache stores it: float16."""
         with autocast(self.device):
             return self.encode(pixels.to(self.device)).half()
 
     @torch.no_grad()
     def stored_u(self, z: Tensor) -> Tensor:
-        """Return the map of a batch of stored ``z`` as the feature cache stores it, float16."""
+        """Return the map of stored ``z`` (B, ...) as the feature cache stores it: float16 (B, C, h, w)."""
         with autocast(self.device):
             return self.last(z.to(self.device).float()).half()
 
     @torch.no_grad()
     def shapes(self) -> tuple[torch.Size, torch.Size]:
         """Return the shapes of ``z`` and of the map for one image, without the batch dimension."""
-        first = 1 if self.preprocessing.channels == "gray" else 3
-        size = self.preprocessing.size
-        z = self.encode(torch.zeros(1, first, size, size, dtype=torch.uint8, device=self.device))
+        z = self.encode(torch.zeros(1, *self.preprocessing.shape, dtype=torch.uint8, device=self.device))
         return z.shape[1:], self.last(z).shape[1:]
 
     def parameter_count(self) -> int:
@@ -254,14 +265,14 @@ class Encoder(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
     def fingerprint(self) -> str:
-        """Return a sha256 over name, preprocessing and every weight and buffer; it changes with any of them."""
+        """Return a sha256 of the name, the preprocessing and every weight and buffer."""
         digest = hashlib.sha256(json.dumps([self.name, asdict(self.preprocessing)]).encode())
         digest.update(state_sha256(self).encode())
         return digest.hexdigest()
 
 
 def state_sha256(module: nn.Module) -> str:
-    """Return a sha256 over all parameters and buffers of a module: names, shapes, types and bytes."""
+    """Return a sha256 of all parameters and buffers of a module: names, shapes, types and bytes."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype};".encode())
@@ -270,9 +281,12 @@ def state_sha256(module: nn.Module) -> str:
 
 
 def build(name: str, module: ModuleType, seed: int) -> Encoder:
-    """Build the encoder that a plugin module describes, with seeded random weights.
+    """Build the encoder of a module of :mod:`ciao_stream.encoders.architectures` with seeded random weights.
 
-    The module offers ``PREPROCESSING`` and ``build() -> (trunk, last)``.
+    Args:
+        name: Name of the encoder. Part of the seed.
+        module: Defines ``PREPROCESSING`` and ``build() -> (trunk, last)``.
+        seed: Seeds the weights.
     """
     with seeded_torch(seed, "encoder", name):
         trunk, last = module.build()

@@ -1,8 +1,8 @@
-"""Encode once: prepared pixels and encoder features of every image, kept on disk and read by memory map.
+"""Feature cache: preprocessed pixels and encoder features of every image, on disk and read by memory map.
 
-An entry is one ``.npy`` file whose name is a hash of everything that it depends on: the images, the preprocessing
-and the encoder. It is written in batches beside its final place and then renamed, so that it is whole or absent,
-and neither writing nor reading needs memory that grows with the number of images.
+An entry is one ``.npy`` file whose name is a hash of everything that it depends on: the images, the preprocessing and
+the encoder. It is written in batches to a temporary file and then renamed, so that it is whole or absent, and the
+memory for writing and reading does not grow with the number of images.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ from ciao_stream.runtime.atomic import open_for_replace
 from ciao_stream.runtime.precision import fast_dtype
 
 CACHE_FORMAT = 1
-"""Part of every key: raise it when the bytes of an entry would come out differently."""
+"""Part of every key: increase it when the content of an entry changes."""
 
 ENCODE_BATCH = 64
 """Images per forward pass of the encoder."""
 
 DEFAULT_BUDGET = 64 * 2**30
-"""Bytes that all entries together may take on disk."""
+"""Most bytes of all entries together on disk."""
 
 ABANDONED_AFTER_S = 3600
-"""Seconds without a write after which a temporary file counts as left behind by a killed process."""
+"""Seconds without a write after which a temporary file must come from a process that was killed."""
 
 BELOW: dict[Level, Level] = {"z": "pixels", "u": "z"}
-"""From what each level is computed."""
+"""The level from which each level is computed."""
 
-Progress = Callable[[int], None]
-"""Called with the number of images just done."""
+Advance = Callable[[int], object]
+"""Called with the number of images that were just encoded, such as the ``advance`` of a progress bar."""
 
 
-def no_progress(_: int) -> None:
-    """Report to nobody."""
+def do_nothing(_: int) -> None:
+    """Do nothing (default callback)."""
 
 
 class FeatureCache:
     """Pixels and features on disk, keyed by fingerprints.
 
     Args:
-        folder: Made where it is missing.
-        budget: Bytes for all entries; the least recently used ones make way for a new one.
+        folder: Created if it is missing.
+        budget: Most bytes of all entries; the least recently used ones are evicted for a new one.
     """
 
     def __init__(self, folder: Path, budget: int = DEFAULT_BUDGET) -> None:
@@ -65,32 +65,32 @@ class FeatureCache:
         self.budget = budget
 
     def get(
-        self, images: ImageSource, encoder: Encoder, level: Level, progress: Progress = no_progress
+        self, images: ImageSource, encoder: Encoder, level: Level, advance: Advance = do_nothing
     ) -> npt.NDArray[Any]:
-        """Return what ``level`` names for every image of a source, encoding it where it is not in the cache.
+        """Return all images of a source at one level; encode them first if they are not in the cache.
 
         Args:
             images: The source.
             encoder: The frozen encoder.
             level: ``pixels``: uint8 (N, channels, size, size). ``z``, ``u``: float16 (N, F, h, w).
-            progress: Told of every batch that is worked on, also of those of the levels below.
+            advance: Called after every batch, also for the levels below.
 
         Returns:
             A read-only memory map.
 
         Raises:
-            DataError: An image is unreadable; nothing is left behind.
+            DataError: An image is unreadable; no file is left.
             CiaoError: The disk is full, or the entry alone exceeds the budget.
         """
         path = self._path(images, encoder, level)
         if not path.exists():
-            self._write(path, len(images), self._batches(images, encoder, level, progress), progress)
-        with contextlib.suppress(OSError):  # a cache that is only read has no use for the time
+            self._write(path, len(images), self._batches(images, encoder, level, advance), advance)
+        with contextlib.suppress(OSError):  # in a read-only cache nothing is evicted
             os.utime(path)
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def work(self, images: ImageSource, encoder: Encoder, level: Level) -> int:
-        """Return how many images ``progress`` will be told of: each image once per level that is missing."""
+        """Return the sum of all ``advance`` calls of :meth:`get`: each image once per level that is missing."""
         if self._path(images, encoder, level).exists():
             return 0
         return len(images) + (self.work(images, encoder, BELOW[level]) if level in BELOW else 0)
@@ -102,19 +102,19 @@ class FeatureCache:
         return self.folder / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]}.npy"
 
     def _batches(
-        self, images: ImageSource, encoder: Encoder, level: Level, progress: Progress
+        self, images: ImageSource, encoder: Encoder, level: Level, advance: Advance
     ) -> Iterator[npt.NDArray[Any]]:
         if level == "pixels":
             for start in range(0, len(images), ENCODE_BATCH):
                 stop = min(start + ENCODE_BATCH, len(images))
                 yield np.stack([encoder.preprocessing.fit(images.read(i)) for i in range(start, stop)])
             return
-        below = self.get(images, encoder, BELOW[level], progress)
+        below = self.get(images, encoder, BELOW[level], advance)
         layer = encoder.stored_z if level == "z" else encoder.stored_u
         for start in range(0, len(below), ENCODE_BATCH):
             yield layer(torch.from_numpy(np.array(below[start : start + ENCODE_BATCH]))).cpu().numpy()
 
-    def _write(self, path: Path, n: int, batches: Iterator[npt.NDArray[Any]], progress: Progress) -> None:
+    def _write(self, path: Path, n: int, batches: Iterator[npt.NDArray[Any]], advance: Advance) -> None:
         first = next(batches)
         shape = (n, *first.shape[1:])
         self._make_room(first[0].nbytes * n)
@@ -123,13 +123,13 @@ class FeatureCache:
             np.lib.format.write_array_header_1_0(file, {"descr": described, "fortran_order": False, "shape": shape})
             for batch in itertools.chain([first], batches):
                 file.write(np.ascontiguousarray(batch).data)
-                progress(len(batch))
+                advance(len(batch))
 
     def _make_room(self, size: int) -> None:
         if size > self.budget:
             raise CiaoError(
-                f"the features of one data set take {size / 2**30:.1f} GiB, more than the whole budget of the cache, "
-                f"{self.budget / 2**30:.1f} GiB: raise it with --cache-budget"
+                f"the features of one data set need {size / 2**30:.1f} GiB, but the budget of the cache is "
+                f"{self.budget / 2**30:.1f} GiB: increase it with --cache-budget"
             )
         for _, _, leftover in _by_age(self.folder.glob(".*.tmp"), older_than=time.time() - ABANDONED_AFTER_S):
             leftover.unlink(missing_ok=True)
@@ -141,7 +141,7 @@ class FeatureCache:
 
 
 def _by_age(paths: Iterable[Path], older_than: float = math.inf) -> list[tuple[float, int, Path]]:
-    """Return (time, bytes, path) of each file, the newest first; another process may delete some meanwhile."""
+    """Return (time, bytes, path) of each file, newest first; files that another process deletes are skipped."""
     found = []
     for path in paths:
         with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Encoded faces: the rows of the feature cache that belong to one split, with their targets, in batches."""
+"""Encoded faces: the rows of the feature cache for one split, with their targets, in batches."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 
 from ciao_stream.encoders.base import Encoder, Level
-from ciao_stream.encoders.cache import FeatureCache, Progress, no_progress
+from ciao_stream.encoders.cache import Advance, FeatureCache, do_nothing
 from ciao_stream.faces.dataset import FaceDataset
 from ciao_stream.faces.sampling import balanced
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedFaces:
-    """One split at one level, a map-style dataset of ``(x, y)``.
+    """One split at one level: a map-style data set of ``(x, y)``.
 
     Args:
-        faces: The split: its rows and targets.
-        features: What the cache holds for the split's whole image source.
+        faces: The split, with its rows and targets.
+        features: Cache entry of the split's whole image source, (N, ...).
     """
 
     faces: FaceDataset
@@ -40,17 +40,17 @@ class EncodedFaces:
         """Read samples.
 
         Returns:
-            x, uint8 for pixels and else float32, (B, ...); and y, in the layout of the task's kind.
+            ``x``, uint8 pixels or float32 features, (B, ...); and ``y``, the targets in the layout of the task's kind.
         """
         x = torch.from_numpy(self.features[self.faces.rows[indices]])
         return x if x.dtype == torch.uint8 else x.float(), torch.from_numpy(self.faces.targets[indices])
 
     def draw(self, n: int, rng: np.random.Generator) -> Tensor:
-        """Read ``x`` of ``n`` samples at random, none twice; of all if there are fewer."""
+        """Read ``x`` of ``n`` random samples without replacement; of all samples if there are fewer."""
         return self.batch(np.sort(rng.choice(len(self), min(n, len(self)), replace=False)))[0]
 
     def balanced(self, rng: np.random.Generator) -> EncodedFaces:
-        """Return as many samples, drawn so that every class is as frequent: see :mod:`ciao_stream.faces.sampling`.
+        """Return as many samples, drawn so that classes are equally frequent: see :mod:`ciao_stream.faces.sampling`.
 
         Raises:
             DataError: The task has no classes.
@@ -58,10 +58,9 @@ class EncodedFaces:
         return EncodedFaces(self.faces.take(balanced(self.faces.classes(), rng)), self.features)
 
     def batches(self, batch_size: int, shuffle: np.random.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Read the whole split once, in its own order or in the order that a generator draws.
+        """Read the whole split once, in its own order or shuffled by a generator.
 
-        Where a shuffled pass would end in a batch of a single sample, that batch is left out: it has nothing to
-        contrast.
+        If the last batch of a shuffled pass has a single sample, it is dropped, because a contrast needs two.
         """
         order = np.arange(len(self)) if shuffle is None else shuffle.permutation(len(self))
         for start in range(0, len(order), batch_size):
@@ -71,12 +70,12 @@ class EncodedFaces:
 
 
 def encode(
-    faces: FaceDataset, encoder: Encoder, cache: FeatureCache, level: Level, progress: Progress = no_progress
+    faces: FaceDataset, encoder: Encoder, cache: FeatureCache, level: Level, advance: Advance = do_nothing
 ) -> EncodedFaces:
-    """Encode one split at one level, or find it in the cache.
+    """Return one split at one level, encoded now or read from the cache.
 
     Raises:
         DataError: An image is unreadable.
-        CiaoError: The cache has no room.
+        CiaoError: The disk is full, or the features alone exceed the budget of the cache.
     """
-    return EncodedFaces(faces, cache.get(faces.images, encoder, level, progress))
+    return EncodedFaces(faces, cache.get(faces.images, encoder, level, advance))

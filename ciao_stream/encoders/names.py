@@ -1,20 +1,20 @@
-"""Names of encoders, listed without loading torch."""
+"""Names of encoders, without loading torch."""
 
 from __future__ import annotations
 
 from ciao_stream.runtime.plugins import plugin_names
 
 ARCHITECTURES = "ciao_stream.encoders.architectures"
-"""Package of our own encoders: one file, one encoder."""
+"""Package of our own encoders, one file each."""
 
 LIBRARIES = ("timm", "torchvision")
-"""Libraries whose networks are named ``LIBRARY:NAME``."""
+"""Libraries whose networks have names ``LIBRARY:NAME``."""
 
 FETCHED = "weights:"
-"""Prefix of the name of weights that the user has fetched."""
+"""Prefix for third-party weights that the user has fetched."""
 
 RANDOM = "random:"
-"""Prefix of the name of one of our encoders, to leave its trained weights out."""
+"""Prefix for one of our own encoders without its trained weights."""
 
 
 def encoder_names() -> list[str]:

@@ -1,4 +1,4 @@
-"""An encoder on disk: ``encoder.safetensors`` and ``encoder.json``, which says what it is and what it saw."""
+"""An encoder on disk: ``encoder.safetensors``, and ``encoder.json`` with its name and training data."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FORMAT = "ciao_stream/encoder/1"
 
 
 def save_encoder(folder: Path, encoder: Encoder, trained_on: dict[str, Any]) -> None:
-    """Write an encoder to a folder; each file is whole or absent, the description comes last.
+    """Write an encoder to a folder. Each file is whole or absent; ``encoder.json`` is written last.
 
     Args:
-        folder: Made where it is missing.
-        encoder: One of the package's architectures.
-        trained_on: JSON values: everything its weights depend on.
+        folder: Created if it is missing.
+        encoder: One of this package's architectures.
+        trained_on: JSON values: everything that the weights depend on.
     """
     about = {
         "format": FORMAT,
@@ -43,8 +43,8 @@ def load_saved(folder: Path) -> Encoder:
     """Read an encoder that :func:`save_encoder` wrote.
 
     Raises:
-        UnknownNameError: Its architecture is none of the package's.
-        CiaoError: A file is missing or damaged, or the weights are not those that the description tells of.
+        UnknownNameError: This package has no such architecture.
+        CiaoError: A file is missing or damaged, or the weights do not have the recorded fingerprint.
     """
     try:
         about = json.loads((folder / "encoder.json").read_text())
@@ -54,21 +54,21 @@ def load_saved(folder: Path) -> Encoder:
     except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise CiaoError(f"encoder in {folder} is damaged: {error}") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise CiaoError(f"{folder / 'encoder.json'} is no description of an encoder: expected format {FORMAT}")
+        raise CiaoError(f"{folder / 'encoder.json'} does not describe an encoder: expected format {FORMAT}")
     encoder = untrained_encoder(str(about.get("name")))
     try:
         encoder.load_state_dict(state)
     except RuntimeError as error:
-        raise CiaoError(f"encoder in {folder}: weights do not fit: {error}") from error
+        raise CiaoError(f"encoder in {folder}: weights do not fit: {' '.join(str(error).split())}") from error
     if encoder.fingerprint() != about.get("fingerprint"):
-        raise CiaoError(f"encoder in {folder} is damaged: it does not have the recorded fingerprint")
-    encoder.weights = _told(about.get("trained_on"))
+        raise CiaoError(f"encoder in {folder} is damaged: its fingerprint is not the recorded one")
+    encoder.weights = _origin(about.get("trained_on"))
     return encoder
 
 
-def _told(trained_on: Any) -> str:
-    """Say in a few words what the weights were trained on."""
+def _origin(trained_on: Any) -> str:
+    """Summarise the training data."""
     if not isinstance(trained_on, dict) or "tasks" not in trained_on:
-        return "trained, on what is not told"
+        return "trained on unknown data"
     tasks = ", ".join(f"{task['name']} ({task['source']}, {task['split']})" for task in trained_on["tasks"])
     return f"trained by {trained_on.get('method')} on {tasks}"

@@ -1,4 +1,4 @@
-"""Encoders with seeded random weights: our own architectures, and any network of two libraries."""
+"""Encoders with seeded random weights: our own architectures, and networks of torchvision and timm."""
 
 from __future__ import annotations
 
@@ -9,10 +9,19 @@ from ciao_stream.runtime.plugins import load_plugin
 
 
 def untrained_encoder(name: str, *, seed: int = 0) -> Encoder:
-    """Build a frozen encoder with seeded random weights; as :func:`load_encoder`, but for folders."""
+    """Return a frozen encoder with seeded random weights.
+
+    Args:
+        name: One of our own encoders, ``torchvision:NAME`` or ``timm:NAME``.
+        seed: Seeds the weights.
+
+    Raises:
+        UnknownNameError: There is no such encoder or prefix.
+        CiaoError: The library is missing or has no such network, or the network cannot be split.
+    """
     if name.startswith(FETCHED):
         raise CiaoError(
-            f"{name!r} has trained weights, and random ones are asked for: give one of {', '.join(encoder_names())}"
+            f"{name!r} has trained weights, but random ones are needed: choose one of {', '.join(encoder_names())}"
         )
     library, colon, network = name.partition(":")
     if colon and library not in LIBRARIES:

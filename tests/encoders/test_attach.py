@@ -380,14 +380,14 @@ REFUSED = {
         lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.Sequential(Loop(), nn.Conv2d(4, 4, 3), Loop()), HidesLast()),
         "cannot split mine at its last convolution: 2 cannot be traced .*give `at` \\(for instance 1.1\\)",
     ),
-    "no convolution": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(256, 2)), "no map of more than 1x1"),
-    "only pooling": (lambda: nn.AvgPool2d(2), "no convolution leads to its map"),
+    "no convolution": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(256, 2)), "no map is larger than 1x1"),
+    "only pooling": (lambda: nn.AvgPool2d(2), "no convolution precedes its map"),
     "a map of 1x1": (
         lambda: nn.Sequential(nn.Conv2d(1, 4, 3, 2), nn.Conv2d(4, 4, 5, 4), nn.Flatten()),
-        "of 16x16 leave a map of 1x1",
+        "of 16x16 give a map of 1x1",
     ),
     "other channels": (lambda: nn.Conv2d(3, 4, 3), "cannot run mine on images \\(1, 16, 16\\): "),
-    "chance": (Counting, "split in two it computes something else than whole"),
+    "chance": (Counting, "the split network and the whole one give different outputs"),
 }
 
 
@@ -409,7 +409,7 @@ def test_what_cannot_be_split_is_refused_in_one_line_with_the_reason(case):
 
 
 def test_a_convolution_that_is_not_there_is_refused_with_a_suggestion():
-    with pytest.raises(CiaoError, match=r"cannot split mine at 'lats': did you mean 'last'\? \(there are 3 layers"):
+    with pytest.raises(CiaoError, match=r"cannot split mine at 'lats': did you mean 'last'\? \(possible: 3 layers"):
         attach(Residual(), GRAY, "mine", at="lats")
 
 
@@ -443,7 +443,7 @@ def test_timm_gives_size_mean_and_std_of_its_configuration():
     [
         ("torchvision:resnet181", "unknown network 'resnet181' of torchvision: did you mean 'resnet18' or "),
         ("torchvision:raft_large", "unknown network 'raft_large' of torchvision: "),
-        ("torchvision:", "unknown network '' of torchvision: it has [0-9]+ others"),
+        ("torchvision:", "unknown network '' of torchvision: there are [0-9]+ others"),
         ("timm:resnet1", "unknown network 'resnet1' of timm: did you mean 'resnet"),
         ("timm:resnet18.a1_in2k", r"unknown network 'a1_in2k' of timm \(resnet18\): did you mean 'a1_in1k'"),
     ],

@@ -211,7 +211,7 @@ def test_an_entry_over_the_whole_budget_is_refused_and_leaves_nothing(tmp_path, 
     if not short:
         assert len(cache.get(tiny.pictures(20), tiny.encoder(), "pixels")) == 20
         return
-    with pytest.raises(CiaoError, match=r"more than the whole budget of the cache, .* raise it with --cache-budget"):
+    with pytest.raises(CiaoError, match=r"but the budget of the cache is .* increase it with --cache-budget"):
         cache.get(tiny.pictures(20), tiny.encoder(), "pixels")
     assert not cache.folder.exists() or entries(cache) == {}
 

@@ -127,7 +127,7 @@ def test_a_vgg_face_without_a_layer_names_it_as_the_file_would(publish):
     with pytest.raises(CiaoError) as caught:
         load_encoder("weights:vggface")
     assert str(caught.value) == (
-        f"{path} does not fit encoder:vggface: it lacks conv4_2.bias; it is another file than the weights vggface: "
+        f"{path} does not fit encoder:vggface: it lacks conv4_2.bias; this is not the file of the weights vggface: "
         f"delete the folder {path.parent} and fetch them again"
     )
 
@@ -366,16 +366,17 @@ def test_a_network_that_nothing_here_builds_says_how_to_use_the_weights():
     with pytest.raises(CiaoError) as caught:
         load_encoder("weights:facenet-vggface2")
     assert str(caught.value) == (
-        "no encoder from the weights facenet-vggface2: nothing here builds Inception-ResNet v1 (FaceNet): build it "
-        "yourself, fill it from ciao_stream.encoders.weights.load_state('facenet-vggface2'), and give it to "
-        "ciao_stream.encoders.attach.attach; https://github.com/timesler/facenet-pytorch tells more"
+        "weights facenet-vggface2 cannot be used as an encoder: no dependency of ciao_stream builds Inception-ResNet "
+        "v1 (FaceNet): build it yourself, load ciao_stream.encoders.weights.load_state('facenet-vggface2') into it, "
+        "and pass it to ciao_stream.encoders.attach.attach; see https://github.com/timesler/facenet-pytorch"
     )
 
 
 @pytest.mark.usefixtures("_nothing_fetched")
 def test_a_format_that_is_not_read_is_refused_before_anybody_fetches_it():
     with pytest.raises(
-        CiaoError, match=r"no encoder from the weights facechannel: h5 in tar.xz is not read here; http"
+        CiaoError,
+        match=r"weights facechannel cannot be used as an encoder: ciao_stream cannot read h5 in tar.xz; see http",
     ):
         load_encoder("weights:facechannel")
 
@@ -389,7 +390,7 @@ def test_the_list_tells_which_can_be_had_as_an_encoder(capsys):
     told = dict(zip(manifest.names(), lines, strict=True))
     others = {name: line for name, line in told.items() if line != f"weights:{name}"}
     assert [*others] == ["facenet-vggface2", "facenet-casia", "facechannel"]
-    assert others["facechannel"] == "none: h5 in tar.xz is not read here"
+    assert others["facechannel"] == "none: ciao_stream cannot read h5 in tar.xz"
 
 
 def test_an_unknown_name_is_refused_with_a_suggestion():
@@ -401,7 +402,7 @@ def test_an_unknown_name_is_refused_with_a_suggestion():
 
 def test_fetched_weights_are_not_random_ones():
     with pytest.raises(
-        CiaoError, match="'weights:vggface' has trained weights, and random ones are asked for: give one"
+        CiaoError, match="'weights:vggface' has trained weights, but random ones are needed: choose one"
     ):
         load_encoder("random:weights:vggface")
 

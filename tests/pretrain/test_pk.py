@@ -347,8 +347,12 @@ def test_a_saved_encoder_comes_back(tmp_path):
 DAMAGED = {
     "no such file": ("encoder.safetensors", None, "encoder.safetensors is missing"),
     "cut weights": ("encoder.safetensors", lambda content: content[:1000], "is damaged"),
-    "changed weights": ("encoder.safetensors", lambda content: content[:-4] + b"\0\0\x80?", "recorded fingerprint"),
-    "no description": ("encoder.json", lambda _: b"[]", "no description of an encoder"),
+    "changed weights": (
+        "encoder.safetensors",
+        lambda content: content[:-4] + b"\0\0\x80?",
+        "fingerprint is not the recorded one",
+    ),
+    "no description": ("encoder.json", lambda _: b"[]", "does not describe an encoder"),
     "half a description": ("encoder.json", lambda content: content[:50], "is damaged"),
     "another name": ("encoder.json", lambda content: content.replace(b'"pk"', b'"vggface"'), "weights do not fit"),
     "unknown name": ("encoder.json", lambda content: content.replace(b'"pk"', b'"kp"'), "unknown encoder 'kp'"),

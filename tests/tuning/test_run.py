@@ -192,7 +192,7 @@ def test_bad_input_is_one_line(tmp_path, cache, capsys, more, said):
 def test_no_room_for_features_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("ciao_stream.encoders.cache.FeatureCache._make_room", _no_room(tmp_path))
     assert tune.main(words(tmp_path / "out", tmp_path / "cache")) == 2
-    assert "more than the whole budget of the cache" in capsys.readouterr().err.strip().splitlines()[-1]
+    assert "but the budget of the cache is" in capsys.readouterr().err.strip().splitlines()[-1]
 
 
 def _no_room(folder):

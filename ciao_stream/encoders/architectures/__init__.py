@@ -1,1 +1,1 @@
-"""Our own encoders: one file, one encoder."""
+"""Our own encoders, one file each: a module that defines ``PREPROCESSING`` and ``build() -> (trunk, last)``."""

@@ -1,11 +1,10 @@
-"""ciao-face: a small residual network on gray 48x48 faces, made to be quick on a CPU; ``u`` is 256 x 6 x 6.
+"""ciao-face: a small residual network for gray 48x48 faces, fast on a CPU; ``u`` has shape (256, 6, 6).
 
 References:
     - [0] He et al.: Deep Residual Learning, CVPR 2016, https://arxiv.org/abs/1512.03385
 
-Three quarters of the resolution are given up in the first three layers: at full resolution most of the work would be
-done before the network has seen more than edges. What the weights were trained on, and what they must not be used
-for, says ``docs/ciao-face.md``.
+The first layers reduce the resolution to a quarter per side, because most of the time would otherwise go into low-level
+features. For the training data of the weights and the limits of their use, see ``docs/ciao-face.md``.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ PREPROCESSING = Preprocessing(size=48, channels="gray", mean=(0.5,), std=(0.25,)
 
 
 class Residual(nn.Module):
-    """Two convolutions around which the input is carried [0]."""
+    """Two convolutions with a residual connection [0]."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -35,7 +34,7 @@ class Residual(nn.Module):
 def build() -> tuple[nn.Module, LastConv]:
     """Return the trunk, (1, 48, 48) -> (128, 6, 6), and the last convolution with its norm."""
     trunk = nn.Sequential(
-        nn.InstanceNorm2d(1),  # brightness and contrast of the camera
+        nn.InstanceNorm2d(1),  # removes brightness and contrast
         *_convolution(1, 32, kernel=5, stride=2),  # 24 x 24
         *_convolution(32, 64, kernel=3, stride=1),
         nn.MaxPool2d(2),  # 12 x 12

@@ -1,9 +1,9 @@
-"""FaceChannel V1: nine 3x3 convolutions on gray 64x64 faces, then the last one; ``u`` is 256 x 8 x 8.
+"""FaceChannel V1: nine 3x3 convolutions on gray 64x64 faces, then the last one; ``u`` has shape (256, 8, 8).
 
 References:
     - [0] Barros, Churamani, Sciutti: The FaceChannel, FG 2020, https://arxiv.org/abs/2004.08195
 
-The published network pairs its last convolution with an inhibitory one of its own; here that place is the world's.
+The published network has an inhibitory convolution next to its last one; here each world has its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ciao_stream.encoders.base import LastConv, Preprocessing
 
 PREPROCESSING = Preprocessing(size=64, channels="gray", mean=(0.5,), std=(0.25,))
 BLOCKS = ((64, 64), (128, 128), (128, 128, 128))
-"""Output channels of the convolutions of each block; a 2x2 max pool and dropout end a block."""
+"""Output channels of the convolutions of each block, which ends with a 2x2 max pool and dropout."""
 
 
 def build() -> tuple[nn.Module, LastConv]:

@@ -1,4 +1,4 @@
-"""PK, the "prior knowledge" encoder of CIAO: four 5x5 stride-2 convolutions on 96x96 BGR; ``u`` is 512 x 6 x 6.
+"""PK, the "prior knowledge" encoder of CIAO: four 5x5 stride-2 convolutions on 96x96 BGR; ``u`` has shape (512, 6, 6).
 
 References:
     - [0] Barros, Parisi, Wermter: A Personalized Affective Memory Model, ICML 2019, https://arxiv.org/abs/1904.12632
@@ -17,7 +17,7 @@ PREPROCESSING = Preprocessing(size=96, channels="bgr", mean=(0.5,) * 3, std=(0.5
 
 
 class SameConv2d(nn.Conv2d):
-    """A 5x5 stride-2 convolution that pads an even-sized input as TensorFlow does."""
+    """A 5x5 stride-2 convolution with TensorFlow's padding for inputs of even size."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, kernel_size=5, stride=2)

@@ -1,10 +1,10 @@
-"""ResNet-18 on 112x112 RGB faces; ``u`` is 512 x 4 x 4.
+"""ResNet-18 on 112x112 RGB faces; ``u`` has shape (512, 4, 4).
 
 References:
     - [0] He et al.: Deep Residual Learning, CVPR 2016, https://arxiv.org/abs/1512.03385
 
-The last convolution lies inside a residual block. ``z`` therefore carries the block's input beside the
-convolution's own: 512 + 512 channels.
+The last convolution is inside a residual block, so ``z`` holds the input of the convolution and that of the block:
+512 + 512 channels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PREPROCESSING = Preprocessing(size=112, channels="rgb", mean=(0.485, 0.456, 0.40
 
 
 class HalfBlock(nn.Module):
-    """The first half of a basic residual block, which keeps the block's input for the residual sum."""
+    """First half of a basic residual block; keeps the input of the block for the residual sum."""
 
     def __init__(self, conv: nn.Module, norm: nn.Module) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class HalfBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, h, w) to (B, 2C, h, w): the activation, then the input."""
-        return torch.cat([self.norm(self.conv(x)).relu(), x], dim=1)  # (B, 2C, h, w)
+        return torch.cat([self.norm(self.conv(x)).relu(), x], dim=1)
 
 
 def build() -> tuple[nn.Module, LastConv]:

@@ -1,10 +1,10 @@
-"""VGGFace: VGG16 up to conv5_3 on 96x96 faces, as CIAO uses it; ``u`` is 512 x 6 x 6.
+"""VGGFace: VGG16 up to conv5_3 on 96x96 faces, as in CIAO; ``u`` has shape (512, 6, 6).
 
 References:
     - [0] Parkhi, Vedaldi, Zisserman: Deep Face Recognition, BMVC 2015
 
-Input is 0-255 RGB minus the mean of VGGFace's training faces, without division; CIAO's own code fed BGR / 255, far
-from what the weights were trained on, and that is not repeated here.
+The input is RGB in [0, 255] minus the mean of VGGFace's training faces. CIAO's own code passes BGR / 255, which the
+weights were not trained on; that bug is not repeated here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PREPROCESSING = Preprocessing(
 
 
 def build() -> tuple[nn.Module, LastConv]:
-    """Return the trunk, (3, 96, 96) -> (512, 6, 6), which ends after conv5_2, and the last convolution, conv5_3."""
+    """Return the trunk up to conv5_2, (3, 96, 96) -> (512, 6, 6), and the last convolution, conv5_3."""
     from torchvision.models.vgg import cfgs, make_layers
 
     layers = list(make_layers(cfgs["D"]).children())

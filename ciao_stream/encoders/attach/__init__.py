@@ -1,4 +1,4 @@
-"""Attach to any convolutional network or transformer: split it at its last convolution into an encoder."""
+"""Make an encoder of any convolutional network or transformer."""
 
 from __future__ import annotations
 

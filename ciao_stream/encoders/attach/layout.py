@@ -1,4 +1,4 @@
-"""How a tensor that stands for a grid of places holds them, and how to read it as a map (B, C, h, w)."""
+"""Memory layouts of a square grid of features, and their conversion to a map (B, C, h, w)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a tensor keeps its channels and places.
+    """Order of the dimensions of a tensor that holds a grid.
 
     Args:
         kind: ``nchw``: (B, C, g, g). ``nhwc``: (B, g, g, C). ``tokens``: (B, prefix + g * g, C).
-        side: Places per side, ``g``.
-        prefix: Tokens before those of the grid (class token, registers).
+        side: Positions per side, ``g``.
+        prefix: Number of tokens before those of the grid (class token, registers).
     """
 
     kind: Literal["nchw", "nhwc", "tokens"]
@@ -26,7 +26,7 @@ class Layout:
     prefix: int = 0
 
     def grid(self, x: Tensor) -> Tensor:
-        """Return the places of ``x`` as (B, C, g, g), without prefix tokens."""
+        """Return the grid of ``x`` as (B, C, g, g), without prefix tokens."""
         if self.kind == "nchw":
             return x
         if self.kind == "nhwc":
@@ -34,7 +34,7 @@ class Layout:
         return x[:, self.prefix :].transpose(1, 2).unflatten(2, (self.side, self.side))
 
     def ungrid(self, grid: Tensor, prefix: Tensor | None) -> Tensor:
-        """Invert :meth:`grid`; ``prefix`` (B, n, C) are the tokens to go before those of the grid."""
+        """Invert :meth:`grid`; ``prefix`` (B, n, C) holds the tokens before those of the grid."""
         if self.kind == "nchw":
             return grid
         if self.kind == "nhwc":
@@ -44,11 +44,11 @@ class Layout:
 
 
 def grid_layout(shape: Sequence[int], tokens: bool = False) -> Layout | None:
-    """Tell the layout of a tensor from its shape, for square inputs; None where it holds no grid above 1x1.
+    """Return the layout of a tensor of this shape, None if it holds no square grid larger than 1x1.
 
     Args:
-        shape: With the batch dimension.
-        tokens: Whether (B, N, C) may be a grid: the largest square in N, after what is left of N as prefix.
+        shape: Shape with the batch dimension.
+        tokens: Whether (B, N, C) may be a grid: the last ``g * g`` tokens for the largest ``g``.
 
     >>> grid_layout((2, 512, 7, 7)), grid_layout((2, 7, 7, 768))
     (Layout(kind='nchw', side=7, prefix=0), Layout(kind='nhwc', side=7, prefix=0))

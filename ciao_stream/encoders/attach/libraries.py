@@ -1,4 +1,4 @@
-"""Networks of torchvision and timm by name, with random weights, and how their images are prepared."""
+"""Networks of torchvision and timm by name, with random weights and their own preprocessing."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ciao_stream.exceptions import CiaoError, did_you_mean
 from ciao_stream.runtime.seeds import seeded_torch
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and standard deviation per channel, where a library names none."""
+"""Mean and standard deviation per channel, where a library gives none."""
 
-SILENT = 1e-3
-"""Scales of a whole layer below this, at which libraries start residual branches, are set to one in random networks:
-else the last convolution would have next to no say in the map."""
+NEAR_ZERO = 1e-3
+"""Libraries initialise the scales of residual branches below this. In random networks they are set to one; otherwise
+the last convolution would hardly affect the map."""
 
 
 def from_torchvision(name: str, seed: int) -> Encoder:
-    """Build an encoder from a classification network of torchvision; size, mean and std are those of its weights.
+    """Build an encoder from a classification network of torchvision, with the preprocessing of its published weights.
 
     Raises:
         CiaoError: There is no such network, or it cannot be split.
@@ -30,18 +30,18 @@ def from_torchvision(name: str, seed: int) -> Encoder:
 
     _known("torchvision", name, torchvision.models.list_models(module=torchvision.models))
     meta = torchvision.models.get_model_weights(name).DEFAULT.transforms()
-    options = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}  # they warn where it is not said
+    options = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}  # warn without it
     with seeded_torch(seed, "encoder", f"torchvision:{name}"):
         network = torchvision.models.get_model(name, weights=None, **options)
     if name.startswith("squeezenet"):
-        network.classifier = nn.Identity()  # a convolution to the classes of ImageNet
+        network.classifier = nn.Identity()  # else its last convolution computes ImageNet's classes
     return _attached(f"torchvision:{name}", network, meta.crop_size[0], meta.mean, meta.std)
 
 
 def from_timm(name: str, seed: int) -> Encoder:
-    """Build an encoder from a network of timm; size, mean and std are those of its default configuration.
+    """Build an encoder from a network of timm, with the preprocessing of its default configuration.
 
-    A tag after the name (``vit_base_patch16_clip_224.openai``) chooses the configuration; no weights are loaded.
+    A tag after the name (``vit_base_patch16_clip_224.openai``) selects a configuration; no weights are loaded.
 
     Raises:
         CiaoError: timm is not installed, there is no such network, or it cannot be split.
@@ -65,19 +65,19 @@ def from_timm(name: str, seed: int) -> Encoder:
 def _known(library: str, name: str, names: Iterable[str]) -> None:
     names = list(names)
     if name not in names:
-        hint = did_you_mean(name.lower(), names, n=3) or f"it has {len(names)} others"
+        hint = did_you_mean(name.lower(), names, n=3) or f"there are {len(names)} others"
         raise CiaoError(f"unknown network {name!r} of {library}: {hint}")
 
 
-def awake(network: nn.Module) -> nn.Module:
-    """Set the scales of whole layers that are below :data:`SILENT` to one, in place, and return the network."""
+def undo_zero_init(network: nn.Module) -> nn.Module:
+    """Set layer scales below :data:`NEAR_ZERO` to one, in place, and return the network."""
     for key, parameter in network.named_parameters():
         is_scale = parameter.numel() == max(parameter.shape, default=1) and not key.endswith(("bias", "token"))
-        if is_scale and parameter.abs().max() < SILENT:
+        if is_scale and parameter.abs().max() < NEAR_ZERO:
             nn.init.ones_(parameter)
     return network
 
 
 def _attached(name: str, network: nn.Module, size: int, mean: Sequence[float], std: Sequence[float]) -> Encoder:
     mean, std = (mean, std) if len(mean) == len(std) == 3 else IMAGENET
-    return attach(awake(network), Preprocessing(size, "rgb", tuple(mean), tuple(std)), name)
+    return attach(undo_zero_init(network), Preprocessing(size, "rgb", tuple(mean), tuple(std)), name)

@@ -1,4 +1,4 @@
-"""Where a network is cut: at its last convolution, and before that where least has to be kept."""
+"""Split any convolutional network or transformer at its last convolution into an encoder."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ciao_stream.encoders.base import HALF_MAX, Encoder, Preprocessing
 from ciao_stream.exceptions import CiaoError, did_you_mean
 
 TOLERANCE = 1e-4
-"""By how much of its largest value the split network may differ from the original one: float32 summed in any order."""
+"""Largest difference between the split network and the original, relative to the largest value: float32 rounding."""
 
 WIDER = 3
-"""A cut through several tensors is taken if it is at most this many times as large as the nearest through one: it
-spares recomputing what lies between the two for every face and epoch."""
+"""A cut through several tensors is used if it is at most this many times as large as the nearest cut through one,
+because the layers between the two then need not run again for every face and epoch."""
 
 ACTIVATIONS = ("torch.nn.modules.activation", "timm.layers.activations")
 ACTIVATING = {F.relu, F.relu6, F.silu, F.gelu, F.hardswish, F.leaky_relu, F.elu, F.mish, torch.relu, "relu"}
@@ -38,39 +38,39 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 def attach(module: nn.Module, preprocessing: Preprocessing, name: str, at: str | None = None) -> Encoder:
     """Split a network at its last convolution.
 
-    The map is the last tensor with places, more than 1x1, through which everything passes on its way to the output,
-    before adaptive pooling. The last convolution is the last one on the way to it that has more than one channel.
-    Its unit takes in the norm and activation that directly follow, and a residual sum that comes before the
-    activation. What lies between unit and map (a further residual sum, a concatenation, pointwise layers) stays
-    frozen behind the mask. Where a network ends in parallel branches (Inception) or grows by concatenation (DenseNet),
-    its last convolution gives only some channels of the map, and a mask reaches only those.
+    The map is the last spatial tensor larger than 1x1 that the output depends on completely, before adaptive pooling.
+    The last convolution is the last one before the map with more than one channel. Its unit includes the norm and
+    activation that directly follow, and a residual sum before the activation. Layers between unit and map (another
+    residual sum, a concatenation, pointwise layers) stay frozen after the mask. If a network ends in parallel branches
+    (Inception) or grows by concatenation (DenseNet), its last convolution computes only some channels of the map, and
+    a mask changes only those.
 
-    Where attention, or linear layers over tokens, follow the last convolution, the network is a transformer: its last
-    linear layer over tokens, or over places with channels last, is read as a 1x1 convolution, and the grid of tokens
-    without class token is the map.
+    If attention, or linear layers over tokens, follow the last convolution, the network is a transformer: its last
+    linear layer over tokens, or over positions with channels last, is treated as a 1x1 convolution, and the grid of
+    tokens without class token is the map.
 
-    ``z`` is what the rest is computed from: the convolution's own input with whatever else is needed later side by
-    side, or the nearest single tensor before it where that is much smaller.
+    ``z`` is the input of the convolution, concatenated with all other tensors that are needed later; or the nearest
+    single tensor before, if that is much smaller.
 
     Args:
-        module: Any network that maps images (B, C, size, size) to something. It is copied, never written.
-        preprocessing: How an image is prepared for it. The size must leave a map of more than 1x1; the default
-            decision layer needs at least 2x2.
-        name: Name of the encoder, which worlds remember.
+        module: Any network for images (B, C, size, size). It is copied and never changed.
+        preprocessing: Converts an image to its input. The size must leave a map larger than 1x1; the default head
+            needs at least 2x2.
+        name: Name of the encoder, which worlds record.
         at: Qualified name of another convolution to split at (``layer3.0.conv2``).
 
     Returns:
         A frozen encoder whose map, without a mask, equals the network's.
 
     Raises:
-        CiaoError: The network cannot be traced, has no convolution that can be split at, or ``at`` is none.
+        CiaoError: The network cannot be traced, no convolution can be split at, or there is no layer ``at``.
     """
     network = copy.deepcopy(module).requires_grad_(False).eval()
     sample = _sample(network, preprocessing)
     with torch.no_grad():
         try:
             expected = network(sample)
-        except Exception as error:  # whatever a network's own code raises on an input that does not fit
+        except Exception as error:  # a network's own code may raise anything
             reason = " ".join(str(error).split())[:200]
             raise CiaoError(f"cannot run {name} on images {tuple(sample.shape[1:])}: {reason}") from error
         trace = Trace(network, sample, name)
@@ -82,14 +82,14 @@ def attach(module: nn.Module, preprocessing: Preprocessing, name: str, at: str |
 
 @dataclass(frozen=True)
 class Place:
-    """Where a network is cut.
+    """Where a network is split.
 
     Args:
         conv: Step of the convolution, or of the linear layer.
         end: Last step of its unit.
-        map: Step whose tensor is the map.
-        cut: Steps whose tensors are ``z``.
-        dim: Dimension along which they are packed.
+        map: Step whose output is the map.
+        cut: Steps whose outputs are ``z``.
+        dim: Dimension along which these are concatenated.
         inside: Layout of the convolution's output.
         outside: Layout of the map.
     """
@@ -105,9 +105,8 @@ class Place:
 
 def _sample(network: nn.Module, preprocessing: Preprocessing) -> Tensor:
     some = next(network.parameters(), torch.zeros(()))
-    channels = 1 if preprocessing.channels == "gray" else 3
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(BATCH, channels, preprocessing.size, preprocessing.size, generator=generator).to(some.device)
+    return torch.randn(BATCH, *preprocessing.shape, generator=generator).to(some.device)
 
 
 def _find(trace: Trace, name: str, at: str | None) -> Place:
@@ -120,29 +119,31 @@ def _find(trace: Trace, name: str, at: str | None) -> Place:
         if attends or order[tokens] > order.get(grid, -1):
             grid, conv = tokens, linear
     if grid is None:
-        raise CiaoError(f"cannot split {name}: it has no map of more than 1x1; give larger images, or another network")
+        raise CiaoError(f"cannot split {name}: no map is larger than 1x1; use larger images or another network")
     if at is not None:
         conv = _named(trace, grid, at, name)
     if conv is None:
-        raise CiaoError(f"cannot split {name}: no convolution leads to its map; give `at`, or another network")
+        raise CiaoError(f"cannot split {name}: no convolution precedes its map; give `at` or use another network")
     if at is None:
         _refuse_hidden(trace, conv, grid, name)
-    shape, over = trace.shape(conv), trace.shape(grid)
-    assert shape is not None
-    assert over is not None
-    inside, outside = grid_layout(shape, tokens=True), grid_layout(over, tokens=True)
-    assert inside is not None
-    assert outside is not None
-    _refuse_small(trace, grid, name)
+    inside, outside = _layout(trace, conv, name), _layout(trace, grid, name)
+    _refuse_small(trace, grid, outside.side, name)
     cut, dim = _cut(trace, conv, grid)
     return Place(conv, _unit_end(trace, conv, grid), grid, cut, dim, inside, outside)
 
 
+def _layout(trace: Trace, node: fx.Node, name: str) -> Layout:
+    layout = grid_layout(trace.shape(node) or (), tokens=True)
+    if layout is None:
+        raise CiaoError(f"cannot split {name}: the output of {node.target} is not a square grid larger than 1x1")
+    return layout
+
+
 def _last_grid(trace: Trace, tokens: bool) -> fx.Node | None:
-    """Return the last step that gives a grid of places and through which everything passes."""
+    """Return the last step whose output is a grid and that the network's output depends on completely."""
     way = trace.before(trace.output) & trace.after(trace.image)
     path = [node for node in trace.nodes if node in way]
-    for live in _lives(path[:-1], {path[-1]}):
+    for live in _live_steps(path[:-1], {path[-1]}):
         shape = trace.shape(live[0]) if len(live) == 1 else None
         if shape and grid_layout(shape, tokens) and not _pools(trace, live[0]):
             return live[0] if live[0] is not trace.image else None
@@ -154,8 +155,8 @@ def _pools(trace: Trace, node: fx.Node) -> bool:
     return isinstance(trace.module_of(node), POOLING) or node.target in adaptive
 
 
-def _lives(path: list[fx.Node], tail: set[fx.Node]) -> Iterator[list[fx.Node]]:
-    """Yield which steps of a path are needed after each of them, the last first.
+def _live_steps(path: list[fx.Node], tail: set[fx.Node]) -> Iterator[list[fx.Node]]:
+    """Yield, for each step of a path from the last to the first, the steps whose outputs are still needed after it.
 
     Args:
         path: Steps in order.
@@ -174,7 +175,7 @@ def _last_layer(trace: Trace, grid: fx.Node, kind: type[nn.Conv2d] | type[nn.Lin
 
 
 def _layers(trace: Trace, grid: fx.Node, kind: type[nn.Conv2d] | type[nn.Linear]) -> list[fx.Node]:
-    """Return the layers of a kind on the way to the map whose output has places and more than one channel."""
+    """Return the layers of a kind before the map whose output is a grid with more than one channel."""
     way, found = trace.before(grid), []
     for node in trace.nodes:
         shape, layer = trace.shape(node), trace.module_of(node)
@@ -196,14 +197,14 @@ def _named(trace: Trace, grid: fx.Node, at: str, name: str) -> fx.Node:
     if at not in layers:
         hint = did_you_mean(at, layers)
         raise CiaoError(
-            f"cannot split {name} at {at!r}: {hint and hint + ' '}(there are {len(layers)} layers to split at, "
-            f"the last ones are {', '.join(list(layers)[-3:]) or 'none'})"
+            f"cannot split {name} at {at!r}: {hint and hint + ' '}(possible: {len(layers)} layers, the last ones "
+            f"{', '.join(list(layers)[-3:]) or 'none'})"
         )
     return layers[at]
 
 
 def _refuse_hidden(trace: Trace, conv: fx.Node, grid: fx.Node, name: str) -> None:
-    """Refuse to split before a convolution that a module hides because it could not be traced."""
+    """Raise an error if a module that cannot be traced contains a later convolution."""
     between = trace.before(grid) & trace.after(conv)
     for node in (step for step in trace.nodes if step in between):
         layer = trace.module_of(node)
@@ -212,13 +213,12 @@ def _refuse_hidden(trace: Trace, conv: fx.Node, grid: fx.Node, name: str) -> Non
                 continue
             raise CiaoError(
                 f"cannot split {name} at its last convolution: {node.target} cannot be traced "
-                f"({trace.opaque[str(node.target)]}); give `at` (for instance {conv.target}), or another network"
+                f"({trace.opaque[str(node.target)]}); give `at` (for instance {conv.target}) or use another network"
             )
 
 
-def _refuse_small(trace: Trace, grid: fx.Node, name: str) -> None:
-    """Refuse a map after which convolutions shrink it to 1x1: it is an early one, and the last has no places."""
-    side = (grid_layout(trace.shape(grid) or (), tokens=True) or Layout("nchw", 1)).side
+def _refuse_small(trace: Trace, grid: fx.Node, side: int, name: str) -> None:
+    """Raise an error if later convolutions shrink the map to 1x1: then it is not the network's last."""
     later = trace.after(grid) - {grid}
     for node in (step for step in trace.nodes if step in later):
         layer = trace.module_of(node)
@@ -227,16 +227,16 @@ def _refuse_small(trace: Trace, grid: fx.Node, name: str) -> None:
         given = trace.shape(node.all_input_nodes[0])
         if given and grid_layout(given) and not layer.kernel_size[0] == given[2] == side:
             size = (trace.shape(trace.image) or ())[-1]
-            raise CiaoError(f"cannot split {name}: images of {size}x{size} leave a map of 1x1; give larger ones")
+            raise CiaoError(f"cannot split {name}: images of {size}x{size} give a map of 1x1; use larger images")
 
 
 def _unit_end(trace: Trace, conv: fx.Node, grid: fx.Node) -> fx.Node:
-    """Return the last step of the convolution's unit: its norm, a residual sum, its activation."""
+    """Return the last step of the convolution's unit: its norm, a residual sum or its activation."""
     way, later = trace.before(grid), trace.after(conv)
     end = node = conv
     if isinstance(trace.module_of(conv), nn.Linear):
         return end
-    fresh = True  # nothing but the convolution so far
+    fresh = True  # no norm or sum so far
     while len(users := [user for user in node.users if user in way]) == 1 and node is not grid:
         (node,) = users
         layer = trace.module_of(node)
@@ -254,18 +254,18 @@ def _unit_end(trace: Trace, conv: fx.Node, grid: fx.Node) -> fx.Node:
 
 
 def _cut(trace: Trace, conv: fx.Node, grid: fx.Node) -> tuple[tuple[fx.Node, ...], int]:
-    """Return the steps whose tensors are to be ``z``, and the dimension along which they can be packed."""
+    """Return the steps whose outputs become ``z``, and the dimension along which they can be concatenated."""
     later = trace.after(conv)
     way = trace.before(grid) & trace.after(trace.image)
     path = [node for node in trace.nodes if node in way and node not in later]
-    packed = ((tuple(live), dim) for live in _lives(path, later & way) if (dim := _packs(trace, live)) is not None)
+    packed = ((tuple(live), dim) for live in _live_steps(path, later & way) if (dim := _packs(trace, live)) is not None)
     nearest = next(packed)
     single = next(cut for cut in itertools.chain([nearest], packed) if len(cut[0]) == 1)
     return nearest if _size(trace, nearest[0]) <= WIDER * _size(trace, single[0]) else single
 
 
 def _packs(trace: Trace, live: list[fx.Node]) -> int | None:
-    """Return along which dimension the steps' tensors can be concatenated, None where they cannot."""
+    """Return the dimension along which the steps' outputs can be concatenated, None if there is none."""
     shapes = [trace.shape(node) for node in live]
     if any(shape is None or len(shape) not in (3, 4) for shape in shapes):
         return None
@@ -293,7 +293,7 @@ def _build(trace: Trace, place: Place, preprocessing: Preprocessing, name: str) 
     sizes = [shape[place.dim] for node in place.cut if (shape := trace.shape(node))]
     last = AttachedLast(
         before=trace.part(place.cut, [own, *carry]),
-        conv=layer if isinstance(layer, nn.Conv2d) else _pointwise(layer),
+        conv=_convolution(layer, name),
         after=trace.part([place.conv, *carry], [place.end]),
         rest=trace.part([place.end, *carry], [place.map]),
         split=(place.dim, sizes),
@@ -303,17 +303,20 @@ def _build(trace: Trace, place: Place, preprocessing: Preprocessing, name: str) 
     return Encoder(name, preprocessing, trace.part([trace.image], place.cut, pack=place.dim), last)
 
 
-def _pointwise(linear: nn.Module | None) -> nn.Conv2d:
-    """Return the 1x1 convolution that equals a linear layer at every place."""
-    assert isinstance(linear, nn.Linear)
-    conv = skip_init(nn.Conv2d, linear.in_features, linear.out_features, 1, bias=linear.bias is not None)
-    conv.weight = nn.Parameter(linear.weight.detach()[:, :, None, None].clone())
-    conv.bias = linear.bias
+def _convolution(layer: nn.Module | None, name: str) -> nn.Conv2d:
+    """Return a convolution itself, and for a linear layer the 1x1 convolution that equals it at every position."""
+    if isinstance(layer, nn.Conv2d):
+        return layer
+    if not isinstance(layer, nn.Linear):
+        raise CiaoError(f"cannot split {name}: expected a convolution or a linear layer but got {layer}")
+    conv = skip_init(nn.Conv2d, layer.in_features, layer.out_features, 1, bias=layer.bias is not None)
+    conv.weight = nn.Parameter(layer.weight.detach()[:, :, None, None].clone())
+    conv.bias = layer.bias
     return conv
 
 
 def _check(trace: Trace, place: Place, encoder: Encoder, sample: Tensor, expected: object) -> None:
-    """Compare the trace with the network, and the encoder, on a batch of another size, with the trace.
+    """Compare the trace with the network, and the encoder on a larger batch with the trace.
 
     Raises:
         CiaoError: They differ.
@@ -325,8 +328,8 @@ def _check(trace: Trace, place: Place, encoder: Encoder, sample: Tensor, expecte
         limit = TOLERANCE * max(1.0, ours.abs().max().item())
         if ours.abs().max() < HALF_MAX and not (ours - theirs).abs().max() <= limit:
             raise CiaoError(
-                f"cannot split {encoder.name}: split in two it computes something else than whole; "
-                "give another convolution with `at`, or another network"
+                f"cannot split {encoder.name}: the split network and the whole one give different outputs; "
+                "give another convolution with `at` or use another network"
             )
 
 

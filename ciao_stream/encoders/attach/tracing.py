@@ -1,4 +1,4 @@
-"""From a network to the list of its steps: a symbolic trace in which every step knows the shape that it gives.
+"""Trace a network: its steps (layers, functions, operators) and the shape of each output.
 
 References:
     - [0] Reed et al.: torch.fx: Practical Program Capture and Transformation for Deep Learning in Python,
@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 from ciao_stream.exceptions import CiaoError
 
 WHOLE = (nn.Conv2d, nn.Linear, nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.MultiheadAttention)
-"""Layers that stay one step, also where a library derives its own from them."""
+"""Layers that stay one step, subclasses included."""
 
 IN_PLACE: dict[Any, Callable[..., Any]] = {
     operator.iadd: operator.add,
@@ -33,10 +33,10 @@ class Trace:
     """The steps of a network from its image to its output.
 
     Args:
-        module: The network, in evaluation mode. Its in-place layers are made to leave their input alone, so that
-            steps can be taken apart.
+        module: The network, in evaluation mode. Its in-place layers are changed to return new tensors, so that the
+            steps can be separated.
         sample: A batch of two images.
-        name: Names the network in errors.
+        name: Name of the network in errors.
 
     Raises:
         CiaoError: The network cannot be traced.
@@ -50,7 +50,7 @@ class Trace:
         self.nodes = list(self.graph.nodes)
         self.image, self.output = self.nodes[0], self.nodes[-1]
         self.values: dict[fx.Node, Any] = {}
-        """Per step: the tensor's shape and type as an empty tensor, or whatever else the step gives."""
+        """Output of each step; a tensor as an empty one of the same shape and type."""
         self.result = _Recorder(module, self.graph, self.values).run(sample)
 
     def _trace(self, name: str) -> fx.Graph:
@@ -63,42 +63,42 @@ class Trace:
             tracer = _Tracer(self.opaque)
             try:
                 return tracer.trace(self.root, concrete_args=defaults)
-            except Exception as error:  # whatever a network's own code raises on symbols
+            except Exception as error:  # a network's own code may raise anything
                 reason = " ".join(str(error).split())[:200]
                 where = tracer.failed
                 if not where or where in self.opaque:
                     raise CiaoError(
                         f"cannot split {name}: its forward cannot be traced ({reason}); "
-                        "give a network without control flow on tensors there"
+                        "use a network without control flow that depends on tensors"
                     ) from error
                 self.opaque[where] = reason
 
     def module_of(self, node: fx.Node) -> nn.Module | None:
-        """Return the layer that a step calls, if it calls one."""
+        """Return the layer that a step calls, None if it calls none."""
         return self.root.get_submodule(str(node.target)) if node.op == "call_module" else None
 
     def shape(self, node: fx.Node) -> tuple[int, ...] | None:
-        """Return the shape of a step's tensor, None where it gives something else or no tensor per image."""
+        """Return the shape of a step's output, None unless it is a float tensor with one entry per image."""
         value = self.values.get(node)
         if isinstance(value, Tensor) and value.is_floating_point() and value.ndim > 1 and value.shape[0] == BATCH:
             return tuple(value.shape)
         return None
 
     def before(self, *targets: fx.Node) -> set[fx.Node]:
-        """Return these steps and all that they depend on."""
+        """Return these steps and all steps that they depend on."""
         return _reachable(targets, lambda node: node.all_input_nodes)
 
     def after(self, *sources: fx.Node) -> set[fx.Node]:
-        """Return these steps and all that depend on them."""
+        """Return these steps and all steps that depend on them."""
         return _reachable(sources, lambda node: node.users)
 
     def part(self, inputs: Sequence[fx.Node], outputs: Sequence[fx.Node], pack: int | None = None) -> fx.GraphModule:
-        """Make a module of the steps that lead from some to others.
+        """Return a module that computes the outputs of some steps from those of others.
 
         Args:
-            inputs: Steps whose values the module takes, in this order.
-            outputs: Steps whose values it returns, as a tuple.
-            pack: Concatenate the outputs along this dimension instead.
+            inputs: Steps whose outputs the module takes, in this order.
+            outputs: Steps whose outputs it returns, as a tuple.
+            pack: Concatenate these along this dimension instead.
         """
         graph, stop = fx.Graph(), set(inputs)
         needed = _reachable(outputs, lambda node: () if node in stop else node.all_input_nodes)
@@ -115,11 +115,11 @@ class Trace:
 
 
 BATCH = 2
-"""Images in a sample: more than one, so that a dimension of 1 is never the batch."""
+"""Images in a sample: more than one, so that no other dimension of size 1 looks like the batch."""
 
 
 class _Tracer(fx.Tracer):
-    """Traces down to :data:`WHOLE` layers, and remembers in which module it failed."""
+    """Traces down to :data:`WHOLE` layers, and records the module in which it failed."""
 
     def __init__(self, opaque: Iterable[str]) -> None:
         timm = sys.modules.get("timm.layers")
@@ -146,7 +146,7 @@ class _Tracer(fx.Tracer):
 
 
 class _Recorder(fx.Interpreter):
-    """Runs a graph and notes what every step gives, tensors as empty ones of their shape and type."""
+    """Runs a graph and records the output of every step."""
 
     def __init__(self, module: nn.Module, graph: fx.Graph, values: dict[fx.Node, Any]) -> None:
         super().__init__(module, graph=graph)
@@ -159,7 +159,7 @@ class _Recorder(fx.Interpreter):
 
 
 def _no_step_in_place(module: nn.Module, graph: fx.Graph) -> None:
-    """Let every step that writes to its input give a new tensor instead, which all later steps read."""
+    """Make every in-place step return a new tensor instead, which all later steps read."""
     order = {node: i for i, node in enumerate(graph.nodes)}
     for node in order:
         if _out_of_place(module, node) and node.args and isinstance(written := node.args[0], fx.Node):
@@ -171,7 +171,7 @@ def _no_step_in_place(module: nn.Module, graph: fx.Graph) -> None:
 
 
 def _out_of_place(module: nn.Module, node: fx.Node) -> bool:
-    """Make a step leave its input alone; return whether it wrote to it."""
+    """Make a step return a new tensor; return whether it wrote to its input before."""
     if node.op == "call_module":
         return getattr(module.get_submodule(str(node.target)), "inplace", False) is True
     if node.op == "call_method":

@@ -1,4 +1,4 @@
-"""The last convolution of a network that was split: what leads from ``z`` to it, itself, and what follows it."""
+"""The last convolution of a split network: the steps from ``z`` to it, the convolution, and the steps after it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class AttachedLast(LastUnit):
     """The last convolution of a traced network.
 
     Args:
-        before: Steps from the parts of ``z`` to a tuple: the convolution's own input, then what is needed later.
-        conv: The convolution, or a linear layer over a grid of places read as one of 1x1.
-        after: Steps that belong to the convolution (norm, residual sum, activation), from its output and the carry.
+        before: Steps from the parts of ``z`` to a tuple: the input of the convolution, then the carry.
+        conv: The convolution, or a linear layer over a grid as a 1x1 convolution.
+        after: Steps from the output of the convolution and the carry to ``u``: norm, residual sum, activation.
         rest: Steps from ``u`` and the carry to the map.
-        split: Dimension and sizes of the parts that ``z`` is a concatenation of.
-        inside: Layout of the convolution's own input and output in the network.
+        split: Dimension and sizes of the parts that are concatenated in ``z``.
+        inside: Layout of the input and output of the convolution in the network.
         outside: Layout of the map in the network.
     """
 
@@ -47,7 +47,7 @@ class AttachedLast(LastUnit):
         self.outside = outside
 
     def enter(self, z: Tensor) -> tuple[Tensor, Carry]:
-        """Return the convolution's own input as a grid, (B, in_channels, H, W), and the carry."""
+        """Return the input of the convolution as a grid, (B, in_channels, H, W), and the carry."""
         dim, sizes = self.split
         x, *carry = self.before(*(z.split(sizes, dim) if len(sizes) > 1 else (z,)))
         if self.inside.prefix:
@@ -55,7 +55,7 @@ class AttachedLast(LastUnit):
         return self.inside.grid(x), tuple(carry)
 
     def finish(self, y: Tensor, carry: Carry) -> Tensor:
-        """Return ``u``, (B, C, h, w); it may be negative where the network's activation may."""
+        """Return ``u``, (B, C, h, w); negative values are possible if the network's activation allows them."""
         (u,) = self.after(y, *self._steps(carry))
         return u.clamp(-HALF_MAX, HALF_MAX)
 
@@ -66,7 +66,7 @@ class AttachedLast(LastUnit):
         return self.outside.grid(grid).clamp(-HALF_MAX, HALF_MAX)
 
     def bare(self) -> nn.Conv2d:
-        """Return a copy of the convolution; one that standardises its weight becomes a plain one."""
+        """Return a copy of the convolution; one that standardises its weight becomes an ordinary one."""
         weight = _working_weight(self.conv)
         if torch.equal(weight, self.conv.weight):
             return copy.deepcopy(self.conv)
@@ -81,7 +81,7 @@ class AttachedLast(LastUnit):
         return next((layer for layer in self.after.modules() if isinstance(layer, nn.BatchNorm2d)), None)
 
     def retrainable(self) -> LastUnit:
-        """Return a copy in which the convolution and its norm can be trained; what is around them stays shared."""
+        """Return a copy with a trainable convolution and norm; all other layers are shared with this unit."""
         return RetrainedLast(self)
 
     def _steps(self, carry: Carry) -> Carry:
@@ -89,10 +89,10 @@ class AttachedLast(LastUnit):
 
 
 class RetrainedLast(LastUnit):
-    """A trainable convolution and norm in the frozen surroundings of another unit.
+    """A trainable convolution and norm between the frozen layers of another unit.
 
     Args:
-        shared: The unit. It is referred to, not owned, and never written.
+        shared: The other unit. It is referenced, not a submodule, and never changed.
     """
 
     def __init__(self, shared: AttachedLast) -> None:
@@ -102,7 +102,7 @@ class RetrainedLast(LastUnit):
         self._shared = (shared,)  # in a tuple, so that it is no submodule
 
     def enter(self, z: Tensor) -> tuple[Tensor, Carry]:
-        """Return what the shared unit does."""
+        """Return what the shared unit returns."""
         return self._shared[0].enter(z)
 
     def finish(self, y: Tensor, carry: Carry) -> Tensor:
@@ -116,7 +116,7 @@ class RetrainedLast(LastUnit):
 
 
 class _Watch(TorchFunctionMode):
-    """Notes the weight of every convolution that is computed."""
+    """Records the weight of every convolution that is computed."""
 
     weight: Tensor
 
@@ -128,7 +128,7 @@ class _Watch(TorchFunctionMode):
 
 @torch.no_grad()
 def _working_weight(conv: nn.Conv2d) -> Tensor:
-    """Return the weight that a convolution computes with, which is another than it keeps if it standardises it."""
+    """Return the weight that a convolution applies; it differs from the stored one if the layer standardises it."""
     reach = [(size - 1) * dilation + 1 for size, dilation in zip(conv.kernel_size, conv.dilation, strict=True)]
     with _Watch() as watch:
         conv(conv.weight.new_zeros(1, conv.in_channels, *reach))

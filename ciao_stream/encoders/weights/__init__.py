@@ -1,8 +1,8 @@
-"""Weights that others trained: a user fetches them on purpose, the library only ever reads what is there.
+"""Third-party weights. Only the command ``python -m ciao_stream.data weights NAME`` downloads them.
 
-:mod:`~ciao_stream.encoders.weights.manifest` says what there is, :mod:`~ciao_stream.encoders.weights.fetch` brings a
-file here, and :mod:`~ciao_stream.encoders.weights.store` keeps it, checks it and loads it. Only the command ``python -m
-ciao_stream.data weights`` imports ``fetch``: nothing else touches the network.
+:mod:`~ciao_stream.encoders.weights.manifest` lists them, :mod:`~ciao_stream.encoders.weights.fetch` downloads a file,
+:mod:`~ciao_stream.encoders.weights.store` checks and loads it, and :mod:`~ciao_stream.encoders.weights.encoder` makes
+an encoder of it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Fetched weights of others as an encoder: the network is built here, filled from the file, and attached.
+"""Make an encoder of fetched third-party weights: build the network, load the file into it and split it.
 
-Each publisher has a layout of its own. Whatever of a file is not used has to be known by name; anything else that is
-missing, too much, or of another shape is refused, so that no layer keeps random weights unseen.
+Each publisher has its own layout. Unused tensors of a file are listed by name; any other tensor that is missing,
+unknown or of another shape is an error, so that no layer silently keeps random weights.
 
 References:
-    - [0] Albanie: vgg_face_dag.py, the publisher's network of VGG-Face, for the order of its layers
+    - [0] Albanie: vgg_face_dag.py, the publisher's network of VGG-Face (order of the layers)
     - [1] Radford et al.: Learning Transferable Visual Models From Natural Language Supervision, ICML 2021 (CLIP)
     - [2] Zheng et al.: General Facial Representation Learning in a Visual-Linguistic Manner, CVPR 2022 (FaRL)
 """
@@ -29,45 +29,46 @@ if TYPE_CHECKING:
 State = dict[str, "Tensor"]
 
 VGG16 = [f"conv{block}_{i}" for block, depth in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, depth + 1)]
-"""The convolutions of VGG-Face in order [0]."""
+"""Names of the convolutions of VGG-Face, in order [0]."""
 
 TOWER = "visual."
-"""What the names of CLIP's image tower begin with; what begins otherwise is the text tower [1]."""
+"""Prefix of the tensors of CLIP's image tower; all others belong to the text tower [1]."""
 
-BESIDE = ("visual.mask_token", "visual.lm_transformer.", "visual.lm_head.", "visual.ln_lm.")
-"""FaRL's branch beside the image tower, which guesses masked patches [2]."""
+MASKED_PATCHES = ("visual.mask_token", "visual.lm_transformer.", "visual.lm_head.", "visual.ln_lm.")
+"""Prefixes of FaRL's second branch, which predicts masked patches [2]."""
 
 
 def refusal(one: Entry) -> str | None:
-    """Say why :func:`fetched_encoder` does not take an entry, and what to do; None where it does."""
+    """Return why :func:`fetched_encoder` refuses an entry, with what to do instead; None if it accepts it."""
     if one.architecture is None:
         return (
-            f"nothing here builds {one.network}: build it yourself, fill it from "
-            f"ciao_stream.encoders.weights.load_state({one.name!r}), and give it to ciao_stream.encoders.attach.attach"
+            f"no dependency of ciao_stream builds {one.network}: build it yourself, load "
+            f"ciao_stream.encoders.weights.load_state({one.name!r}) into it, and pass it to "
+            "ciao_stream.encoders.attach.attach"
         )
     if one.format not in ("safetensors", "state_dict"):
-        return f"{one.format} is not read here"
+        return f"ciao_stream cannot read {one.format}"
     return None
 
 
 def fetched_encoder(name: str) -> Encoder:
-    """Build a frozen encoder from weights that the user has fetched. Nothing is downloaded.
+    """Return a frozen encoder with fetched weights. Nothing is downloaded.
 
     Args:
         name: One of :func:`~ciao_stream.encoders.weights.manifest.names`.
 
     Returns:
-        The encoder ``weights:NAME``. It sees a face as the weights were trained to, but for VGG-Face, which runs at
+        The encoder ``weights:NAME``, with the preprocessing of the weights' training; except VGG-Face, which runs at
         the 96 pixels of the encoder ``vggface``.
 
     Raises:
         UnknownNameError: There are no such weights.
-        CiaoError: They are not here, no network for them can be built, timm is needed and missing, or the file does
-            not fit the network.
+        CiaoError: The weights were not fetched, their network cannot be built, timm is needed and missing, or the file
+            does not fit the network.
     """
     one = entry(name)
     if why := refusal(one):
-        raise CiaoError(f"no encoder from the weights {name}: {why}; {one.page} tells more")
+        raise CiaoError(f"weights {name} cannot be used as an encoder: {why}; see {one.page}")
     path = weights_path(name)
     state = {key.removeprefix("module."): tensor for key, tensor in read_state(one, path).items()}
     library, _, network = str(one.architecture).partition(":")
@@ -125,14 +126,16 @@ def _from_timm(one: Entry, path: Path, network: str, state: State) -> Encoder:
 
 
 def _image_tower(one: Entry, path: Path, module: VisionTransformer, state: State) -> State:
-    """Give the tensors of an image tower in CLIP's layout the names that timm has for them.
+    """Rename the tensors of an image tower from CLIP's layout to timm's.
 
-    The projection to where texts lie becomes the classifier. Patches and places of other sizes, which timm would
-    resample to the network's, are refused: the publisher's file needs no resampling.
+    The projection to the embedding shared with texts becomes the classifier. Patch and position embeddings of another
+    size, which timm would resample, are an error: the publisher's file needs no resampling.
     """
     from timm.models.vision_transformer import checkpoint_filter_fn
 
-    tower = {key: tensor for key, tensor in state.items() if key.startswith(TOWER) and not key.startswith(BESIDE)}
+    tower = {
+        key: tensor for key, tensor in state.items() if key.startswith(TOWER) and not key.startswith(MASKED_PATCHES)
+    }
     ours = module.state_dict()
     sizes = {
         "visual.conv1.weight": ours["patch_embed.proj.weight"],
@@ -145,15 +148,15 @@ def _image_tower(one: Entry, path: Path, module: VisionTransformer, state: State
 
 
 def _fill(one: Entry, path: Path, module: nn.Module, state: State, classifier: str | None = None) -> None:
-    """Load a file's tensors into a network whose classifier, if it has one, may keep its random weights.
+    """Load a file's tensors into a network; only its classifier may keep random weights.
 
     Raises:
-        CiaoError: A tensor is missing, unknown, or of another shape. Counters of batches may be missing: they came
-            with torch 0.4.1, and nothing here reads them.
+        CiaoError: A tensor is missing, unknown or of another shape. Batch counters may be missing: files from before
+            torch 0.4.1 lack them, and they are not used.
     """
-    behind = f"{classifier}." if classifier else None
-    given = {key: tensor for key, tensor in state.items() if not (behind and key.startswith(behind))}
-    ours = {key: tensor for key, tensor in module.state_dict().items() if not (behind and key.startswith(behind))}
+    head = f"{classifier}." if classifier else None
+    given = {key: tensor for key, tensor in state.items() if not (head and key.startswith(head))}
+    ours = {key: tensor for key, tensor in module.state_dict().items() if not (head and key.startswith(head))}
     absent = [key for key in ours if key not in given and not key.endswith(".num_batches_tracked")]
     unknown = [key for key in given if key not in ours]
     other = [key for key in ours if key in given and given[key].shape != ours[key].shape]
@@ -162,10 +165,10 @@ def _fill(one: Entry, path: Path, module: nn.Module, state: State, classifier: s
 
 
 def _refuse(one: Entry, path: Path, faults: dict[str, list[str]]) -> None:
-    said = [f"{what} {_some(keys)}" for what, keys in faults.items() if keys]
-    if said:
+    found = [f"{what} {_some(keys)}" for what, keys in faults.items() if keys]
+    if found:
         raise CiaoError(
-            f"{path} does not fit {one.architecture}: it {', '.join(said)}; it is another file than the weights "
+            f"{path} does not fit {one.architecture}: it {', '.join(found)}; this is not the file of the weights "
             f"{one.name}: delete the folder {path.parent} and fetch them again"
         )
 
