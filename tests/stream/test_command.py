@@ -266,7 +266,7 @@ def test_a_full_stream_is_told_and_waited_for(tmp_path, capsys):
         thread.join()
     assert (code, max(lengths)) == (0, 3)
     assert out.startswith("published 6 frames and 6 labels; task")
-    assert err.count("waiting: stream 'frames' holds 3 entries") == 1
+    assert err.count("waiting: stream 'frames' is full: 3 entries wait") == 1
 
 
 @needs_server
@@ -292,7 +292,7 @@ def test_two_publishers_share_a_server_and_one_outlives_the_other(tmp_path, caps
     killer.join()
     assert code == 0, err
     assert out.startswith("published 50 frames and 50 labels; "), out
-    assert "does not answer" in err, "the server went with its owner"
+    assert "does not respond" in err, "the server went with its owner"
     with running(data) as server, server.client() as client:
         producers = [header.producer.split("-")[0] for header in headers(client)]
     assert producers.count("jaffe") == 51

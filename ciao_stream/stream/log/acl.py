@@ -1,6 +1,6 @@
-"""What each part of the system may do in Redis, as rules for ``ACL SETUSER`` (Redis 7.0, Valkey 7.2, and later).
+"""Access rules for each role in Redis, for ``ACL SETUSER`` (Redis 7.0, Valkey 7.2, and later).
 
-Give every process a user of its own role, and switch the default user off (``ACL SETUSER default off``).
+Give every process a user with its role, and disable the default user (``ACL SETUSER default off``).
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.stream.log.keys import StreamNames
 
 Role = Literal["producer", "labeler", "learner", "predictor", "viewer"]
-"""``producer`` appends; ``labeler`` may look for the newest frame too; ``learner`` reads, acknowledges, trims and
-writes dead letters; ``predictor`` reads, alone or in a group, and writes results; ``viewer`` looks on.
+"""``producer`` appends; ``labeler`` may also look up the newest frame; ``learner`` reads, acknowledges, trims and
+writes dead letters; ``predictor`` reads, alone or in a group, and writes results; ``viewer`` only reads.
 
-Redis cannot tell groups apart: a predictor could read in the learner's. The learner would notice, and lose nothing."""
+Redis has no rules per group: a predictor could read in the learner's group. The learner would notice, and lose nothing.
+"""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _Grant = tuple[tuple[str, ...], tuple[str, ...]]
-"""Keys, and what may be done with them; nothing of one grant holds for the keys of another."""
+"""Keys and the commands allowed on them."""
 
 _APPENDING = ("eval", "evalsha", "script|load", "xadd", "set", "get", "xlen", "xinfo|groups")
 _LOOKING = ("xrange", "xrevrange", "xread", "xlen", "xinfo|stream", "xinfo|groups", "xinfo|consumers")
@@ -51,12 +52,12 @@ _CONNECTING = ("ping", "hello", "select", "client|setname", "client|setinfo")
 
 
 def rules(role: Role, names: StreamNames | None = None, known: frozenset[str] | None = None) -> list[str]:
-    """Return what a user of a role may do, as words of ``ACL SETUSER``.
+    """Return the rules of a role, as words of ``ACL SETUSER``.
 
     Args:
         role: One of :data:`ROLES`.
         names: The stream's keys.
-        known: Commands that the server has: one that it lacks would have it refuse the whole user. None: all.
+        known: Commands of the server, which refuses a user with an unknown one. None: all.
 
     Raises:
         UnknownNameError: There is no such role.
@@ -77,23 +78,23 @@ def rules(role: Role, names: StreamNames | None = None, known: frozenset[str] | 
 
 
 def set_user(client: redis.Redis, user: str, password: str, role: Role, names: StreamNames | None = None) -> None:
-    """Make a user, or make one anew, with a role's rules and this password alone.
+    """Create or replace a user, with the rules of a role and only this password.
 
     Args:
-        client: Connected as somebody who may do so.
+        client: A connection that may do so.
         user: Name of the user.
-        password: Of 16 characters or more.
+        password: At least 16 characters.
         role: One of :data:`ROLES`.
         names: The stream's keys.
 
     Raises:
-        CiaoError: The password is too short, or the server has no such rules.
+        CiaoError: The password is too short, or the server does not know these rules.
     """
     if len(password) < 16:
-        raise CiaoError(f"user {user!r}: expected a password of 16 characters or more")
+        raise CiaoError(f"user {user!r}: expected a password of at least 16 characters")
     try:
         known = frozenset(bytes(name).decode() for name in client.execute_command("COMMAND LIST"))
         words = rules(role, names, known)
         client.execute_command("ACL SETUSER", user, "reset", "on", f">{password}", *words)
     except redis.ResponseError as error:
-        raise CiaoError(f"cannot set user {user!r}: {error}; users with roles need Redis 7.0 or later") from error
+        raise CiaoError(f"cannot set user {user!r}: {error}; roles need Redis 7.0 or later") from error

@@ -1,4 +1,4 @@
-"""The producer's way into the stream: one call that may be repeated for ever and appends once."""
+"""Appends messages to a stream: the call may be repeated any number of times, and appends the message once."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from ciao_stream.stream.log.messages import identity_of
 from ciao_stream.stream.log.refusals import BadMessage, Reason
 
 MAX_BACKLOG = 10_000
-"""Most entries that the learner, or another group, may still have to take; what is kept behind it does not count."""
+"""Most entries that the learner, or another group, may still have to process; entries behind it do not count."""
 
 REMEMBER_S = 3600
-"""Seconds for which Redis remembers a message (about 250 bytes each); longer than any producer repeats one."""
+"""Seconds for which Redis remembers a message (about 250 bytes each); longer than any producer resends one."""
 
 APPEND = """
--- One unit: either all of it is in the append-only file or nothing.
+-- Atomic: the append-only file contains all of it or nothing.
 -- KEYS[1]   the stream
--- KEYS[2]   what is remembered of this message: 'POSITION DIGEST'
--- KEYS[3]   the dead letters, where one of them is sent again
+-- KEYS[2]   the record of this message: 'POSITION DIGEST'
+-- KEYS[3]   the dead letters, if one of them is sent again
 -- ARGV[1]   most entries of a backlog
--- ARGV[2]   seconds for which the message is remembered
+-- ARGV[2]   seconds for which the record is kept
 -- ARGV[3]   digest of its content
 -- ARGV[4]   the learner's group
 -- ARGV[5]   position of the dead letter
 -- ARGV[6..] the entry: name, value, name, value ...
--- Returns what is remembered, from this call or an earlier one; {GROUP} where the backlog of that group is full.
+-- Returns the record, from this call or an earlier one; {GROUP} if the backlog of that group is full.
 
--- Returns the group whose backlog is full: what it has not been given, or not acknowledged. Where the server cannot
--- tell, as after a restart amid the stream, it is all that the stream holds, until the group has read up to its end.
+-- Returns the group whose backlog is full: entries that it has not read or not acknowledged. Where the server does not
+-- know them, as after a restart, the whole stream counts until the group has read to its end.
 local function full(most)
   local length = redis.call('XLEN', KEYS[1])
   if length < most then
@@ -74,19 +74,19 @@ return known
 
 
 class BacklogError(CiaoError):
-    """As much waits for the learner as may: wait too, or drop the frame and say so."""
+    """The backlog is full: wait, or drop the frame and report it."""
 
 
 class Appender:
     """Appends messages to a stream.
 
-    "Accepted" means that :meth:`append` returned; with ``appendfsync everysec`` a power cut, other than a crash of
-    the server, may still take about the last second.
+    A message is accepted once :meth:`append` returns. With ``appendfsync everysec`` a power cut may still lose about
+    the last second; a crash of the server loses nothing.
 
     Args:
         address: The server.
         names: The stream's keys.
-        max_backlog: Most entries that the learner, or another group, may still have to take.
+        max_backlog: Most entries that the learner, or another group, may still have to process.
         remember_s: Seconds for which a message is remembered.
         timeout_s: Seconds after which a reply counts as lost.
     """
@@ -107,32 +107,35 @@ class Appender:
         self._script = self._client.register_script(APPEND)
 
     def append(self, fields: Mapping[bytes, bytes], dead_letter: str | None = None) -> str:
-        """Append a message, once however often it is called with it, and return its position.
+        """Append a message, once however often this is called with it, and return its position.
 
         Args:
             fields: As :mod:`ciao_stream.stream.log.messages` encodes them.
-            dead_letter: Position of the dead letter that becomes this message; it is one no more.
+            dead_letter: Position of the dead letter that becomes this message, and is removed.
 
         Raises:
-            BadMessage: ``duplicate_id``: another message had this id; or it is not well formed.
-            BacklogError: Too much waits already; later there may be room.
-            RedisFullError: Redis is full; later there may be room.
-            UnreachableError: No answer; the message may be in or not, and the same call settles it.
+            BadMessage: ``duplicate_id``: another message has this id; or the message is malformed.
+            BacklogError: The backlog is full; try again later.
+            RedisFullError: Redis is full; try again later.
+            UnreachableError: No response; the message may have been appended or not. Call it again.
         """
         message_id, digest = identity_of(fields)
         position, known = self._add(message_id, digest, fields, dead_letter)
         if known != digest:
-            what = "is another frame, or has another label" if message_id.startswith("frame:") else "says otherwise"
-            raise BadMessage(Reason.DUPLICATE_ID, f"{message_id!r} at {position} {what}: send a label message instead")
+            what = "another frame or label" if message_id.startswith("frame:") else "other content"
+            raise BadMessage(
+                Reason.DUPLICATE_ID,
+                f"{message_id!r} is at {position} with {what}: to correct a label, send a label message",
+            )
         return position
 
     def _add(
         self, message_id: str, digest: str, fields: Mapping[bytes, bytes], dead_letter: str | None = None
     ) -> tuple[str, str]:
-        """Return position and digest of the message that has this id, which is this one if there was none.
+        """Return position and digest of the message with this id; this message is appended if there is none.
 
         Raises:
-            BacklogError: Too much waits already.
+            BacklogError: The backlog is full.
         """
         names, most = self.names, self._limits[0]
         keys = [names.stream, names.seen(message_id), *([] if dead_letter is None else [names.dead])]
@@ -142,10 +145,10 @@ class Appender:
         if isinstance(reply, list):
             group = bytes(reply[0]).decode()
             if group == names.group:
-                raise BacklogError(f"stream {names.stream!r} holds {most:,} entries that the learner has not applied")
+                raise BacklogError(f"stream {names.stream!r} is full: {most:,} entries wait for the learner")
             raise BacklogError(
-                f"stream {names.stream!r} holds {most:,} entries that predictors of group {group!r} have not answered: "
-                f"start some, or drop it with `drop-group {group}`"
+                f"stream {names.stream!r} is full: {most:,} entries wait for predictors of group {group!r}: "
+                f"start some, or drop the group with `drop-group {group}`"
             )
         position, known = bytes(reply).decode("ascii").split()
         return position, known

@@ -1,7 +1,7 @@
-"""Where Redis is, who may be spoken to in the clear, and the two kinds of client.
+"""Addresses of Redis servers, the rules for encryption, and the two kinds of client.
 
-A client that reads on behalf of the learner never sends a command twice: the reply that was lost carried entries, and
-the second reply would carry those after them. All other commands here may be sent again until an answer comes.
+A client that reads for the learner never sends a command twice: the lost reply carried entries, and a second reply
+would carry those after them. All other commands here are idempotent, and are repeated until the server responds.
 """
 
 from __future__ import annotations
@@ -24,52 +24,52 @@ from redis.retry import Retry
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 
 PASSWORD_VARIABLE = "CIAO_REDIS_PASSWORD"
-"""Environment variable that holds the password where the URL has none."""
+"""Environment variable with the password, for a URL without one."""
 
 TIMEOUT_S = 5.0
-"""Seconds after which a reply counts as lost; a command may block for half of them at most."""
+"""Seconds after which a reply counts as lost; a command may block for at most half of them."""
 
 RETRIES = 5
-"""How often a command that may be sent again is sent again, 0.05 s to 2 s apart."""
+"""How often an idempotent command is repeated, 0.05 s to 2 s apart."""
 
 HEALTH_CHECK_S = 15
-"""Seconds of silence after which a connection is tried before it is used."""
+"""Seconds of silence after which a connection is tested before it is used."""
 
 _FORMS = "redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://... (TLS) or unix:///PATH/TO/SOCKET"
 _TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _NEVER = {
-    "WRONGTYPE": "this key holds no stream: choose another --stream",
-    "DB index": "give another number of a database in the URL, or none",
-    "DENIED": "it takes no connection from another host as it is: give it a password",
+    "WRONGTYPE": "this key is not a stream: choose another --stream",
+    "DB index": "give another database number in the URL, or none",
+    "DENIED": "it refuses connections from other hosts until it has a password: set one",
 }
-"""Answers that will not change, by how they begin, and what to do."""
+"""Permanent errors by the start of their text, and what to do."""
 
 _TLS_BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
 class UnreachableError(CiaoError):
-    """Redis does not answer now; the same may succeed later."""
+    """Redis does not respond now; the same call may succeed later."""
 
 
 class RedisFullError(CiaoError):
-    """Redis takes no more data until some is let go of; reading, acknowledging and trimming go on."""
+    """Redis accepts no more data until some is removed; reading, acknowledging and trimming still work."""
 
 
 class CursorLostError(CiaoError):
-    """What comes next is not known any more: call :meth:`FrameLog.resync`."""
+    """The position in the stream is lost: call :meth:`FrameLog.resync`."""
 
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """A Redis server; shown without its password.
+    """The address of a Redis server; its text hides the password.
 
     Args:
         scheme: ``redis``, ``rediss`` or ``unix``.
         host: Host name or address; empty for ``unix``.
         port: 0 for ``unix``.
-        path: The socket, for ``unix``.
-        db: Number of the database.
-        username: ACL user; None for the default one.
+        path: Path of the socket, for ``unix``.
+        db: Database number.
+        username: ACL user; None for the default user.
         password: None where none is needed.
         tls: Files for ``rediss``: ``ssl_ca_certs``, ``ssl_certfile``, ``ssl_keyfile``.
     """
@@ -90,12 +90,12 @@ class RedisAddress:
         Args:
             url: ``redis://``, ``rediss://`` or ``unix://``. After ``?``: ``db``, and for ``rediss`` the files
                 ``ssl_ca_certs``, ``ssl_certfile`` and ``ssl_keyfile``; certificate and host name are always checked.
-            insecure: Whether ``redis://`` may go to another host, where all can read the faces and the password.
-            environment: Where :data:`PASSWORD_VARIABLE` is looked up; None: the process's.
+            insecure: Whether ``redis://`` may go to another host, where the network can read faces and password.
+            environment: Environment variables, for :data:`PASSWORD_VARIABLE`; None: those of the process.
 
         Raises:
-            CiaoError: It is no such URL, would go to another host unencrypted, or names a file that is not there. No
-                part of a password is shown.
+            CiaoError: The URL cannot be read, would go to another host unencrypted, or names a missing file. No part of
+                a password is shown.
         """
         try:
             parts = urlsplit(url)
@@ -114,7 +114,7 @@ class RedisAddress:
             if name not in known:
                 raise UnknownNameError(f"option of {parts.scheme}://", name, ["db", *known])
             if not Path(options[name]).is_file():
-                raise CiaoError(f"{name}={options[name]}: there is no such file")
+                raise CiaoError(f"{name}={options[name]}: file not found")
         if parts.scheme == "redis" and not insecure and not _is_loopback(host):
             raise CiaoError(
                 f"redis://{host} would send faces and passwords unencrypted to another host: "
@@ -133,7 +133,7 @@ class RedisAddress:
         )
 
     def __str__(self) -> str:
-        """Return the URL, the password hidden."""
+        """Return the URL with the password hidden."""
         who = f"{self.username or ''}:***@" if self.password else f"{self.username}@" if self.username else ""
         if self.scheme == "unix":
             return f"unix://{who}{quote(self.path)}" + (f"?db={self.db}" if self.db else "")
@@ -141,11 +141,11 @@ class RedisAddress:
         return f"{self.scheme}://{who}{host}:{self.port}/{self.db}"
 
     def reader(self, timeout_s: float = TIMEOUT_S) -> redis.Redis:
-        """Return a client for commands that must not be sent twice: it never repeats any."""
+        """Return a client for commands that must not be sent twice: it repeats none."""
         return self._client(Retry(NoBackoff(), 0), timeout_s, "ciao-reader", {})
 
     def client(self, timeout_s: float = TIMEOUT_S) -> redis.Redis:
-        """Return a client for commands that may be sent twice: it repeats one whose reply is lost."""
+        """Return a client for idempotent commands: it repeats a command whose reply is lost."""
         again = {"retry_on_error": [redis.ConnectionError, redis.TimeoutError]}
         return self._client(Retry(EqualJitterBackoff(cap=2.0, base=0.05), RETRIES), timeout_s, "ciao", again)
 
@@ -160,7 +160,7 @@ class RedisAddress:
             db=self.db,
             username=self.username,
             password=self.password,
-            protocol=2,  # the same replies from every release of redis-py, and proxies without HELLO
+            protocol=2,  # the same replies from every release of redis-py; works with proxies without HELLO
             retry=retry,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
@@ -171,39 +171,39 @@ class RedisAddress:
 
 
 def seconds_until_retry(limits: tuple[float, float], tries: int) -> float:
-    """Return how long to wait after a try that failed: doubled from one to the next, with jitter.
+    """Return how many seconds to wait after a failed attempt: doubled each time, with jitter.
 
     Args:
-        limits: Seconds: the first wait, and the longest.
-        tries: Failures in a row before this one.
+        limits: The first and the longest wait, in seconds.
+        tries: Earlier failures in a row.
     """
     base, cap = limits
-    return EqualJitterBackoff(cap=cap, base=base).compute(min(tries, 20))  # 2 ** tries must stay a number
+    return EqualJitterBackoff(cap=cap, base=base).compute(min(tries, 20))  # 2 ** tries must stay finite
 
 
 @contextlib.contextmanager
 def translated_errors(address: RedisAddress) -> Iterator[None]:
-    """Say in our words what Redis, or the way to it, refuses in the block.
+    """Translate errors of Redis, or of the connection to it, that occur in the block.
 
     Raises:
-        UnreachableError: No connection, no reply in time, or the server is still reading its file, or is a replica now.
+        UnreachableError: No connection, no reply in time, or the server is still loading, or has become a replica.
         RedisFullError: Its memory or its disk is full.
-        CiaoError: The password is wrong, the user may not do this, one side does not trust the other's certificate, or
-            there is no such database, or no stream under the key.
+        CiaoError: The password is wrong, the user lacks the permission, a certificate is not trusted, the database does
+            not exist, or the key is not a stream.
     """
     try:
         yield
     except redis.AuthenticationError as error:
         raise CiaoError(
-            f"{address} refuses the user or the password ({error}): give them in the URL, or in {PASSWORD_VARIABLE}"
+            f"{address} refuses the user or the password ({error}): check the URL and {PASSWORD_VARIABLE}"
         ) from error
     except (redis.ConnectionError, redis.TimeoutError) as error:
         if refusal := _tls_refusal(error):
             raise CiaoError(f"{address}: {refusal}") from error
-        wonder = "and is this its address?"
+        check = "and is this its address?"
         if address.scheme == "rediss":
-            wonder = "is this its address, and does it ask for a client certificate?"
-        raise UnreachableError(f"{address} does not answer ({error}): is the server up, {wonder}") from error
+            check = "is this its address, and does it require a client certificate?"
+        raise UnreachableError(f"{address} does not respond ({error}): is the server up, {check}") from error
     except redis.ResponseError as error:
         text = str(error)
         if isinstance(error, NoPermissionError):
@@ -215,7 +215,7 @@ def translated_errors(address: RedisAddress) -> Iterator[None]:
         if text.startswith("MISCONF"):
             raise RedisFullError(f"{address} cannot write to its disk: free some space there") from error
         if isinstance(error, ReadOnlyError):
-            raise UnreachableError(f"{address} is a replica, which takes nothing new: is this its address?") from error
+            raise UnreachableError(f"{address} is a replica, which is read-only: use its primary") from error
         for words, advice in _NEVER.items():
             if text.startswith(words):
                 raise CiaoError(f"{address}: {text.splitlines()[0]:.120}; {advice}") from error
@@ -223,15 +223,15 @@ def translated_errors(address: RedisAddress) -> Iterator[None]:
 
 
 def _tls_refusal(error: BaseException | None) -> str | None:
-    """Return why TLS will never come about with these files and this server; None where it might."""
+    """Return why TLS cannot work with these files and this server; None where it might."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return (
-                f"its certificate is not trusted ({error.verify_message}): give the file of the authority that signed "
-                "it with ?ssl_ca_certs=FILE, and the host by the name that stands in it"
+                f"its certificate is not trusted ({error.verify_message}): give the certificate authority's file with "
+                "?ssl_ca_certs=FILE, and the host name as in the certificate"
             )
         if isinstance(error, ssl.SSLError) and not isinstance(error, _TLS_BROKEN_OFF):
-            return f"no TLS with it ({error.reason or error}): see ssl_ca_certs, ssl_certfile, ssl_keyfile in the URL"
+            return f"TLS failed ({error.reason or error}): check ssl_ca_certs, ssl_certfile and ssl_keyfile in the URL"
         error = error.__cause__ or error.__context__
     return None
 
@@ -248,8 +248,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def _unreadable() -> CiaoError:
-    """Return an error that quotes nothing: any part might be of a password with characters not escaped."""
+    """Return an error that quotes nothing: any part may belong to a password with unescaped characters."""
     return CiaoError(
         f"cannot read the Redis URL: expected {_FORMS}; write special characters of a password as %XX, "
-        f"or put it into {PASSWORD_VARIABLE}"
+        f"or put it in {PASSWORD_VARIABLE}"
     )

@@ -1,4 +1,4 @@
-"""Dead letters: messages that were refused, kept with the reason, and sent again once the cause has been mended.
+"""Dead letters: messages that were refused, kept with the reason, and sent again once the cause is fixed.
 
 One that is sent again becomes a new message at the end of the stream.
 """
@@ -27,7 +27,7 @@ DEAD_BYTES = 64 * 1024
 """Most bytes of a refused message that its dead letter keeps."""
 
 IN_ONE_GO = 50
-"""Dead letters per command where all of them are read."""
+"""Dead letters per command when reading all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +35,12 @@ class DeadLetter:
     """A message that was refused.
 
     Args:
-        position: Where it stood in the stream.
+        position: Its position in the stream.
         reason: Value of a :class:`~ciao_stream.stream.log.refusals.Reason`.
         message: What was wrong.
         n_bytes: Size of all its values.
         sha256: Digest of all its values.
-        fields: What it held; values are cut short, or dropped, after :data:`DEAD_BYTES`.
+        fields: Its fields; values are cut short, or dropped, after :data:`DEAD_BYTES`.
     """
 
     position: str
@@ -52,7 +52,7 @@ class DeadLetter:
 
     @property
     def whole(self) -> bool:
-        """Whether :attr:`fields` are all that it held."""
+        """Whether :attr:`fields` are complete."""
         return sum(map(len, self.fields.values())) == self.n_bytes
 
 
@@ -62,7 +62,7 @@ def letter_fields(reason: str, message: str, fields: Mapping[bytes, bytes]) -> d
     Args:
         reason: Value of a :class:`~ciao_stream.stream.log.refusals.Reason`.
         message: What is wrong.
-        fields: What the message holds.
+        fields: The message's fields.
     """
     content = b"".join(fields.values())
     digest = hashlib.sha256(content).hexdigest()
@@ -70,10 +70,10 @@ def letter_fields(reason: str, message: str, fields: Mapping[bytes, bytes]) -> d
 
 
 def dead_letters(address: RedisAddress, names: StreamNames) -> Iterator[DeadLetter]:
-    """Yield the dead letters that are kept, oldest first.
+    """Yield the dead letters, oldest first.
 
     Raises:
-        UnreachableError: No answer.
+        UnreachableError: No response.
     """
     start = "-"
     with contextlib.closing(address.client()) as client:
@@ -92,8 +92,8 @@ class Resent:
     """What became of the dead letters.
 
     Args:
-        sent: How many are messages again.
-        left: How many are still dead, by why.
+        sent: Number of letters that are messages again.
+        left: Number of letters that remain, by reason.
     """
 
     sent: int = 0
@@ -103,41 +103,41 @@ class Resent:
 def resend(
     address: RedisAddress, names: StreamNames, tasks: Mapping[str, TaskSpec], max_backlog: int = MAX_BACKLOG
 ) -> Resent:
-    """Send all dead letters again that would be taken now, as messages of a producer of their own.
+    """Send all dead letters again that would be accepted now, as messages of a new producer.
 
-    Those that ended the process are left where they are, and so are those of which only a part was kept.
+    Letters that crashed the process remain, and so do incomplete ones.
 
     Args:
         address: The server.
         names: The stream's keys.
         tasks: The tasks that the learner knows.
-        max_backlog: Most entries that the learner, or another group, may still have to take.
+        max_backlog: Most entries that the learner, or another group, may still have to process.
 
     Raises:
-        BacklogError: Too much waits for the learner; call it again later.
+        BacklogError: The backlog is full; call it again later.
         RedisFullError: Redis is full.
-        UnreachableError: No answer; call it again.
+        UnreachableError: No response; call it again.
     """
     producer, known, resent = f"dead-letters-{secrets.token_hex(4)}", dict(tasks), Resent()
     appender = Appender(address, names, max_backlog=max_backlog)
     try:
         for letter in dead_letters(address, names):
             try:
-                fields = _mended(letter, known, producer, resent.sent)
+                fields = _corrected(letter, known, producer, resent.sent)
             except CiaoError as error:
                 resent.left[error.reason.value if isinstance(error, BadMessage) else str(error)] += 1
                 continue
             try:
                 appender.append(fields, letter.position)
             except BacklogError as error:
-                raise BacklogError(f"{error}; {resent.sent:,} were sent, try again later") from error
+                raise BacklogError(f"{error}; {resent.sent:,} dead letters were sent, try again later") from error
             resent.sent += 1
     finally:
         appender.close()
     return resent
 
 
-def _mended(letter: DeadLetter, known: dict[str, TaskSpec], producer: str, seq: int) -> Fields:
+def _corrected(letter: DeadLetter, known: dict[str, TaskSpec], producer: str, seq: int) -> Fields:
     """Return a dead letter as a message.
 
     Raises:
@@ -146,7 +146,7 @@ def _mended(letter: DeadLetter, known: dict[str, TaskSpec], producer: str, seq: 
     if letter.reason == Reason.CRASH.value:
         raise BadMessage(Reason.CRASH, letter.message)
     if not letter.whole:
-        raise CiaoError("only a part of it was kept")
+        raise CiaoError("incomplete")
     event = decode(f"{time.time_ns() // 1_000_000}-0", letter.fields, known)
     if isinstance(event, TaskDeclared):
         known[event.task] = event.spec

@@ -1,6 +1,6 @@
-"""What happens on a stream, in order: a task is declared, a frame comes, a label comes (with its frame, later, again).
+"""Events of a stream: a task is declared, a frame arrives, a label arrives (with its frame, later, or as a correction).
 
-The order of application is that of :attr:`Event.position`, the entry's id in the stream; times are for display alone.
+Events are applied in the order of :attr:`Event.position`, the entry's id in the stream; times are for display only.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from ciao_stream.faces.dataset import Image
 from ciao_stream.faces.task import TaskSpec
 
 Label = str | Sequence[str] | Mapping[str, float]
-"""An annotator's answer, by name and never by index, so that it outlives new classes: a class (categorical), votes by
-class (votes), a value by dimension (dimensional), or the labels that are present (multilabel)."""
+"""A label by name, never by index, so that it stays valid when classes are added: a class (categorical), votes by class
+(votes), a value by dimension (dimensional), or the labels that are present (multilabel)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class Event:
     """One entry of the stream.
 
     Args:
-        position: Id of the entry, ``MILLISECONDS-SEQUENCE``; grows from entry to entry.
+        position: Id of the entry, ``MILLISECONDS-SEQUENCE``; increases from entry to entry.
         task: Name of the task.
     """
 
@@ -31,7 +31,7 @@ class Event:
 
 @dataclass(frozen=True, eq=False)
 class TaskDeclared(Event):
-    """A task begins, or is given further labels after those that it has.
+    """A new task, or further labels of a known task.
 
     Args:
         spec: The task.
@@ -42,12 +42,12 @@ class TaskDeclared(Event):
 
 @dataclass(frozen=True, eq=False)
 class FrameCame(Event):
-    """A face, with its label or without.
+    """A face, with or without its label.
 
     Args:
-        frame_id: The producer's name for the frame, of its own among all frames.
+        frame_id: The producer's name for the frame, unique in the stream.
         image: The decoded face, cropped.
-        label: None where it is not known yet.
+        label: None where unknown.
     """
 
     frame_id: str
@@ -57,11 +57,11 @@ class FrameCame(Event):
 
 @dataclass(frozen=True, eq=False)
 class LabelCame(Event):
-    """A label of an earlier frame: its first one, or a correction.
+    """The first label of an earlier frame, or a correction.
 
     Args:
         frame_id: The frame.
-        label: The answer that holds from now on.
+        label: The label that replaces any earlier one.
     """
 
     frame_id: str

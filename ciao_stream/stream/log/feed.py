@@ -1,13 +1,14 @@
-"""A predictor's two ends in Redis: the frames that it reads, and the results that it leaves.
+"""How predictors read frames and write results, alone or in a consumer group.
 
-Alone, a predictor reads every frame from where it starts, and keeps no trace in the server. A result whose publication
-was not confirmed is published again: it may then stand there twice, and is known by its position and world.
+Alone, a predictor reads every frame from its start, and leaves no state in the server. A result whose publication was
+not confirmed is published again: it may appear twice, and is identified by its position and world.
 
-In a consumer group, each entry goes to one predictor. Its results and its acknowledgement are one transaction, so that
-an entry is answered once whichever reply is lost. What a predictor that is gone left behind, the others take over; one
-that was only slow asks first what is still its own.
-The learner lets no entry go that a group has not answered: a group that nobody reads any more has to be dropped
-(:func:`drop_group`), or the stream fills up.
+In a group, each entry goes to one predictor. Its results and its acknowledgement are one transaction, so that an entry
+is answered once, whichever reply is lost. Other members take over the entries of one that is gone; one that was only
+slow first checks which entries it still owns.
+
+The learner keeps every entry that a group has not answered: an abandoned group must be dropped (:func:`drop_group`), or
+the stream fills up.
 """
 
 from __future__ import annotations
@@ -27,38 +28,38 @@ from ciao_stream.stream.log.connection import TIMEOUT_S, CursorLostError, RedisA
 from ciao_stream.stream.log.keys import START, Entry, StreamNames, entries_of, order, text_of
 
 NEW = "new"
-"""Where to start: after the newest entry."""
+"""Start after the newest entry."""
 
 RESULTS_KEPT = 10_000
-"""About how many results are kept; the oldest go first."""
+"""Approximate number of results to keep; the oldest are removed first."""
 
 CLAIM_S = 10.0
-"""Seconds after which an entry that one predictor of a group has not answered is another's."""
+"""Seconds after which an unanswered entry may go to another predictor of the group."""
 
 LEAVE_S = 0.5
-"""Seconds that a reply may take at the end."""
+"""Seconds to wait for a reply when leaving."""
 
 DELIVERIES = 3
-"""Predictors that an entry is given to; if none answers, it is taken for one that ends processes."""
+"""Most predictors that receive an entry; if none answers, the entry is assumed to crash them and is given up."""
 
 ABANDONED_S = 60.0
-"""Seconds after which a group that nobody reads for counts as abandoned; a predictor that runs reads all the time."""
+"""Seconds without a read after which a group counts as abandoned; a running predictor reads all the time."""
 
 
 class FrameFeed:
-    """Reads the entries of a stream and publishes results; after any error :meth:`close` it, and read on.
+    """Reads the entries of a stream and publishes results; after any error :meth:`close` it, then read on.
 
     Args:
-        address: Returns where the server is; called at the start and after every :meth:`close`.
+        address: Returns the server's address; called at the start and after every :meth:`close`.
         names: The stream's keys.
-        start: :data:`NEW`, or the position after which to read. A group that is there already goes on where it is.
+        start: :data:`NEW`, or the position after which to read. An existing group continues from its own position.
         group: Consumer group; None: read every entry.
-        kept: About how many results are kept.
-        claim_s: Seconds after which an entry that another predictor of the group has not answered is taken over.
+        kept: Approximate number of results to keep.
+        claim_s: Seconds after which an entry that another predictor has not answered is taken over.
         timeout_s: Seconds after which a reply counts as lost.
 
     Raises:
-        CiaoError: ``start`` is no position, ``kept`` out of range, or the group is the learner's.
+        CiaoError: ``start`` is not a position, ``kept`` is out of range, or the group is the learner's.
     """
 
     def __init__(
@@ -73,15 +74,15 @@ class FrameFeed:
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         if start != NEW and max(order(start)) >= 2**64:
-            raise CiaoError(f"start: {start} is beyond all positions: give one of the stream's, or {NEW}")
+            raise CiaoError(f"start: {start} is greater than any position: give a position of the stream, or {NEW}")
         if not 1 <= kept < 2**63:
-            raise CiaoError(f"results that are kept: expected 1 to 2^63 - 1 but got {kept}")
+            raise CiaoError(f"results to keep: expected 1 to 2^63 - 1 but got {kept}")
         if group is not None and StreamNames(names.stream, group).group == names.group:
             raise CiaoError(f"group {group!r} is the learner's: choose another name")
         self.names = names
         self.group = group
         self.crashed = 0
-        """Entries that were given up, because no predictor that they were given to lived to answer."""
+        """Entries that were given up, because no predictor survived them."""
         self._address = address
         self._start = start
         self._kept = kept
@@ -96,14 +97,14 @@ class FrameFeed:
         self._read_at = 0.0
 
     def read(self, count: int, block_ms: int) -> list[Entry]:
-        """Return the next entries; none where none comes in time.
+        """Return the next entries; an empty list where none arrives in time.
 
         Args:
-            count: At most so many, >= 1.
+            count: Most entries, >= 1.
             block_ms: Milliseconds to wait for the first, >= 1, and at most half of ``timeout_s``.
 
         Raises:
-            UnreachableError: No answer.
+            UnreachableError: No response.
             CursorLostError: The group was removed.
         """
         client, address = self._opened()
@@ -115,13 +116,13 @@ class FrameFeed:
             return entries
 
     def given_away(self, entries: Sequence[Entry]) -> frozenset[str]:
-        """Return the positions of those entries that another predictor of the group answers, because this one was slow.
+        """Return the positions of entries that another predictor has taken over, because this one was slow.
 
         Args:
             entries: What :meth:`read` returned last.
 
         Raises:
-            UnreachableError: No answer; in a group, read again.
+            UnreachableError: No response; in a group, read again.
         """
         if self.group is None or time.monotonic() - self._read_at < self._claim_ms / 2000:
             return frozenset()
@@ -134,16 +135,16 @@ class FrameFeed:
         return frozenset(positions) - {item["message_id"].decode() for item in left}
 
     def publish(self, entries: Sequence[Entry], results: Sequence[str]) -> None:
-        """Publish the results of some entries, which are thereby done with.
+        """Publish the results of some entries, and acknowledge the entries.
 
         Args:
-            entries: What :meth:`read` returned, but for what was given away.
+            entries: What :meth:`read` returned, without those given away.
             results: One JSON object each.
 
         Raises:
-            UnreachableError: No answer. In a group, read again: an entry that comes again was not answered.
-                Otherwise call it again.
-            RedisFullError: The server takes no more data; the same holds.
+            UnreachableError: No response. In a group, read again: it returns the entries that were not answered.
+                Alone, call this again.
+            RedisFullError: The server accepts no more data; do the same.
         """
         client, address = self._opened()
         with translated_errors(address), self._lost_group(), client.pipeline(transaction=True) as pipe:
@@ -161,7 +162,7 @@ class FrameFeed:
             client.close()
 
     def leave(self) -> None:
-        """Close the connection, and leave the group unless something was read and not answered, or nobody replies."""
+        """Close the connection, and leave the group unless entries are unanswered or the server does not respond."""
         connected = self._client is not None
         self.close()
         if self.group is not None and self._at is not None and connected:
@@ -184,7 +185,7 @@ class FrameFeed:
         return self._client, self._at
 
     def _set_cursor(self, client: redis.Redis) -> None:
-        """Find the place to read on from; ids that a server has lost are not waited for."""
+        """Set the position to read from; do not wait for ids that the server has lost."""
         stream = self.names.stream
         if self.group is not None:
             wanted = self._cursor or ("$" if self._start == NEW else self._start)
@@ -200,7 +201,7 @@ class FrameFeed:
         self._cursor = wanted if self._cursor is None else min(wanted, newest, key=order)
 
     def _read_group(self, client: redis.Redis, group: str, count: int, block_ms: int) -> list[Entry]:
-        """Return first what was delivered to us and perhaps not answered, then what others left, then what is new."""
+        """Return entries delivered to this predictor and perhaps unanswered, then those of others, then new ones."""
         stream, me = self.names.stream, self._consumer
         if self._unsure:
             if left := entries_of(client.xreadgroup(group, me, {stream: "0"}, count)):
@@ -211,7 +212,7 @@ class FrameFeed:
         return entries_of(client.xreadgroup(group, me, {stream: ">"}, count, block_ms))
 
     def _take_over(self, client: redis.Redis, group: str, count: int) -> list[Entry]:
-        """Claim entries that were delivered long ago; what ends every predictor is put aside."""
+        """Claim entries that were delivered long ago; give up those that crash every predictor."""
         stream = self.names.stream
         left: list[dict[str, Any]] = client.xpending_range(stream, group, "-", "+", count, idle=self._claim_ms)
         if not left:
@@ -239,13 +240,13 @@ class FrameFeed:
 
 @dataclass(frozen=True)
 class Group:
-    """A group beside the learner's.
+    """A consumer group other than the learner's.
 
     Args:
         name: Its name.
-        behind: Entries that it has not answered; None where the server cannot tell.
-        readers: Its consumers, those that were killed included.
-        idle_s: Seconds since one of them read; None where it has none.
+        behind: Entries that it has not answered; None where the server does not know.
+        readers: Number of its consumers, including killed ones.
+        idle_s: Seconds since one of them read; None without consumers.
     """
 
     name: str
@@ -255,7 +256,7 @@ class Group:
 
     @property
     def abandoned(self) -> bool:
-        """Whether it holds the stream back, and nobody reads for it."""
+        """Whether entries wait for it, and no consumer reads."""
         return self.behind != 0 and (self.idle_s is None or self.idle_s > ABANDONED_S)
 
     def to_json(self) -> dict[str, Any]:
@@ -264,10 +265,10 @@ class Group:
 
 
 def groups_of(client: redis.Redis, stream: str) -> list[dict[str, Any]]:
-    """Return what XINFO GROUPS tells; nothing where there is no stream.
+    """Return the reply of XINFO GROUPS; an empty list where there is no stream.
 
     Raises:
-        redis.RedisError: No answer, or a refusal.
+        redis.RedisError: No response, or a refusal.
     """
     try:
         return list(client.xinfo_groups(stream))
@@ -278,10 +279,10 @@ def groups_of(client: redis.Redis, stream: str) -> list[dict[str, Any]]:
 
 
 def groups_beside(client: redis.Redis, names: StreamNames) -> list[Group]:
-    """Return all groups of a stream but the learner's.
+    """Return all groups of a stream except the learner's.
 
     Raises:
-        redis.RedisError: No answer, or a refusal.
+        redis.RedisError: No response, or a refusal.
     """
     found = []
     for group in groups_of(client, names.stream):
@@ -301,7 +302,7 @@ def groups_beside(client: redis.Redis, names: StreamNames) -> list[Group]:
 
 
 def drop_group(address: RedisAddress, names: StreamNames, name: str) -> Group:
-    """Remove a group, and all that it has not answered with it; return what it was.
+    """Remove a group, whose unanswered entries stay unanswered, and return its last state.
 
     Args:
         address: The server; the user must be allowed to do so.
@@ -309,8 +310,8 @@ def drop_group(address: RedisAddress, names: StreamNames, name: str) -> Group:
         name: The group.
 
     Raises:
-        CiaoError: It is the learner's, there is none of that name, or somebody reads for it.
-        UnreachableError: No answer; call it again.
+        CiaoError: It is the learner's, does not exist, or is in use.
+        UnreachableError: No response; call it again.
     """
     if name == names.group:
         raise CiaoError(f"group {name!r} is the learner's: it cannot be dropped")
@@ -323,8 +324,8 @@ def drop_group(address: RedisAddress, names: StreamNames, name: str) -> Group:
             group = known[name]
             if group.idle_s is not None and group.idle_s <= ABANDONED_S:
                 raise CiaoError(
-                    f"somebody read for group {name!r} {group.idle_s:.0f} s ago: stop its predictors; one that was "
-                    f"killed is forgotten after {ABANDONED_S:.0f} s"
+                    f"group {name!r} is in use (last read {group.idle_s:.0f} s ago): stop its predictors first; "
+                    f"a killed one is ignored after {ABANDONED_S:.0f} s"
                 )
             client.xgroup_destroy(names.stream, name)
     finally:

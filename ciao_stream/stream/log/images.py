@@ -1,4 +1,4 @@
-"""Images as they travel: JPEG or PNG bytes of bounded size, decoded wholly or not at all."""
+"""Images in messages: JPEG or PNG bytes of bounded size, decoded completely or refused."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ IMAGE_PIXELS = 4 * 1024 * 1024
 """Most pixels of a decoded image."""
 
 JPEG_QUALITY = 95
-"""Of 100."""
+"""JPEG quality, 1 to 100."""
 
 _FORMATS = ("JPEG", "PNG")
 _GRAY_MODES = ("1", "L", "LA", "La")
 
 
 def write_image(image: Image, form: Literal["jpeg", "png"] = "png") -> bytes:
-    """Encode a face; PNG loses nothing, JPEG is smaller.
+    """Encode a face; PNG is lossless, JPEG is smaller.
 
     Raises:
         BadMessage: ``too_large``.
@@ -47,14 +47,14 @@ def check_size(data: bytes | memoryview) -> None:
     if len(data) > IMAGE_BYTES:
         raise BadMessage(
             Reason.TOO_LARGE,
-            f"the image has {len(data):,} bytes: at most {IMAGE_BYTES:,} are taken; crop it to the face",
+            f"the image has {len(data):,} bytes: at most {IMAGE_BYTES:,} are allowed; crop it to the face",
         )
 
 
 def read_image(data: bytes) -> Image:
-    """Decode an image: upright as its EXIF says, without transparency, 16 bits cut to 8.
+    """Decode an image: upright according to its EXIF data, without transparency, 16 bits reduced to 8.
 
-    The size that the file declares is judged before a pixel is unpacked.
+    The size that the file declares is checked before any pixel is decoded.
 
     Returns:
         uint8, (height, width) for gray images, (height, width, 3) in RGB order for all others.
@@ -68,7 +68,7 @@ def read_image(data: bytes) -> Image:
     check_size(data)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is wrong is raised as well
+            warnings.simplefilter("ignore")  # errors are raised as well
             image: Pillow.Image = Pillow.open(io.BytesIO(data), formats=_FORMATS)
             width, height = image.size
             if width * height > IMAGE_PIXELS:
@@ -84,10 +84,10 @@ def read_image(data: bytes) -> Image:
         raise BadMessage(Reason.NOT_AN_IMAGE, f"{len(data):,} bytes that are neither JPEG nor PNG") from error
     except Pillow.DecompressionBombError as error:
         raise _bomb("too many pixels") from error
-    except Exception as error:  # a decoder raises anything over damaged bytes
+    except Exception as error:  # a decoder may raise anything on damaged bytes
         reason = Reason.TRUNCATED if "truncated" in str(error).lower() else Reason.CORRUPT
         raise BadMessage(reason, f"the image cannot be decoded ({error or type(error).__name__})") from error
 
 
 def _bomb(size: str) -> BadMessage:
-    return BadMessage(Reason.BOMB, f"the image declares {size}: at most {IMAGE_PIXELS:,} pixels are unpacked")
+    return BadMessage(Reason.BOMB, f"the image declares {size}: at most {IMAGE_PIXELS:,} pixels are allowed")

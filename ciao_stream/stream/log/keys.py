@@ -1,6 +1,6 @@
-"""The keys of one stream in Redis, and the entries in it by their positions.
+"""The Redis keys of one stream, its entries, and their positions.
 
-A position is the id that Redis gives an entry, ``MILLISECONDS-SEQUENCE``, greater than all before it.
+A position is the id that Redis gives an entry, ``MILLISECONDS-SEQUENCE``; positions increase along the stream.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _FORM = re.compile(r"(\d{1,20})-(\d{1,20})", re.ASCII)
 
 @dataclass(frozen=True)
 class StreamNames:
-    """What belongs to one stream.
+    """The Redis keys of one stream.
 
     Args:
-        stream: Key of the stream: letters, digits, and any of ``._:-``, so that it is no pattern to Redis.
-        group: The learner's consumer group, a cursor that others may look at.
+        stream: Key of the stream: letters, digits and ``._:-``, so that Redis never reads it as a pattern.
+        group: The learner's consumer group.
 
     Raises:
         CiaoError: A name has other characters.
@@ -39,7 +39,7 @@ class StreamNames:
     def __post_init__(self) -> None:
         for name in (self.stream, self.group):
             if not name or not name.isascii() or not all(c.isalnum() or c in "._:-" for c in name):
-                raise CiaoError(f"stream or group {name!r}: expected letters, digits and ._:- alone")
+                raise CiaoError(f"stream or group {name!r}: expected letters, digits and ._:- only")
 
     @property
     def dead(self) -> str:
@@ -48,31 +48,31 @@ class StreamNames:
 
     @property
     def results(self) -> str:
-        """Key of the stream of predictors' answers."""
+        """Key of the stream of results, which predictors write."""
         return f"{self.stream}:results"
 
     def seen(self, message_id: str) -> str:
-        """Key that remembers a message, so that it is appended once."""
+        """Key under which a message is remembered, so that it is appended once."""
         return f"{self.stream}:seen:{message_id}"
 
 
 def order(position: str) -> tuple[int, int]:
-    """Return what positions are compared by; as texts they sort wrongly.
+    """Return the sort key of a position; as texts, positions sort wrongly.
 
     Raises:
-        CiaoError: It is no position.
+        CiaoError: The text is not a position.
 
     >>> order("9-2") < order("10-1")
     True
     """
     match = _FORM.fullmatch(position)
     if match is None:
-        raise CiaoError(f"{position!r} is no position in a stream: expected MILLISECONDS-SEQUENCE")
+        raise CiaoError(f"{position!r} is not a position in a stream: expected MILLISECONDS-SEQUENCE")
     return int(match[1]), int(match[2])
 
 
 def appended_at(position: str) -> float:
-    """Return when Redis took the entry, by its clock, in Unix seconds.
+    """Return when Redis received the entry, in Unix seconds by the server's clock.
 
     >>> appended_at("1700000000250-3")
     1700000000.25
@@ -82,11 +82,11 @@ def appended_at(position: str) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """An entry as it lies in the stream.
+    """An entry of the stream.
 
     Args:
         position: Its id.
-        fields: What it holds.
+        fields: Values by field.
     """
 
     position: str
@@ -94,10 +94,11 @@ class Entry:
 
 
 def entries_of(reply: Any) -> list[Entry]:
-    """Return the entries in a reply of XREADGROUP or XREAD on one stream, in whichever shape redis-py gives it.
+    """Return the entries in a reply of XREADGROUP or XREAD on one stream, in any shape that redis-py returns.
 
-    By version of redis-py, protocol and ``legacy_responses``: ``[[stream, entries]]``, ``{stream: entries}`` or
-    ``{stream: [entries]}``; nothing is ``[]``, ``{}`` or None; a deleted entry has None or ``{}`` for its fields.
+    The shape depends on the version of redis-py, the protocol and ``legacy_responses``: ``[[stream, entries]]``,
+    ``{stream: entries}`` or ``{stream: [entries]}``; an empty reply is ``[]``, ``{}`` or None; the fields of a deleted
+    entry are None or ``{}``.
     """
     if not reply:
         return []

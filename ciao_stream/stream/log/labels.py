@@ -1,4 +1,4 @@
-"""Labels by name, as they travel, and targets by index, as they are learned from."""
+"""Conversion between labels by name, as in messages, and targets by index, as in training."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ Target = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 """One sample's row in the layout of :data:`ciao_stream.faces.task.Kind`: int64 () or float32 (n_out,)."""
 
 SHARE_TOLERANCE = 1e-4
-"""Votes whose sum is this near to 1 are shares already and stay as they are, to the bit."""
+"""Votes whose sum is this close to 1 are shares already, and are kept to the bit."""
 
 _EXPECTED: dict[Kind, str] = {
     "categorical": "the name of one class",
     "votes": "votes by class",
     "dimensional": "a value by dimension",
-    "multilabel": "the list of the labels that are present",
+    "multilabel": "a list of the labels that are present",
 }
 
 
 def label_target(spec: TaskSpec, label: Label) -> Target:
-    """Return a label as a target.
+    """Convert a label to a target.
 
     Args:
         spec: The task.
-        label: A class (categorical), votes by class (votes; numbers or shares, >= 0, absent ones are 0), a value in
-            [-1, 1] for every dimension (dimensional), or the labels present, perhaps none (multilabel).
+        label: A class (categorical), votes by class (votes: counts or shares, >= 0, 0 if missing), a value in [-1, 1]
+            for every dimension (dimensional), or the labels that are present, possibly none (multilabel).
 
     Returns:
         int64 () for a class, else float32 (n_out,).
@@ -64,7 +64,7 @@ def label_target(spec: TaskSpec, label: Label) -> Target:
 
 
 def target_label(spec: TaskSpec, target: npt.NDArray[np.generic]) -> Label:
-    """Return a target as a label; :func:`label_target` is its inverse, to the bit.
+    """Convert a target to a label; :func:`label_target` is its exact inverse.
 
     Args:
         spec: The task.
@@ -82,7 +82,7 @@ def target_label(spec: TaskSpec, target: npt.NDArray[np.generic]) -> Label:
 
 
 def _indices(spec: TaskSpec, names: Iterable[Any]) -> list[int]:
-    """Return where each name stands; every one must be known and none given twice."""
+    """Return the index of each name; each must be known and given once."""
     indices: list[int] = []
     for name in names:
         if not isinstance(name, str):
@@ -104,7 +104,7 @@ def _number(spec: TaskSpec, name: str, value: object) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         raise _wrong_kind(spec, value)
     least, most = (0.0, 1e9) if spec.kind == "votes" else (-1.0, 1.0)
-    if not least <= value <= most:  # NaN neither
+    if not least <= value <= most:  # false for NaN
         wanted = "a number >= 0" if spec.kind == "votes" else "a value in [-1, 1]"
         raise BadMessage(Reason.BAD_LABEL, f"task {spec.name!r}, {name!r}: expected {wanted} but got {value!r:.30}")
     return float(value)

@@ -1,8 +1,8 @@
-"""The learner's view of the stream: a log that is read from the position where its checkpoint stands.
+"""How the learner reads the stream: as a log, from the position in its checkpoint.
 
-The checkpoint is the only authority on the position. The consumer group is a cursor that :meth:`FrameLog.resync` sets
-from it, and acknowledgements are book-keeping. After any error of :meth:`FrameLog.read` there is no cursor until
-the next ``resync``: entries may have been delivered to nobody.
+Only the checkpoint determines the position. :meth:`FrameLog.resync` sets the cursor from it, which is the consumer
+group's position; acknowledgements are book-keeping. After any error of :meth:`FrameLog.read` the cursor is lost
+until the next ``resync``, because entries may have been delivered to nobody. :class:`History` reads without a cursor.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ from ciao_stream.stream.log.feed import Group, groups_beside, groups_of
 from ciao_stream.stream.log.keys import START, Entry, StreamNames, entries_of, order, text_of
 
 MAX_DEAD = 10_000
-"""About how many dead letters are kept; the oldest go first."""
+"""Approximate number of dead letters to keep; the oldest are removed first."""
 
 PAGE = 500
-"""Entries per command where all of them are gone through."""
+"""Entries per command when iterating over all."""
 
 IN_ONE_GO = PAGE // 5
-"""Entries per command; each may be of 256 KiB."""
+"""Entries per command of :class:`History`; each may have 256 KiB."""
 
 _CONSUMER = "learner"
 
 
 class Trouble(StrEnum):
-    """What happened to the stream behind the learner's back."""
+    """What happened to the stream while the learner did not read it."""
 
     WIPED = "wiped"
-    """The stream is gone."""
+    """The stream was deleted."""
     TAIL_LOST = "tail_lost"
     """Redis lost its last entries, some of which were applied."""
     TRIMMED = "trimmed"
-    """Entries were cut off, up to behind the watermark."""
+    """Entries up to beyond the watermark were trimmed."""
     DELETED = "deleted"
-    """Entries after the watermark were deleted one by one."""
+    """Single entries after the watermark were deleted."""
 
 
 @dataclass(frozen=True)
 class Incident:
-    """What :meth:`FrameLog.resync` found.
+    """Something that :meth:`FrameLog.resync` found.
 
     Args:
-        trouble: What.
-        text: What it means, in one line.
+        trouble: What happened.
+        text: Explanation in one line.
     """
 
     trouble: Trouble
@@ -60,14 +60,14 @@ class Incident:
 
 
 class FrameLog:
-    """Reads a stream in order, each entry once from where it was last set to.
+    """Reads a stream in order, each entry once since the last :meth:`resync`.
 
-    One learner at a time; a second one that reads the same group is noticed, by both.
+    For one learner at a time; if a second one reads in the same group, both notice.
 
     Args:
         address: The server.
         names: The stream's keys.
-        max_dead: About how many dead letters are kept.
+        max_dead: Approximate number of dead letters to keep.
         timeout_s: Seconds after which a reply counts as lost.
     """
 
@@ -90,51 +90,51 @@ class FrameLog:
     def resync(self, watermark: str) -> tuple[Incident, ...]:
         """Set the cursor: the next entry to be read is the first one after ``watermark``.
 
-        To be called at the start and after any error; calling it once more changes nothing.
+        Call it at the start and after any error; it is idempotent.
 
         Args:
             watermark: Position of the last entry applied; :data:`~ciao_stream.stream.log.keys.START` for none.
 
         Returns:
-            What happened to the stream meanwhile; empty where all is well.
+            What happened to the stream in the meantime; normally empty.
 
         Raises:
-            RedisFullError: There is no group, and no room to make one: raise the server's limit.
-            UnreachableError: No answer; call it again.
+            RedisFullError: There is no group and no memory to create it: raise the server's limit.
+            UnreachableError: No response; call it again.
         """
         order(watermark)
         self._cursor = None
         stream, group = self.names.stream, self.names.group
-        self._reader.connection_pool.disconnect()  # a late reply must not be taken for the next one
+        self._reader.connection_pool.disconnect()  # a late reply must not count as the next one
         with translated_errors(self.address):
             self._set_group(watermark)
             state: dict[str, Any] = self._client.xinfo_stream(stream)
             incidents = _incidents(state, watermark)
             if order(text_of(state["last-generated-id"])) < order(watermark):
-                with _ignoring("smaller than"):  # an entry came meanwhile, and after it
-                    self._client.execute_command("XSETID", stream, watermark)  # or entries might come before it
+                with _ignoring("smaller than"):  # a later entry arrived in the meantime
+                    self._client.execute_command("XSETID", stream, watermark)  # else new entries might get smaller ids
             while left := self._client.xpending_range(stream, group, "-", watermark, PAGE):
                 self._client.xack(stream, group, *[item["message_id"] for item in left])
         self._cursor = watermark
         return incidents
 
     def read(self, count: int, block_ms: int) -> list[Entry]:
-        """Return the next entries, in order; none where none comes in time.
+        """Return the next entries, in order; an empty list where none arrives in time.
 
         Args:
-            count: At most so many, >= 1.
+            count: Most entries, >= 1.
             block_ms: Milliseconds to wait for the first, >= 1, and at most half of ``timeout_s``.
 
         Raises:
-            CursorLostError: The stream or its group was removed, someone else got the next entries, or an earlier call
-                failed.
-            UnreachableError: No answer; call :meth:`resync` before reading on.
+            CursorLostError: The stream or its group was removed, another reader got the next entries, or an earlier
+                call failed.
+            UnreachableError: No response; call :meth:`resync` before reading on.
         """
         if count < 1 or not 1 <= block_ms <= self._timeout_s * 500:
             limit = f"1 to {self._timeout_s * 500:.0f} ms"
-            raise CiaoError(f"expected a count >= 1 and a block of {limit} but got {count} and {block_ms} ms")
+            raise CiaoError(f"expected a count >= 1 and a wait of {limit} but got {count} and {block_ms} ms")
         if self._cursor is None:
-            raise CursorLostError(f"stream {self.names.stream!r}: an earlier read failed; resync first")
+            raise CursorLostError(f"stream {self.names.stream!r}: an earlier read failed: call resync first")
         cursor, self._cursor = self._cursor, None
         stream, group = self.names.stream, self.names.group
         with translated_errors(self.address):
@@ -153,10 +153,10 @@ class FrameLog:
         return entries
 
     def ack(self, positions: Iterable[str]) -> None:
-        """Take note that entries are applied, and durably so: call it after the checkpoint.
+        """Acknowledge entries as applied; call it after the checkpoint that contains them.
 
         Raises:
-            UnreachableError: No answer; call it again, or leave it to :meth:`resync`.
+            UnreachableError: No response; call it again, or leave it to :meth:`resync`.
         """
         left = list(positions)
         with translated_errors(self.address):
@@ -164,72 +164,72 @@ class FrameLog:
                 self._client.xack(self.names.stream, self.names.group, *left[start : start + PAGE])
 
     def trim(self, before: str) -> int:
-        """Let go of the entries before a position, other than those that another group still needs.
+        """Remove the entries before a position, except those that another group still needs.
 
         Args:
-            before: Watermark of the oldest checkpoint that is kept; the entry there stays, as a mark.
+            before: Watermark of the oldest kept checkpoint; the entry at this position stays, as a mark.
 
         Returns:
-            How many were let go of.
+            Number of removed entries.
 
         Raises:
-            UnreachableError: No answer; call it again.
+            UnreachableError: No response; call it again.
         """
         stream = self.names.stream
         with translated_errors(self.address):
             needed = [before]
             for group in groups_of(self._client, stream):
                 if text_of(group["name"]) != self.names.group:
-                    with _ignoring("NOGROUP"):  # it was dropped meanwhile
+                    with _ignoring("NOGROUP"):  # it was dropped in the meantime
                         pending = self._client.xpending(stream, group["name"])["min"]
                         needed.append(text_of(pending or group["last-delivered-id"]))
             return int(self._client.xtrim(stream, minid=min(needed, key=order), approximate=False))
 
     def lag(self) -> int | None:
-        """Return how many entries have not been read; None where the server cannot tell, as amid a backlog.
+        """Return the number of unread entries; None where the server does not know, as during a backlog.
 
         Raises:
-            UnreachableError: No answer.
+            UnreachableError: No response.
         """
         with translated_errors(self.address):
             for group in groups_of(self._client, self.names.stream):
                 if text_of(group["name"]) == self.names.group and (lag := group.get("lag")) is not None:
-                    return min(int(lag), self.length())  # what was deleted counts as unread to Redis
+                    return min(int(lag), self.length())  # Redis counts deleted entries as unread
         return None
 
     def groups_beside(self) -> list[Group]:
-        """Return the groups of others, such as predictors, that read the stream.
+        """Return the groups of other readers of the stream, such as predictors.
 
         Raises:
-            UnreachableError: No answer.
+            UnreachableError: No response.
         """
         with translated_errors(self.address):
             return groups_beside(self._client, self.names)
 
     def length(self) -> int:
-        """Return how many entries the stream holds, applied ones that are kept for a replay included.
+        """Return the number of entries in the stream, including applied ones kept for a replay.
 
         Raises:
-            UnreachableError: No answer.
+            UnreachableError: No response.
         """
         with translated_errors(self.address):
             return int(self._client.xlen(self.names.stream))
 
     def dead_letter(self, position: str, reason: str, message: str, fields: Mapping[bytes, bytes]) -> None:
-        """Keep a refused message, once however often it is called; in the order of positions.
+        """Keep a refused message as a dead letter; idempotent. Call it in the order of positions.
 
         Args:
-            position: Where it stands in the stream.
+            position: Its position in the stream.
             reason: Value of a :class:`~ciao_stream.stream.log.refusals.Reason`.
             message: What is wrong.
-            fields: What it holds.
+            fields: Its fields.
 
         Raises:
             RedisFullError: Call :meth:`trim` first.
-            UnreachableError: No answer; call it again.
+            UnreachableError: No response; call it again.
         """
         letter = letter_fields(reason, message, fields)
-        with translated_errors(self.address), _ignoring("equal or smaller"):  # it is there already
+        with translated_errors(self.address), _ignoring("equal or smaller"):  # it is kept already
             self._client.xadd(self.names.dead, letter, id=position, maxlen=self._max_dead, approximate=True)
 
     def close(self) -> None:
@@ -239,19 +239,19 @@ class FrameLog:
         self._reader.close()
 
     def _set_group(self, watermark: str) -> None:
-        """Set the group's cursor, and make the group where there is none; a full server allows the former alone."""
+        """Set the group's cursor, and create the group if there is none; a full server allows only the former."""
         stream, group = self.names.stream, self.names.group
         try:
             self._client.xgroup_setid(stream, group, watermark)
         except redis.ResponseError as error:
             if not any(words in str(error) for words in ("NOGROUP", "requires the key to exist")):
                 raise
-            with _ignoring("BUSYGROUP"):  # the reply to an earlier try was lost
+            with _ignoring("BUSYGROUP"):  # the reply to an earlier attempt was lost
                 self._client.xgroup_create(stream, group, watermark, mkstream=True)
 
 
 class History:
-    """Looks at a stream.
+    """Reads any part of a stream, and changes nothing.
 
     Args:
         address: The server.
@@ -267,11 +267,11 @@ class History:
         """Yield entries, oldest first.
 
         Args:
-            after: Position before the first of them.
-            upto: Position of the last of them; ``+`` for all that there are.
+            after: Position before the first entry.
+            upto: Position of the last entry; ``+`` for the newest.
 
         Raises:
-            UnreachableError: No answer.
+            UnreachableError: No response.
         """
         while True:
             with translated_errors(self.address):
@@ -283,13 +283,13 @@ class History:
             after = entries[-1].position
 
     def holds_all_after(self, position: str) -> bool:
-        """Say whether nothing after a position was let go of.
+        """Return whether the stream still has every entry after a position.
 
         Args:
-            position: Of an entry, which :meth:`~ciao_stream.stream.log.log.FrameLog.trim` leaves as a mark; or START.
+            position: Position of an entry, which :meth:`FrameLog.trim` leaves as a mark; or START.
 
         Raises:
-            UnreachableError: No answer.
+            UnreachableError: No response.
         """
         stream = self.names.stream
         with translated_errors(self.address):
@@ -305,7 +305,7 @@ class History:
 
 @contextlib.contextmanager
 def _ignoring(words: str) -> Iterator[None]:
-    """Ignore the answer that says so: it means that all is done."""
+    """Ignore an error with these words, which means that nothing is left to do."""
     try:
         yield
     except redis.ResponseError as error:
@@ -314,22 +314,22 @@ def _ignoring(words: str) -> Iterator[None]:
 
 
 def _incidents(state: Mapping[str, Any], watermark: str) -> tuple[Incident, ...]:
-    """Judge what XINFO STREAM tells; counts of what was added and deleted are there from Redis 7.0 on."""
+    """Compare the reply of XINFO STREAM with the watermark; Redis counts added and deleted entries from 7.0 on."""
     last = text_of(state["last-generated-id"])
     if order(last) < order(watermark):
         if last == START:
-            text = f"the stream is gone, with all that came after {watermark}"
+            text = f"the stream was deleted, with all entries after {watermark}"
             return (Incident(Trouble.WIPED, text),)
-        text = f"Redis ends at {last}, before the watermark {watermark}: it lost its last entries"
+        text = f"the stream ends at {last}, before the watermark {watermark}: Redis lost its last entries"
         return (Incident(Trouble.TAIL_LOST, text),)
     found = []
     first = state["first-entry"]
     anything_cut = state.get("entries-added") != state["length"]
     if watermark != START and anything_cut and (not first or order(text_of(first[0])) > order(watermark)):
-        text = f"entries were cut off up to behind the watermark {watermark}, perhaps some that were not applied"
+        text = f"entries beyond the watermark {watermark} were trimmed, perhaps before they were applied"
         found.append(Incident(Trouble.TRIMMED, text))
     deleted = text_of(state.get("max-deleted-entry-id", START))
     if order(deleted) > order(watermark):
-        text = f"an entry at {deleted}, after the watermark {watermark}, was deleted before it was applied"
+        text = f"the entry at {deleted}, after the watermark {watermark}, was deleted before it was applied"
         found.append(Incident(Trouble.DELETED, text))
     return tuple(found)

@@ -1,15 +1,15 @@
-"""The wire format: what an entry of the stream may hold, and the event that it becomes.
+"""The message format: the fields of an entry, and how an entry becomes an event.
 
-An entry has these fields, and no other:
+An entry has these fields and no others:
 
 ========  =====================================================================================
 field     content
 ========  =====================================================================================
 header    a JSON object, UTF-8, at most 16 KiB: :class:`TaskHeader`, :class:`FrameHeader` or
           :class:`LabelHeader`
-image     of frames alone: JPEG or PNG bytes, at most 256 KiB
+image     only of frames: JPEG or PNG bytes, at most 256 KiB
 n_bytes   number of bytes of header and image together, in decimal
-sha256    hex digest of header and image together, so that no bit of either changes unseen
+sha256    hex digest of header and image together, to detect any changed bit
 ========  =====================================================================================
 """
 
@@ -35,14 +35,14 @@ HEADER_BYTES = 16 * 1024
 """Most bytes of a header."""
 
 FUTURE_S = 3600.0
-"""Seconds by which a producer's clock may be ahead of Redis's. Judged against the entry's position and not against
-today's clock: a replay must come to the same answer."""
+"""Seconds by which a producer's clock may be ahead of Redis's. Compared with the entry's position, not with the current
+time, so that a replay gives the same result."""
 
 Fields = dict[bytes, bytes]
-"""An entry as Redis holds it."""
+"""Values of an entry by field."""
 
 Id = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
-"""ASCII, printable, no space."""
+"""Printable ASCII without spaces."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
@@ -59,7 +59,7 @@ class _Header(BaseModel):
 
 
 class TaskHeader(_Header):
-    """Declares a task, or gives it further labels after those that it has.
+    """Declares a task, or adds labels after those that it has.
 
     Args:
         target: Kind of target.
@@ -72,14 +72,14 @@ class TaskHeader(_Header):
 
 
 class FrameHeader(_Header):
-    """Goes with an image: one face, cropped.
+    """Describes an image of one cropped face.
 
     Args:
-        frame_id: The producer's name for it; no other frame has it.
-        label: None where it is not known.
-        captured_at: Unix seconds; for display and lateness alone, never for the order.
+        frame_id: The producer's name for it, unique in the stream.
+        label: None where unknown.
+        captured_at: Unix seconds; for display and to detect wrong clocks, never for the order.
         person: Who it shows.
-        camera: Where it comes from.
+        camera: Where it was taken.
         annotator: Who gave the label.
     """
 
@@ -93,11 +93,11 @@ class FrameHeader(_Header):
 
 
 class LabelHeader(_Header):
-    """A label of an earlier frame: its first one, late, or a correction.
+    """Gives an earlier frame its first label, or a correction.
 
     Args:
         frame_id: The frame.
-        label: What holds from now on.
+        label: The label that replaces any earlier one.
         annotator: Who gave it.
     """
 
@@ -110,20 +110,20 @@ class LabelHeader(_Header):
 Header = TaskHeader | FrameHeader | LabelHeader
 
 _BRANCH = re.compile(r"(constrained-|tuple\[|dict\[)")
-"""What pydantic calls the parts of a union; nothing to its sender."""
+"""Pydantic's names for parts of a union, which mean nothing to the sender."""
 
 _HEADER: TypeAdapter[Header] = TypeAdapter(Annotated[Header, Field(discriminator="type")])
 
 
 class Origin(NamedTuple):
-    """Who sent a message, and as which of its own."""
+    """Who sent a message, and its number among the messages of that producer."""
 
     producer: str
     seq: int
 
 
 def encode_task(spec: TaskSpec, *, producer: str, seq: int) -> Fields:
-    """Write the message that declares a task.
+    """Return the message that declares a task.
 
     Args:
         spec: The task.
@@ -150,18 +150,18 @@ def encode_frame(
     camera: str | None = None,
     annotator: str | None = None,
 ) -> Fields:
-    """Write the message that carries a face. Whether the image can be decoded is not looked at here.
+    """Return the message that carries a face. The image is not decoded.
 
     Args:
         image: JPEG or PNG bytes: see :func:`ciao_stream.stream.log.images.write_image`.
         task: Name of the task.
-        frame_id: The rest is as in :class:`FrameHeader`.
+        frame_id: As in :class:`FrameHeader`, like all that follow.
         producer: Who sends it.
         seq: Its number among the producer's messages.
-        label: By name; whether it fits the task is seen where the task is known.
+        label: By name; the reader checks whether it fits the task.
         captured_at: Unix seconds.
         person: Who it shows.
-        camera: Where it comes from.
+        camera: Where it was taken.
         annotator: Who gave the label.
 
     Raises:
@@ -177,7 +177,7 @@ def encode_frame(
 def encode_label(
     label: Label, *, task: str, frame_id: str, producer: str, seq: int, annotator: str | None = None
 ) -> Fields:
-    """Write the message that gives an earlier frame its label, or another one.
+    """Return the message that gives an earlier frame its label, or another one.
 
     Args:
         label: By name.
@@ -202,7 +202,7 @@ def encode_label(
 
 
 def renumbered(fields: Mapping[bytes, bytes], *, producer: str, seq: int) -> Fields:
-    """Return a message as another producer would send it.
+    """Return a message with another producer and number.
 
     Raises:
         BadMessage: As :func:`header_of`.
@@ -213,15 +213,15 @@ def renumbered(fields: Mapping[bytes, bytes], *, producer: str, seq: int) -> Fie
 
 
 def decode(position: str, fields: Mapping[bytes, bytes], tasks: Mapping[str, TaskSpec]) -> Event:
-    """Judge an entry and return what happened. The answer depends on the arguments alone.
+    """Check an entry and return its event, which depends only on the arguments.
 
     Args:
         position: The entry's id.
-        fields: What it holds; from a stranger.
+        fields: Its fields, which are untrusted.
         tasks: The tasks declared before it, by name.
 
     Raises:
-        BadMessage: It is refused; it carries the reason.
+        BadMessage: The entry is refused, for the reason that the error carries.
     """
     header = header_of(fields)
     if isinstance(header, TaskHeader):
@@ -236,12 +236,12 @@ def decode(position: str, fields: Mapping[bytes, bytes], tasks: Mapping[str, Tas
     if isinstance(header, LabelHeader):
         return LabelCame(position, header.task, header.frame_id, header.label)
     if header.captured_at is not None and (ahead := header.captured_at - appended_at(position)) > FUTURE_S:
-        raise BadMessage(Reason.FUTURE, f"captured {ahead:,.0f} s after Redis took it: set the producer's clock")
+        raise BadMessage(Reason.FUTURE, f"captured {ahead:,.0f} s after Redis received it: set the producer's clock")
     return FrameCame(position, header.task, header.frame_id, read_image(fields[b"image"]), header.label)
 
 
 def header_of(fields: Mapping[bytes, bytes]) -> Header:
-    """Check an entry's outside, and return its header; the image is not decoded.
+    """Check an entry without decoding its image, and return its header.
 
     Raises:
         BadMessage: ``bad_header``, ``too_large``, ``truncated`` or ``corrupt``.
@@ -249,20 +249,20 @@ def header_of(fields: Mapping[bytes, bytes]) -> Header:
     missing = {b"header", b"n_bytes", b"sha256"} - fields.keys()
     unknown = fields.keys() - {b"header", b"image", b"n_bytes", b"sha256"}
     if missing or unknown:
-        what = "no field" if missing else "an unknown field"
+        what = "missing field" if missing else "unknown field"
         raise BadMessage(Reason.BAD_HEADER, f"{what} {sorted(missing or unknown)[0]!r:.60}")
     raw, image = fields[b"header"], fields.get(b"image", b"")
     if len(raw) > HEADER_BYTES:
-        raise BadMessage(Reason.TOO_LARGE, f"the header has {len(raw):,} bytes: at most {HEADER_BYTES:,} are taken")
+        raise BadMessage(Reason.TOO_LARGE, f"the header has {len(raw):,} bytes: at most {HEADER_BYTES:,} are allowed")
     check_size(image)
     length, sent = len(raw) + len(image), fields[b"n_bytes"]
     if not (sent.isdigit() and len(sent) <= 9):
         raise BadMessage(Reason.BAD_HEADER, f"n_bytes: expected a number but got {sent!r:.60}")
     if length != int(sent):
         reason = Reason.TRUNCATED if length < int(sent) else Reason.CORRUPT
-        raise BadMessage(reason, f"{length:,} bytes came, of {int(sent):,} that were sent")
+        raise BadMessage(reason, f"received {length:,} bytes, but {int(sent):,} were sent")
     if _digest(raw, image) != fields[b"sha256"]:
-        raise BadMessage(Reason.CORRUPT, "the bytes do not have the sha256 that they were sent with")
+        raise BadMessage(Reason.CORRUPT, "the sha256 does not match: the bytes were changed")
     header = _parse(raw)
     if isinstance(header, FrameHeader) != (b"image" in fields):
         raise BadMessage(Reason.BAD_HEADER, f"a {header.type} message {'without' if not image else 'with'} an image")
@@ -270,7 +270,7 @@ def header_of(fields: Mapping[bytes, bytes]) -> Header:
 
 
 def origin_of(fields: Mapping[bytes, bytes]) -> Origin | None:
-    """Return who sent an entry, as far as it can be told: a bad message has come, and is not to count as lost."""
+    """Return who sent an entry, as far as its header shows: a bad message arrived, and must not count as lost."""
     raw = fields.get(b"header", b"")
     if len(raw) > HEADER_BYTES:
         return None
@@ -282,10 +282,10 @@ def origin_of(fields: Mapping[bytes, bytes]) -> Origin | None:
 
 
 def identity_of(fields: Mapping[bytes, bytes]) -> tuple[str, str]:
-    """Return the id by which a message is appended once, and the digest of what it must hold whenever it comes again.
+    """Return the id under which a message is appended once, and the digest that it must have when it is sent again.
 
-    A frame is known by its ``frame_id``, and may be sent again by a producer that numbers anew; whatever else is
-    known by its number.
+    A frame is identified by its ``frame_id``, and a restarted producer may send it again under another number. Other
+    messages are identified by their number.
 
     Raises:
         BadMessage: As :func:`header_of`.
@@ -308,7 +308,7 @@ _ORIGIN: TypeAdapter[_Origin] = TypeAdapter(_Origin)
 
 
 def _declared(header: TaskHeader, tasks: Mapping[str, TaskSpec]) -> TaskSpec:
-    """Return the task as it stands after a declaration; one that names the first labels alone takes none away."""
+    """Return the task after a declaration; a declaration of only the first labels removes none."""
     try:
         spec = TaskSpec(header.task, header.target, header.labels)
     except CiaoError as error:
@@ -317,13 +317,13 @@ def _declared(header: TaskHeader, tasks: Mapping[str, TaskSpec]) -> TaskSpec:
     if before is None:
         return spec
     if before.kind != spec.kind:
-        raise BadMessage(Reason.WRONG_KIND, f"task {spec.name!r} was declared {before.kind}, and now {spec.kind}")
+        raise BadMessage(Reason.WRONG_KIND, f"task {spec.name!r} was declared {before.kind}, not {spec.kind}")
     longer, shorter = (spec, before) if spec.n_out >= before.n_out else (before, spec)
     if longer.labels[: shorter.n_out] != shorter.labels:
         raise BadMessage(
             Reason.BAD_TASK,
-            f"task {spec.name!r} was declared with {', '.join(before.labels)}: new labels go after these, "
-            f"but {', '.join(spec.labels)} came",
+            f"task {spec.name!r} was declared with {', '.join(before.labels)}: new labels must follow these, "
+            f"but got {', '.join(spec.labels)}",
         )
     return longer
 
@@ -335,7 +335,7 @@ def _encode(image: bytes | None = None, **header: Any) -> Fields:
     except (TypeError, ValueError) as error:
         raise BadMessage(Reason.BAD_HEADER, f"the header cannot be written: {error}") from error
     if len(raw) > HEADER_BYTES:
-        raise BadMessage(Reason.TOO_LARGE, f"the header has {len(raw):,} bytes: at most {HEADER_BYTES:,} are taken")
+        raise BadMessage(Reason.TOO_LARGE, f"the header has {len(raw):,} bytes: at most {HEADER_BYTES:,} are allowed")
     _parse(raw)
     content = image or b""
     fields = {b"header": raw, b"n_bytes": b"%d" % (len(raw) + len(content)), b"sha256": _digest(raw, content)}
@@ -347,13 +347,13 @@ def _parse(raw: bytes) -> Header:
         return _HEADER.validate_json(raw)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
-        deepest = max(errors, key=lambda one: len(one["loc"]))  # of a label's three forms, the one that came furthest
+        deepest = max(errors, key=lambda one: len(one["loc"]))  # of a label's three forms, the best match
         where = ", ".join(str(part) for part in deepest["loc"] if not _BRANCH.match(str(part)))
         raise BadMessage(Reason.BAD_HEADER, f"header{where and ', ' + where}: {deepest['msg']}") from error
 
 
 def _plain(label: Label | None) -> Any:
-    """Return a label as JSON has it; what is none as it is, for the wire format to refuse."""
+    """Return a label as a JSON value; anything else unchanged, for the format to refuse."""
     if isinstance(label, Mapping):
         return dict(label)
     return list(label) if isinstance(label, Iterable) and not isinstance(label, str) else label

@@ -1,4 +1,4 @@
-"""Why a message is refused: a code that is counted, and a text that is read."""
+"""Why a message is refused: a code to count, and a text to read."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ from enum import StrEnum
 from ciao_stream.exceptions import CiaoError
 
 TEXT_LENGTH = 300
-"""Most characters of a refusal's text; it may quote what a stranger sent."""
+"""Most characters of a refusal's text, which may quote untrusted input."""
 
 
 class Reason(StrEnum):
-    """Why; the value stands in dead letters, counts and ``status``."""
+    """Code of a refusal, as in dead letters, counters and ``status``."""
 
     TRUNCATED = "truncated"
-    """Bytes are missing at the end of the message or of the image."""
+    """The message or the image is incomplete."""
     CORRUPT = "corrupt"
-    """Bytes are not those that were sent, or the image cannot be decoded."""
+    """Bytes differ from those sent, or the image cannot be decoded."""
     TOO_LARGE = "too_large"
-    """The image or the header has more bytes than allowed."""
+    """The image or the header exceeds the limit in bytes."""
     NOT_AN_IMAGE = "not_an_image"
     """Neither JPEG nor PNG."""
     BOMB = "bomb"
-    """A small file that would unpack to more pixels than allowed."""
+    """A small file that decodes to more pixels than allowed."""
     BAD_HEADER = "bad_header"
-    """The header, or the set of fields, is not as the format has it."""
+    """The header or the set of fields violates the format."""
     BAD_TASK = "bad_task"
-    """A declared task contradicts itself or what it was declared as before."""
+    """A declared task contradicts itself or its earlier declaration."""
     UNKNOWN_TASK = "unknown_task"
-    """No task of that name has been declared."""
+    """The task has not been declared."""
     BAD_LABEL = "bad_label"
-    """The label names what the task has not, or a value is out of range."""
+    """The task has no such label, or a value is out of range."""
     WRONG_KIND = "wrong_kind"
-    """The label, or the second declaration, is of another kind than the task."""
+    """The label or the new declaration does not fit the task's kind of target."""
     FUTURE = "future"
-    """Captured later than Redis took it."""
+    """Captured after Redis received it."""
     DUPLICATE_ID = "duplicate_id"
-    """The id was used for something else before."""
+    """The id belongs to another message."""
     CRASH = "crash"
-    """Applying it ended the process, again and again."""
+    """Applying it crashed the process repeatedly."""
 
 
-class BadMessage(CiaoError):  # noqa: N818  it is a message, and bad
-    """A message that will never be accepted, however often it comes.
+class BadMessage(CiaoError):  # noqa: N818  it describes the message
+    """A message that will never be accepted, however often it is sent.
 
     Args:
         reason: The code.
-        text: What was expected and what came; cut to one line of :data:`TEXT_LENGTH` printable characters.
+        text: What was expected and what was received; cut to one line of :data:`TEXT_LENGTH` printable characters.
     """
 
     def __init__(self, reason: Reason, text: str) -> None:

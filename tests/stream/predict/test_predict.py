@@ -271,7 +271,7 @@ def test_it_resumes_when_redis_was_away(server, client, learned):
         send(client, [0])
         until(lambda: one.frames == 1)
         server.kill()
-        until(lambda: any("does not answer" in line for line in told))
+        until(lambda: any("does not respond" in line for line in told))
         server.start()
         with server.client() as after:
             after.flushall()  # fsync is off: what came back is not known
@@ -473,11 +473,11 @@ def test_impossible_options_are_refused(server, learned):
     for wrong in ({"smooth": 0}, {"abstain": 1.5}, {"names": "ros"}, {"batch": 0}, {"until_idle": float("nan")}):
         with pytest.raises(CiaoError, match=next(iter(wrong))):
             PredictSettings(**wrong)
-    with pytest.raises(CiaoError, match="no position"):
+    with pytest.raises(CiaoError, match="not a position"):
         predictor(server, folder, start="newest")
-    with pytest.raises(CiaoError, match="beyond all positions"):
+    with pytest.raises(CiaoError, match="greater than any position"):
         predictor(server, folder, start="99999999999999999999-0")
-    with pytest.raises(CiaoError, match="results that are kept: expected 1 to"):
+    with pytest.raises(CiaoError, match="results to keep: expected 1 to"):
         predictor(server, folder, feed={"kept": 2**63})
 
 

@@ -189,7 +189,7 @@ def test_kill_9_in_the_middle_and_a_restart_give_the_stream_of_an_uninterrupted_
 
 def test_another_content_under_the_same_name_is_refused(server):
     publisher(server).run(pictures(2))
-    with pytest.raises(BadMessage, match=r"film/1.*is another frame"):
+    with pytest.raises(BadMessage, match=r"film/1.*with another frame"):
         publisher(server).run([next(pictures()), SourceFrame(1, np.zeros((5, 5), np.uint8), "glad")])
 
 
@@ -230,7 +230,7 @@ def test_a_full_stream_is_waited_for_and_nothing_is_left_out(server):
                 client.xdel("frames", position)
     thread.join()
     assert max(lengths) <= 5
-    assert "holds 5 entries" in told[0]
+    assert "5 entries wait" in told[0]
     publisher(server, names=StreamNames("whole")).run(pictures(30))
     with server.client() as client:
         assert gone == contents(client, "whole")
@@ -244,7 +244,7 @@ def test_a_server_that_is_killed_is_waited_for_and_nothing_is_lost_or_sent_twice
     thread.start()
     until(lambda: sender.published.frames >= 20)
     server.kill()
-    until(lambda: "does not answer" in "".join(told))
+    until(lambda: "does not respond" in "".join(told))
     server.start()
     thread.join(30)
     assert sender.published.frames == 100
