@@ -32,7 +32,8 @@ from ciao_stream.runtime.command import output_console
 from ciao_stream.runtime.precision import fast_dtype
 from ciao_stream.runtime.ray_cluster import require_answer
 from ciao_stream.runtime.run_folder import claim, given_up_on_bad_data
-from ciao_stream.worlds.masks import AUTO, choose_mask, load_mask, mask_size
+from ciao_stream.worlds.masks import choose_mask, mask_options, mask_size
+from ciao_stream.worlds.settings import AUTO
 from strategies import load_strategy
 from strategies.base.sequence import levels_read
 
@@ -132,7 +133,8 @@ def _mask(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> dict[str, Any]
     found = []
     for settings in (plan.settings(task.spec.name) for task in tasks):
         name = choose_mask(encoder.last) if settings.mask == AUTO else settings.mask
-        found.append({"name": name, "parameters": mask_size(name, encoder.last, **load_mask(name).asked(settings))})
+        size = mask_size(name, encoder.last, **mask_options(name, settings))
+        found.append({"name": name, "parameters": size})
     return {"mask": found[0]} if all(one == found[0] for one in found) else {}
 
 

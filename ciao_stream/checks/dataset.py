@@ -20,6 +20,7 @@ import numpy as np
 from ciao_stream.checks import ContractError, require
 from ciao_stream.faces.dataset import SPLITS, TaskData
 from ciao_stream.faces.task import EMOTIONS
+from ciao_stream.runtime.expect import described
 
 DECODED = 8
 """Images per split that are decoded."""
@@ -40,8 +41,10 @@ def check_dataset(load: Callable[[], TaskData], name: str | None = None) -> Task
     Raises:
         ContractError: It breaks a promise.
     """
+    require(callable(load), f"expected a function that loads the data set but got {described(load)}")
     with _decoding_forbidden():
         data = load()
+    require(isinstance(data, TaskData), f"expected the function to return TaskData but got {described(data)}")
     require(name in (None, data.spec.name), f"its name is {data.spec.name!r}")
     try:
         for check in CHECKS:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ciao_stream.checks import ContractError, require
 from ciao_stream.encoders.base import HALF_MAX, LastConv, LastUnit, state_sha256
+from ciao_stream.runtime.expect import described
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds.mask import A_MIN, InhibitoryMask
 
@@ -32,6 +33,8 @@ def check_mask(mask: type[InhibitoryMask]) -> None:
     Raises:
         ContractError: It breaks a promise.
     """
+    if not (isinstance(mask, type) and issubclass(mask, InhibitoryMask)):
+        raise ContractError(f"expected a class derived from InhibitoryMask but got {described(mask)}")
     for shape in lasts():
         for check in CHECKS:
             try:

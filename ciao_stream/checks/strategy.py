@@ -35,6 +35,7 @@ from ciao_stream.faces.dataset import Split
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.metrics.continual import forgetting
 from ciao_stream.metrics.scores import evaluate
+from ciao_stream.runtime.expect import described
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds.settings import HeadSettings, Settings
 from strategies.base.per_task import PerTaskStrategy
@@ -95,6 +96,8 @@ def check_strategy(strategy: Runner, masked: bool = False) -> None:
     Raises:
         ContractError: A promise is broken; the message says which.
     """
+    sound = all(callable(getattr(strategy, method, None)) for method in ("level", "run"))
+    require(sound, f"expected a strategy, which has methods level and run, but got {described(strategy)}")
     with tempfile.TemporaryDirectory() as folder:
         for check in checks_for(strategy):
             check(strategy, masked, Ground(Path(folder) / check.__name__, Path(folder) / "cache"))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ciao_stream.encoders.names import FETCHED, LIBRARIES, RANDOM, encoder_names
+from ciao_stream.runtime.expect import expect
 
 if TYPE_CHECKING:
     from ciao_stream.encoders.base import Encoder
@@ -16,7 +17,7 @@ SHIPPED = Path(__file__).with_name("shipped")
 """Folder of the trained weights in this package, one folder per encoder."""
 
 
-def load_encoder(name: str, *, seed: int = 0) -> Encoder:
+def load_encoder(name: str | Path, *, seed: int = 0) -> Encoder:
     """Return a frozen encoder, with trained weights if there are any, else with random ones. Nothing is downloaded.
 
     Args:
@@ -31,6 +32,9 @@ def load_encoder(name: str, *, seed: int = 0) -> Encoder:
         CiaoError: The library is missing or has no such network, the network cannot be split, the weights are missing,
             or they do not fit the network.
     """
+    expect("encoder", name, str, Path)
+    expect("seed", seed, int)
+    name = str(name)
     for folder in (Path(name), SHIPPED / name):
         if (folder / "encoder.json").is_file():
             from ciao_stream.encoders.saved import load_saved

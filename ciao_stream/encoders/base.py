@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from ciao_stream.faces.dataset import Image
+from ciao_stream.runtime.expect import expect, expect_tensor
+from ciao_stream.runtime.options import validate
 from ciao_stream.runtime.precision import autocast, channels_last
 from ciao_stream.runtime.seeds import seeded_torch
 
@@ -46,6 +48,10 @@ class Preprocessing:
     channels: Literal["gray", "rgb", "bgr"]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        uneven = [f"{n}: expected one per channel" for n in ("mean", "std") if len(getattr(self, n)) != self.shape[0]]
+        validate(self, "preprocessing: ", uneven)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -201,6 +207,10 @@ class Encoder(nn.Module):
 
     def __init__(self, name: str, preprocessing: Preprocessing, trunk: nn.Module, last: LastUnit) -> None:
         super().__init__()
+        expect("name", name, str)
+        expect("preprocessing", preprocessing, Preprocessing)
+        expect("trunk", trunk, nn.Module)
+        expect("last", last, LastUnit)
         self.name = name
         self.preprocessing = preprocessing
         self.trunk = trunk
@@ -244,7 +254,15 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def stored_z(self, pixels: Tensor) -> Tensor:
-        """Return ``z`` of uint8 pixels (B, channels, size, size) as the feature cache stores it: float16."""
+        """Return ``z`` of a batch of pixels as the feature cache stores it, float16.
+
+        Args:
+            pixels: uint8 (B, channels, size, size), as :meth:`Preprocessing.fit` returns each.
+
+        Raises:
+            CiaoError: They have another dtype or shape.
+        """
+        expect_tensor("pixels", pixels, (None, *self.preprocessing.shape), "uint8")
         with autocast(self.device):
             return self.encode(pixels.to(self.device)).half()
 

@@ -27,6 +27,7 @@ from ciao_stream.encoders.base import Encoder, Level
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import ImageSource
 from ciao_stream.runtime.atomic import open_for_replace
+from ciao_stream.runtime.expect import expect
 from ciao_stream.runtime.precision import fast_dtype
 
 CACHE_FORMAT = 1
@@ -60,8 +61,10 @@ class FeatureCache:
         budget: Most bytes of all entries; the least recently used ones are evicted for a new one.
     """
 
-    def __init__(self, folder: Path, budget: int = DEFAULT_BUDGET) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | str, budget: int = DEFAULT_BUDGET) -> None:
+        expect("folder", folder, str, Path)
+        expect("budget", budget, int)
+        self.folder = Path(folder)
         self.budget = budget
 
     def get(

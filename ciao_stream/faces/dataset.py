@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces.task import TaskSpec
+from ciao_stream.runtime.expect import expect
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -85,6 +86,9 @@ class FaceDataset:
     detection: Mapping[str, str | int] | None = None
 
     def __post_init__(self) -> None:
+        expect("spec", self.spec, TaskSpec)
+        for name in ("rows", "targets"):
+            expect(name, getattr(self, name), np.ndarray)
         where = f"task {self.spec.name!r}, split {self.split!r}"
         if len(self.rows) == 0:
             raise DataError(f"{where}: no samples; check the files and the label rule ({self.label_rule})")
@@ -189,6 +193,10 @@ class TaskData:
     published: Mapping[str, int | Mapping[str, int]] = field(default_factory=dict)
     fold: str = ""
     folds: tuple[TaskData, ...] = ()
+
+    def __post_init__(self) -> None:
+        for split in self.splits():
+            expect("split", split, FaceDataset)
 
     @classmethod
     def cross_validation(cls, folds: Sequence[TaskData]) -> TaskData:

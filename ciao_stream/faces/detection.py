@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.faces.dataset import Image
+from ciao_stream.runtime.expect import expect
 
 Boxes = npt.NDArray[np.int64]
 """int64 (N, 4): x and y of the upper left corner, width and height, in pixels; the largest face first."""
@@ -68,6 +69,7 @@ def load_detector(name: str = "haar") -> Detector:
         UnknownNameError: There is no such detector.
         CiaoError: Its model file is missing or damaged.
     """
+    expect("detector", name, str)
     kind, _, file = name.partition(":")
     if kind == "haar" and not file:
         return HaarDetector()

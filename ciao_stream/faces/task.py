@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.runtime.expect import described, expect
 
 Kind = Literal["categorical", "votes", "dimensional", "multilabel"]
 """The four kinds of target a face can carry.
@@ -60,7 +62,12 @@ class TaskSpec:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UnknownNameError("kind of target", self.kind, KINDS)
+        expect("name", self.name, str)
+        if isinstance(self.labels, str) or not isinstance(self.labels, Iterable):
+            raise CiaoError(f"task {self.name!r}: labels: expected a tuple of names but got {described(self.labels)}")
         object.__setattr__(self, "labels", tuple(self.labels))
+        for label in self.labels:
+            expect(f"task {self.name!r}: label", label, str)
         if not self.name:
             raise CiaoError("a task needs a name")
         if "/" in self.name or self.name in (".", "..") or not self.name.isprintable():

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.task import TaskSpec
+from ciao_stream.runtime.expect import expect
 
 Floats = npt.NDArray[np.float64]
 
@@ -90,6 +91,8 @@ def judged_answers(
     Raises:
         CiaoError: As :func:`evaluate`.
     """
+    expect("spec", spec, TaskSpec)
+    expect("outputs", outputs, Tensor)
     raw = outputs.detach().to("cpu", torch.float64).numpy()
     truth = _array(targets)
     _check(spec, raw, truth)
@@ -137,6 +140,8 @@ def _check(spec: TaskSpec, outputs: Floats, targets: npt.NDArray[np.generic]) ->
     shape = outputs.shape[:1] if spec.kind == "categorical" else outputs.shape
     if targets.shape != shape:
         raise CiaoError(f"task {spec.name!r}: expected targets of shape {shape} but got {targets.shape}")
+    if spec.kind == "categorical" and not np.issubdtype(targets.dtype, np.integer):
+        raise CiaoError(f"task {spec.name!r}: expected integer classes as targets but got {targets.dtype}")
     bad: npt.NDArray[np.bool_] = np.any(~np.isfinite(outputs), axis=1)
     if bad.any():
         raise CiaoError(

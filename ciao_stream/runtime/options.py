@@ -85,14 +85,23 @@ def validate(settings: DataclassInstance, prefix: str = "", also: Iterable[str] 
     Raises:
         CiaoError: A value is out of range. The one line lists all of them.
     """
+    if found := [*problems(settings, prefix), *also]:
+        raise CiaoError("; ".join(found))
+
+
+def problems(settings: DataclassInstance, prefix: str = "") -> list[str]:
+    """Return what is wrong with each field that has another type or lies outside its limits.
+
+    Args:
+        settings: A dataclass; fields that are dataclasses are not looked into.
+        prefix: Written before each name.
+    """
     hints = get_type_hints(type(settings))
-    problems = [
+    return [
         f"{prefix}{f.name}: expected {wanted} but got {getattr(settings, f.name)!r}"
         for f in fields(settings)
         if (wanted := _expected(f, hints[f.name], getattr(settings, f.name)))
     ]
-    if problems := [*problems, *also]:
-        raise CiaoError("; ".join(problems))
 
 
 def to_json(settings: DataclassInstance) -> dict[str, Any]:

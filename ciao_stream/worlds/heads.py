@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.task import TaskSpec
+from ciao_stream.runtime.expect import described, expect
+from ciao_stream.runtime.options import validate
 from ciao_stream.worlds.settings import Activation, HeadSettings
 
 _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
@@ -32,6 +34,11 @@ class Head(nn.Module):
 
     def __init__(self, spec: TaskSpec, map_shape: Sequence[int], settings: HeadSettings) -> None:
         super().__init__()
+        expect("spec", spec, TaskSpec)
+        expect("settings", settings, HeadSettings)
+        validate(settings, "head.")
+        if not (isinstance(map_shape, Sequence) and len(map_shape) == 3):
+            raise CiaoError(f"map_shape: expected (C, h, w) but got {described(map_shape)}")
         channels, height, width = map_shape
         if settings.pool == "max2" and min(height, width) < 2:
             raise CiaoError(

@@ -10,16 +10,14 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ciao_stream.encoders.base import HALF_MAX, LastUnit
-
-if TYPE_CHECKING:
-    from ciao_stream.worlds.settings import Settings
+from ciao_stream.runtime.expect import expect
 
 A_START = 0.5
 """The integration term of every channel before training, as the paper's authors set it."""
@@ -48,13 +46,9 @@ class InhibitoryMask(nn.Module, ABC):
 
     def __init__(self, last: LastUnit, **options: Any) -> None:
         super().__init__()
+        expect("last", last, LastUnit)
         self.inhibition = self.start(last, **options)
         self.raw_a = nn.Parameter(torch.full((last.conv.out_channels,), math.log(math.expm1(A_START - A_MIN))))
-
-    @classmethod
-    def asked(cls, settings: Settings) -> dict[str, Any]:
-        """Return the values that a world's settings have for :attr:`options`."""
-        return {name: getattr(settings, name) for name in cls.options}
 
     @staticmethod
     @abstractmethod

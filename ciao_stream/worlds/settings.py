@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal
 
-from ciao_stream.exceptions import CiaoError, UnknownNameError
-from ciao_stream.worlds.masks import AUTO, mask_names
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.runtime import options
+from ciao_stream.runtime.expect import expect
+from ciao_stream.runtime.options import option, problems
+from ciao_stream.runtime.plugins import plugin_names
+
+AUTO = "auto"
+"""The mask that :func:`ciao_stream.worlds.masks.choose_mask` chooses."""
 
 Pool = Literal["max2", "mean", "none"]
 HeadNorm = Literal["none", "batch", "layer"]
@@ -38,8 +42,8 @@ class HeadSettings:
 
     pool: Pool = "max2"
     norm: HeadNorm = "batch"
-    hidden: tuple[int, ...] = (128,)
-    dropout: float = 0.5
+    hidden: tuple[int, ...] = option((128,), least=1)
+    dropout: float = option(0.5, least=0, below=1)
     activation: Activation = "relu"
     start: Start = "random"
 
@@ -79,63 +83,33 @@ class Settings:
     """
 
     head: HeadSettings = field(default_factory=HeadSettings)
-    mask: str = AUTO
-    rank: int | None = None
+    mask: str = option(AUTO, choices=lambda: [AUTO, *plugin_names("ciao_stream.worlds.masks")])
+    rank: int | None = option(None, least=1)
     contrast: ContrastForm = "supcon"
     contrast_on: ContrastOn = "output"
-    temperature: float = 0.1
-    contrast_weight: float = 0.1
+    temperature: float = option(0.1, above=0)
+    contrast_weight: float = option(0.1, least=0)
     unlabelled: UnlabelledTerm = "none"
-    unlabelled_weight: float = 1.0
+    unlabelled_weight: float = option(1.0, least=0)
     alternate: bool = False
     optimizer: OptimizerName = "adam"
-    lr: float = 1e-3
-    mask_rate: float = 1.0
-    momentum: float = 0.0
-    weight_decay: float = 1e-4
-    batch_size: int = 64
-    epochs: int = 6
+    lr: float = option(1e-3, above=0)
+    mask_rate: float = option(1.0, above=0)
+    momentum: float = option(0.0, least=0, below=1)
+    weight_decay: float = option(1e-4, least=0)
+    batch_size: int = option(64, least=2)
+    epochs: int = option(6, least=1)
     schedule: Schedule = "cosine"
     balanced: bool = False
 
     def __post_init__(self) -> None:
-        hidden = self.head.hidden
-        hidden_fits = isinstance(hidden, tuple) and all(map(_at_least_1, hidden))
-        masks = [AUTO, *mask_names()]
-        limits: list[tuple[str, Any, bool, str]] = [
-            ("mask", self.mask, self.mask in masks, "one of " + ", ".join(masks)),
-            ("rank", self.rank, self.rank is None or _at_least_1(self.rank), "a whole number >= 1, or none"),
-            ("head.hidden", hidden, hidden_fits, "a tuple of units >= 1"),
-            ("head.dropout", self.head.dropout, _in_unit(self.head.dropout), "a probability in [0, 1)"),
-            ("temperature", self.temperature, _is_number(self.temperature) and self.temperature > 0, "a number > 0"),
-            ("contrast_weight", self.contrast_weight, _is_number(self.contrast_weight), "a number >= 0"),
-            ("unlabelled_weight", self.unlabelled_weight, _is_number(self.unlabelled_weight), "a number >= 0"),
-            ("alternate", self.alternate, isinstance(self.alternate, bool), "true or false"),
-            ("balanced", self.balanced, isinstance(self.balanced, bool), "true or false"),
-            ("lr", self.lr, _is_number(self.lr) and self.lr > 0, "a number > 0"),
-            ("mask_rate", self.mask_rate, _is_number(self.mask_rate) and self.mask_rate > 0, "a number > 0"),
-            ("momentum", self.momentum, _in_unit(self.momentum), "a number in [0, 1)"),
-            ("weight_decay", self.weight_decay, _is_number(self.weight_decay), "a number >= 0"),
-            (
-                "batch_size",
-                self.batch_size,
-                _at_least_1(self.batch_size) and self.batch_size > 1,
-                "a whole number >= 2",
-            ),
-            ("epochs", self.epochs, _at_least_1(self.epochs), "a whole number >= 1"),
-        ]
-        for owner, prefix in ((self, ""), (self.head, "head.")):
-            for name, hint in get_type_hints(type(owner)).items():
-                if choices := [c for c in get_args(hint) if isinstance(c, str)]:
-                    value = getattr(owner, name)
-                    limits.append((prefix + name, value, value in choices, "one of " + ", ".join(choices)))
-        problems = [f"{name}: expected {wanted} but got {value!r}" for name, value, ok, wanted in limits if not ok]
-        if problems:
-            raise CiaoError("settings: " + "; ".join(problems))
+        expect("settings: head", self.head, HeadSettings)
+        if found := [*problems(self), *problems(self.head, "head.")]:
+            raise CiaoError("settings: " + "; ".join(found))
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON values; :meth:`from_json` is its inverse."""
-        return dataclasses.asdict(self) | {"head": dataclasses.asdict(self.head) | {"hidden": list(self.head.hidden)}}
+        return options.to_json(self)
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
         """Return these settings with some replaced.
@@ -155,36 +129,13 @@ class Settings:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Settings:
-        """Rebuild settings written by :meth:`to_json`.
+        """Rebuild settings written by :meth:`to_json`; a missing one takes its default.
 
         Raises:
             UnknownNameError: A setting of that name does not exist.
             CiaoError: A value is out of range.
         """
-        head = data.get("head", {}) if isinstance(data, dict) else None
-        if not isinstance(head, dict):
-            raise CiaoError(f"settings: expected an object, and one under 'head', but got {data!s:.200}")
-        for owner, values in ((cls, data), (HeadSettings, head)):
-            known = [f.name for f in dataclasses.fields(owner)]
-            for name in values:
-                if name not in known:
-                    raise UnknownNameError("setting", name, known)
-        if isinstance(hidden := head.get("hidden"), list):
-            head = head | {"hidden": tuple(hidden)}
-        return cls(**{**data, "head": HeadSettings(**head)})
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a value is a finite number >= 0."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
-
-
-def _in_unit(value: Any) -> bool:
-    return _is_number(value) and value < 1
-
-
-def _at_least_1(value: Any) -> bool:
-    return isinstance(value, int) and _is_number(value) and value >= 1
+        return options.from_json(cls, data)
 
 
 PRESETS: dict[str, Settings] = {

@@ -13,10 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ciao_stream.encoders.encoded import EncodedFaces
+from ciao_stream.runtime.expect import expect
 from ciao_stream.runtime.precision import autocast
 from ciao_stream.runtime.seeds import numpy_generator, seeded_torch
 from ciao_stream.worlds.losses import contrastive_loss, decision_loss, output_embedding
@@ -46,6 +48,7 @@ class WorldLearner:
     """
 
     def __init__(self, world: World) -> None:
+        expect("world", world, World)
         self.world = world
         self.settings = world.settings
         mask = world.mask_parameters()
@@ -87,7 +90,7 @@ class WorldLearner:
         Raises:
             WorldError: The faces are encoded at another level, or by another encoder.
         """
-        self.world.check_level(faces)
+        self.world.check_batch(faces.batch(np.arange(0))[0])
         settings, device = self.settings, self.world.device
         unlabelled = unlabelled if self.uses_unlabelled else None
         for epoch in range(settings.epochs) if epochs is None else epochs:
@@ -127,6 +130,8 @@ class WorldLearner:
             log_shift: (n_out,), added to the outputs in the decision term alone, where the batch's classes are not as
                 common as the answers are to take them to be; None for nothing.
         """
+        self.world.check_batch(x)
+        self.world.check_targets(x, y)
         self.world.train()
         contrasted = self.world.mask is not None and self.settings.contrast_weight > 0
         others = unlabelled if self.uses_unlabelled else None

@@ -23,12 +23,13 @@ from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
 from ciao_stream.faces.statistics import FaceStatistics
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.atomic import write_bytes, write_text
+from ciao_stream.runtime.expect import Dtype, expect, expect_tensor
 from ciao_stream.runtime.precision import autocast
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds.adapters import adapter_names, load_adapter
 from ciao_stream.worlds.heads import Head
-from ciao_stream.worlds.masks import AUTO, choose_mask, load_mask
-from ciao_stream.worlds.settings import Settings
+from ciao_stream.worlds.masks import choose_mask, load_mask, mask_options
+from ciao_stream.worlds.settings import AUTO, Settings
 
 FORMAT = "ciao_stream/world/1"
 FACES = "faces.safetensors"
@@ -76,25 +77,29 @@ class World(nn.Module):
         self, spec: TaskSpec, encoder: Encoder, scheme: Scheme, masked: bool, settings: Settings, seed: int = 0
     ) -> None:
         super().__init__()
+        expect("spec", spec, TaskSpec)
+        expect("encoder", encoder, Encoder)
+        expect("masked", masked, bool)
+        expect("settings", settings, Settings)
         if scheme not in scheme_names():
             raise UnknownNameError("scheme", scheme, scheme_names())
         self.spec = spec
         self.scheme = scheme
         if masked and settings.mask == AUTO:
             settings = replace(settings, mask=choose_mask(encoder.last))
-        self.settings = settings
+        self.settings, name = settings, settings.mask
         self._shared = (encoder,)  # in a tuple, so that it is no submodule
         self.encoder = encoder.thawed() if scheme == "full" else None
         self.last = encoder.last.retrainable() if scheme == "lc" else None
         with seeded_torch(seed, "adapter", spec.name):
             adapted = scheme in adapter_names()
             self.adapter = load_adapter(scheme)(encoder.last, settings) if adapted else None
-        mask = load_mask(settings.mask) if masked else None
-        self.mask = None if mask is None else mask(encoder.last, **mask.asked(settings))
+        self.mask = load_mask(name)(encoder.last, **mask_options(name, settings)) if masked else None
         with seeded_torch(seed, "head", spec.name):
             z, u = encoder.shapes()
             self.head = Head(spec, u, settings.head)
-        self._shape = {"z": z, "u": u}.get(self.level)
+        shapes: dict[Level, tuple[int, ...]] = {"pixels": encoder.preprocessing.shape, "z": tuple(z), "u": tuple(u)}
+        self._shape = shapes[self.level]
         self.to(encoder.device)
         self.faces: FaceStatistics | None = None
         """What the faces look like that it has learned from, where that is known: see
@@ -145,7 +150,15 @@ class World(nn.Module):
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
-        """Return the outputs of a batch at :attr:`level` in evaluation mode, float32 (B, n_out)."""
+        """Return the outputs of a batch at :attr:`level` in evaluation mode, float32 (N, n_out).
+
+        Args:
+            x: As for :meth:`check_batch`.
+
+        Raises:
+            WorldError: It has another dtype or shape.
+        """
+        self.check_batch(x)
         self.eval()
         with autocast(x.device):
             return self(x).float()
@@ -160,19 +173,36 @@ class World(nn.Module):
         Raises:
             WorldError: The faces are encoded at another level, or by another encoder.
         """
-        self.check_level(faces)
         return torch.cat([self.predict(x.to(self.device)).cpu() for x, _ in faces.batches(batch_size)])
 
-    def check_level(self, faces: EncodedFaces) -> None:
-        """Refuse faces that are not encoded at :attr:`level`.
+    def check_batch(self, x: Tensor) -> None:
+        """Check dtype and shape of a batch.
+
+        Args:
+            x: uint8 (N, channels, size, size) at level ``pixels``; a float tensor of shape (N, ...) at ``z`` or ``u``,
+                where the rest of the shape is as in the encoder's :meth:`~ciao_stream.encoders.base.Encoder.shapes`.
 
         Raises:
-            WorldError: Their shape is not the one that the world reads.
+            WorldError: It has another dtype or shape, as one of another level or another encoder has.
         """
-        shape = tuple(faces.features.shape[1:])
-        if self._shape is not None and shape != tuple(self._shape):
-            expected = f"expected {self.level} of shape {tuple(self._shape)} for each face but got {shape}"
-            raise WorldError(f"world {self.spec.name!r}: {expected}; encode the faces at level {self.level!r}")
+        dtype: Dtype = "uint8" if self.level == "pixels" else "float"
+        hint = f"encode the faces at level {self.level!r}"
+        expect_tensor(f"world {self.spec.name!r} reads {self.level}", x, (None, *self._shape), dtype, hint, WorldError)
+
+    def check_targets(self, x: Tensor, y: Tensor) -> None:
+        """Check dtype and shape of the targets of a batch.
+
+        Args:
+            x: The batch.
+            y: int64 (N,) for a categorical task, else a float tensor of shape (N, n_out).
+
+        Raises:
+            WorldError: They have another dtype or shape.
+        """
+        classes = self.spec.kind == "categorical"
+        shape = (len(x),) if classes else (len(x), self.spec.n_out)
+        what = f"targets of {self.spec.kind} world {self.spec.name!r}"
+        expect_tensor(what, y, shape, "int64" if classes else "float", error=WorldError)
 
     def mask_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the mask; none without a mask."""
@@ -186,7 +216,7 @@ class World(nn.Module):
         """Return a hash over all weights and buffers of the world."""
         return state_sha256(self)
 
-    def save(self, folder: Path, **provenance: Any) -> None:
+    def save(self, folder: Path | str, **provenance: Any) -> None:
         """Write the world to a folder; each file is whole or absent, the description comes last.
 
         What its faces look like goes into a file of its own, ``faces.safetensors``.
@@ -195,7 +225,8 @@ class World(nn.Module):
             folder: Made where it is missing.
             provenance: JSON values about the training, kept under ``trained_on``.
         """
-        encoder = self.shared
+        expect("folder", folder, str, Path)
+        folder, encoder = Path(folder), self.shared
         description = {
             "format": FORMAT,
             "task": self.spec.to_json(),
@@ -214,13 +245,16 @@ class World(nn.Module):
         write_text(folder / "world.json", json.dumps(description, indent=1))
 
     @classmethod
-    def load(cls, folder: Path, encoder: Encoder) -> World:
+    def load(cls, folder: Path | str, encoder: Encoder) -> World:
         """Read a world that :meth:`save` wrote.
 
         Raises:
             WorldError: A file is missing or damaged, a weight is missing or too many, or the world stands on
                 another encoder.
         """
+        expect("folder", folder, str, Path)
+        expect("encoder", encoder, Encoder)
+        folder = Path(folder)
         try:
             about = json.loads((folder / "world.json").read_text())
             weights = load((folder / "weights.safetensors").read_bytes())

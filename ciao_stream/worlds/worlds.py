@@ -10,6 +10,7 @@ from torch import Tensor
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import UnknownNameError, WorldError
 from ciao_stream.faces.task import TaskSpec
+from ciao_stream.runtime.expect import expect, expect_tensor
 from ciao_stream.worlds.settings import Settings
 from ciao_stream.worlds.world import Scheme, World
 
@@ -24,7 +25,9 @@ class Worlds(Mapping[str, World]):
     """
 
     def __init__(self, encoder: Encoder) -> None:
+        expect("encoder", encoder, Encoder)
         self.encoder = encoder
+        self._z_shape = encoder.shapes()[0]
         self._worlds: dict[str, World] = {}
         self._active: str | None = None
 
@@ -74,6 +77,7 @@ class Worlds(Mapping[str, World]):
         Raises:
             WorldError: A world of that name exists already, or this one was made for another encoder.
         """
+        expect("world", world, World)
         name = world.spec.name
         if name in self:
             raise WorldError(f"there is a world {name!r} already: delete it first, or choose another name")
@@ -83,7 +87,7 @@ class Worlds(Mapping[str, World]):
         self._active = self._active or name
         return world
 
-    def load(self, folder: Path) -> World:
+    def load(self, folder: Path | str) -> World:
         """Read one world from its folder and add it.
 
         Raises:
@@ -91,10 +95,11 @@ class Worlds(Mapping[str, World]):
         """
         return self.put(World.load(folder, self.encoder))
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write every world to a folder of its name below ``folder``."""
+        expect("folder", folder, str, Path)
         for name, world in self.items():
-            world.save(folder / name)
+            world.save(Path(folder) / name)
 
     def delete(self, name: str) -> None:
         """Drop a world; if it was the active one, none is active.
@@ -147,6 +152,7 @@ class Worlds(Mapping[str, World]):
             z: Output of the encoder's ``stored_z`` for these pixels, float16 (B, ...).
             names: Worlds that predict; all of them by default.
         """
+        expect_tensor("z", z, (None, *self._z_shape), "float")
         worlds = {name: self[name] for name in names or self}
         inputs = {"pixels": pixels, "z": z.float()}
         if any(world.level == "u" for world in worlds.values()):

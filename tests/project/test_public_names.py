@@ -5,13 +5,27 @@ import inspect
 import json
 import subprocess
 import sys
+import tempfile
 from importlib.metadata import PackageNotFoundError
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import ciao_stream
-from ciao_stream import checks
-from tests.helpers import ROOT
+from ciao_stream import (
+    CiaoError,
+    FeatureCache,
+    HeadSettings,
+    Settings,
+    TaskSpec,
+    World,
+    WorldLearner,
+    Worlds,
+    checks,
+)
+from tests.helpers import ROOT, tiny
 
 PACKAGE = ROOT / "ciao_stream"
 
@@ -83,3 +97,155 @@ def test_the_version_is_that_of_the_installed_package(monkeypatch):
     assert ciao_stream.__version__[0].isdigit()
     monkeypatch.setattr("importlib.metadata.version", not_installed)
     assert ciao_stream.__version__ == "0.0.0+unknown"
+
+
+def own_faces():
+    return tiny.faces(images=tiny.pictures(4))
+
+
+def world(kind="categorical", **options):
+    return Worlds(tiny.encoder()).add(tiny.SPECS[kind], settings=tiny.small(), **options)
+
+
+def step(kind="categorical", y=None, x=None):
+    made = world(kind)
+    x, sound = (tiny.batch(made.shared, kind, level="z")[0] if x is None else x), tiny.batch(made.shared, kind)[1]
+    return WorldLearner(made).step(x, sound if y is None else y)
+
+
+SPEC, LAST = tiny.SPECS["categorical"], tiny.encoder().last
+PIXELS, Z, U = (tiny.batch(tiny.encoder(), level=level)[0] for level in ("pixels", "z", "u"))
+GRAY = ciao_stream.Preprocessing(16, "gray", (0.5,), (0.25,))
+ROWS = np.arange(4)
+
+WRONG = {
+    "CiaoMask": [(lambda: ciao_stream.CiaoMask(3), "last: expected LastUnit but got int 3")],
+    "Encoder": [
+        (lambda: ciao_stream.Encoder("mine", None, nn.Identity(), LAST), "preprocessing: expected Preprocessing"),
+        (lambda: ciao_stream.Encoder("mine", GRAY, "trunk", LAST), "trunk: expected Module but got str 'trunk'"),
+        (
+            lambda: tiny.encoder().stored_z(PIXELS.float()),
+            r"pixels: expected a tensor, uint8 \(N, 1, 16, 16\), but got",
+        ),
+    ],
+    "FaceDataset": [
+        (lambda: ciao_stream.FaceDataset(None, "train", None, ROWS, ROWS, "real"), "spec: expected TaskSpec"),
+        (
+            lambda: ciao_stream.FaceDataset(SPEC, "train", None, [0], [0], "real"),
+            r"rows: expected ndarray but got list",
+        ),
+        (lambda: ciao_stream.FaceDataset(SPEC, "train", None, ROWS, ROWS[:3], "real"), "expected targets of shape"),
+    ],
+    "FeatureCache": [
+        (lambda: ciao_stream.FeatureCache(3), "folder: expected str or Path but got int 3"),
+        (lambda: ciao_stream.FeatureCache(".", "1G"), "budget: expected int but got str '1G'"),
+    ],
+    "Head": [
+        (lambda: ciao_stream.Head(None, (6, 4, 4), HeadSettings()), "spec: expected TaskSpec but got None"),
+        (lambda: ciao_stream.Head(SPEC, 6, HeadSettings()), r"map_shape: expected \(C, h, w\) but got int 6"),
+        (lambda: ciao_stream.Head(SPEC, (6, 4, 4), Settings()), "settings: expected HeadSettings but got Settings"),
+    ],
+    "HeadSettings": [
+        (lambda: Settings(head=HeadSettings(pool="max")), "head.pool: expected one of max2, mean, none but got 'max'")
+    ],
+    "OnlineLearner": [(lambda: ciao_stream.OnlineLearner("ciao-face"), "encoder: expected Encoder but got str")],
+    "Preprocessing": [
+        (lambda: ciao_stream.Preprocessing("big", "gray", (0.5,), (0.25,)), "size: expected a whole number"),
+        (lambda: ciao_stream.Preprocessing(16, "grey", (0.5,), (0.25,)), "channels: expected one of gray, rgb, bgr"),
+        (lambda: ciao_stream.Preprocessing(16, "rgb", (0.5,), (0.25,) * 3), "mean: expected one per channel"),
+    ],
+    "Settings": [
+        (lambda: Settings(lr="fast"), "lr: expected a number > 0 but got 'fast'"),
+        (lambda: Settings(head=None), "head: expected HeadSettings but got None"),
+    ],
+    "TaskData": [(lambda: ciao_stream.TaskData(1, 2, 3), "split: expected FaceDataset but got int 1")],
+    "TaskSpec": [
+        (lambda: TaskSpec(3, "categorical", ("a", "b")), "name: expected str but got int 3"),
+        (lambda: TaskSpec("fer", "categorical", "happy"), "labels: expected a tuple of names but got str 'happy'"),
+        (lambda: TaskSpec("fer", "categorical", (1, 2)), "label: expected str but got int 1"),
+    ],
+    "World": [
+        (lambda: World(None, tiny.encoder(), "dl", True, Settings()), "spec: expected TaskSpec but got None"),
+        (lambda: World(SPEC, None, "dl", True, Settings()), "encoder: expected Encoder but got None"),
+        (lambda: World(SPEC, tiny.encoder(), "dl", True, {}), "settings: expected Settings but got dict {}"),
+        (lambda: World.load(None, tiny.encoder()), "folder: expected str or Path but got None"),
+        (
+            lambda: world().predict([[1.0]]),
+            r"world 'fer' reads z: expected a tensor, float \(N, 4, 8, 8\), but got list",
+        ),
+        (lambda: world().predict(Z.int()), "but got Tensor int32"),
+        (lambda: world().predict(Z[0]), r"but got Tensor float32 \(4, 8, 8\)"),
+        (lambda: world().predict(U), r"float32 \(12, 6, 4, 4\); encode the faces at level 'z'"),
+        (lambda: world(scheme="full").predict(Z), r"reads pixels: expected a tensor, uint8 \(N, 1, 16, 16\)"),
+    ],
+    "WorldLearner": [
+        (lambda: WorldLearner(None), "world: expected World but got None"),
+        (lambda: step(x=PIXELS), "world 'fer' reads z: expected a tensor, float"),
+        (lambda: step(y=[0, 1]), r"targets of categorical world 'fer': expected a tensor, int64 \(12,\), but got list"),
+        (lambda: step(y=torch.zeros(12)), r"expected a tensor, int64 \(12,\), but got Tensor float32 \(12,\)"),
+        (lambda: step(y=torch.zeros(11).long()), r"but got Tensor int64 \(11,\)"),
+        (lambda: step("votes", y=torch.zeros(12).long()), r"expected a tensor, float \(12, 3\), but got Tensor int64"),
+        (lambda: step("multilabel", y=torch.zeros(12, 3)), r"expected a tensor, float \(12, 4\), but got .*\(12, 3\)"),
+        (lambda: WorldLearner(world()).fit(encode_tiny("u")), "world 'fer' reads z: expected a tensor, float"),
+    ],
+    "Worlds": [
+        (lambda: Worlds("ciao-face"), "encoder: expected Encoder but got str 'ciao-face'"),
+        (lambda: Worlds(tiny.encoder()).add(None), "spec: expected TaskSpec but got None"),
+        (lambda: Worlds(tiny.encoder()).put(None), "world: expected World but got None"),
+        (lambda: Worlds(tiny.encoder()).load(3), "folder: expected str or Path but got int 3"),
+        (lambda: Worlds(tiny.encoder()).predict(Z), r"pixels: expected a tensor, uint8 \(N, 1, 16, 16\), but got"),
+        (lambda: Worlds(tiny.encoder()).predict("face.png"), "pixels: expected a tensor, uint8 .* but got str"),
+        (lambda: Worlds(tiny.encoder()).predict(PIXELS[:, :, :8]), r"but got Tensor uint8 \(12, 1, 8, 16\)"),
+        (lambda: Worlds(tiny.encoder()).predict_encoded(PIXELS, U), r"z: expected a tensor, float \(N, 4, 8, 8\)"),
+    ],
+    "attach": [
+        (lambda: ciao_stream.attach("resnet18", GRAY, "mine"), "module: expected Module but got str 'resnet18'"),
+        (lambda: ciao_stream.attach(nn.Identity(), None, "mine"), "preprocessing: expected Preprocessing"),
+    ],
+    "choose_mask": [(lambda: ciao_stream.choose_mask(nn.Conv2d(1, 1, 1)), "last: expected LastUnit but got Conv2d")],
+    "encode": [
+        (lambda: ciao_stream.encode(3, tiny.encoder(), FeatureCache("."), "z"), "faces: expected FaceDataset"),
+        (lambda: ciao_stream.encode(own_faces(), "e", FeatureCache("."), "z"), "encoder: expected Encoder but got str"),
+        (lambda: ciao_stream.encode(own_faces(), tiny.encoder(), ".", "z"), "cache: expected FeatureCache but got str"),
+        (lambda: encode_tiny("w"), r"unknown level 'w': \(known: pixels, z, u\)"),
+    ],
+    "evaluate": [
+        (lambda: ciao_stream.evaluate(None, torch.zeros(2, 3), ROWS[:2]), "spec: expected TaskSpec but got None"),
+        (lambda: ciao_stream.evaluate(SPEC, [0, 1], ROWS[:2]), "outputs: expected Tensor but got list"),
+        (lambda: ciao_stream.evaluate(SPEC, torch.zeros(2, 4), ROWS[:2]), r"expected outputs of shape \(N, 3\)"),
+        (lambda: ciao_stream.evaluate(SPEC, torch.zeros(2, 3), None), r"expected targets of shape \(2,\) but got \(\)"),
+        (lambda: ciao_stream.evaluate(SPEC, torch.zeros(2, 3), torch.zeros(2)), "integer classes as targets"),
+    ],
+    "load_detector": [(lambda: ciao_stream.load_detector(3), "detector: expected str but got int 3")],
+    "load_encoder": [
+        (lambda: ciao_stream.load_encoder(None), "encoder: expected str or Path but got None"),
+        (lambda: ciao_stream.load_encoder("ciao-face", seed="one"), "seed: expected int but got str 'one'"),
+    ],
+    "load_mask": [(lambda: ciao_stream.load_mask(3), "unknown mask 3: ")],
+    "check_dataset": [
+        (lambda: ciao_stream.check_dataset(3), "expected a function that loads the data set but got int 3"),
+        (lambda: ciao_stream.check_dataset(lambda: 3), "expected the function to return TaskData but got int 3"),
+    ],
+    "check_mask": [
+        (lambda: ciao_stream.check_mask("ciao"), "expected a class derived from InhibitoryMask but got str")
+    ],
+    "check_strategy": [(lambda: ciao_stream.check_strategy("dl"), "expected a strategy, which has methods level and")],
+}
+TAKES_NOTHING = {"CiaoError", "PRESETS", "__version__", "encoder_names", "mask_names"}
+
+
+def encode_tiny(level):
+    return ciao_stream.encode(own_faces(), tiny.encoder(), FeatureCache(tempfile.mkdtemp()), level)
+
+
+def test_every_public_call_is_asked_with_wrong_input():
+    assert WRONG.keys() == {*ciao_stream.__all__} - TAKES_NOTHING
+
+
+@pytest.mark.parametrize(
+    ("call", "message"), [pytest.param(*one, id=f"{name} {k}") for name in WRONG for k, one in enumerate(WRONG[name])]
+)
+def test_wrong_input_is_refused_in_one_line(call, message):
+    with pytest.raises((CiaoError, checks.ContractError), match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)

@@ -295,6 +295,9 @@ def test_fit_stopped_between_epochs_and_resumed_ends_with_the_same_weights(balan
 def test_fit_and_predict_split_refuse_faces_encoded_at_another_level():
     learner, _ = learner_of(shared=(shared := tiny.encoder()))
     for use in (learner.fit, learner.world.predict_split):
-        with pytest.raises(WorldError, match=r"expected z of shape .* but got .*; encode the faces at level 'z'"):
+        with pytest.raises(
+            WorldError,
+            match=r"reads z: expected a tensor, float \(N, 4, 8, 8\), .*6, 4, 4\); encode the faces at level 'z'",
+        ):
             use(encoded(shared, "u"))
     assert learner.world.predict_split(encoded(shared, "z"), batch_size=4).shape == (9, learner.world.spec.n_out)

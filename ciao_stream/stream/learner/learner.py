@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.faces.dataset import Image
 from ciao_stream.faces.task import TaskSpec
+from ciao_stream.runtime.expect import expect
 from ciao_stream.runtime.state import State
 from ciao_stream.stream.learner.replay import require_room
 from ciao_stream.stream.learner.settings import DetectorName, StreamSettings
@@ -75,6 +77,9 @@ class OnlineLearner:
         world_settings: Settings | None = None,
         seed: int = 0,
     ) -> None:
+        expect("encoder", encoder, Encoder)
+        expect("settings", settings, StreamSettings, NoneType)
+        expect("world_settings", world_settings, Settings, NoneType)
         self.encoder = encoder
         self.fingerprint = encoder.fingerprint()
         self.settings = settings or StreamSettings()

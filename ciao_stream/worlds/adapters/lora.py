@@ -16,9 +16,9 @@ from ciao_stream.encoders.base import Carry, LastUnit
 from ciao_stream.runtime.precision import channels_last
 from ciao_stream.worlds.adapter import Adapter
 from ciao_stream.worlds.mask import like
-from ciao_stream.worlds.masks import AUTO, choose_mask, load_mask
+from ciao_stream.worlds.masks import choose_mask, load_mask
 from ciao_stream.worlds.masks.low_rank import within
-from ciao_stream.worlds.settings import Settings
+from ciao_stream.worlds.settings import AUTO, Settings
 
 
 class LowRankAdaptation(Adapter):

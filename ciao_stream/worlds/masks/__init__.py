@@ -8,17 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.exceptions import CiaoError
+from ciao_stream.runtime.expect import expect
 from ciao_stream.runtime.plugins import load_plugin, plugin_names
 
 if TYPE_CHECKING:
     from ciao_stream.encoders.base import LastUnit
     from ciao_stream.worlds.mask import InhibitoryMask
     from ciao_stream.worlds.masks.ciao import CiaoMask
+    from ciao_stream.worlds.settings import Settings
 
-__all__ = ["AUTO", "BUDGET", "CiaoMask", "choose_mask", "load_mask", "mask_names", "mask_size"]
-
-AUTO = "auto"
-"""Stands for the mask that :func:`choose_mask` chooses."""
+__all__ = ["BUDGET", "CiaoMask", "choose_mask", "load_mask", "mask_names", "mask_options", "mask_size"]
 
 BUDGET = 4_000_000
 """Parameters that a mask may have by default: 16 MB in float32. The full masks of the paper's encoders are smaller."""
@@ -58,12 +57,25 @@ def choose_mask(last: LastUnit, budget: int = BUDGET) -> str:
     Raises:
         CiaoError: The budget allows none.
     """
+    from ciao_stream.encoders.base import LastUnit
+
+    expect("last", last, LastUnit)
+    expect("budget", budget, int)
     sizes = {name: mask_size(name, last) for name in ORDER}
     for name, size in sizes.items():
         if size <= budget:
             return name
     smallest = min(sizes, key=lambda name: sizes[name])
     raise CiaoError(f"no mask has at most {budget} parameters: the smallest, {smallest}, has {sizes[smallest]}")
+
+
+def mask_options(name: str, settings: Settings) -> dict[str, Any]:
+    """Return the values that settings have for the options of a mask.
+
+    Raises:
+        UnknownNameError: There is no such mask.
+    """
+    return {option: getattr(settings, option) for option in load_mask(name).options}
 
 
 def mask_size(name: str, last: LastUnit, **options: Any) -> int:

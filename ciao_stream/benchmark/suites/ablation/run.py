@@ -18,7 +18,8 @@ from ciao_stream.report.html.suite import Findings
 from ciao_stream.report.results import Document
 from ciao_stream.report.table import synthetic_mark
 from ciao_stream.runtime.run_folder import begun, require_part
-from ciao_stream.worlds.masks import AUTO, choose_mask
+from ciao_stream.worlds.masks import choose_mask
+from ciao_stream.worlds.settings import AUTO
 
 STRATEGIES = ["dl+ciao"]
 SEEDS = 3
