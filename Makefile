@@ -18,7 +18,7 @@ demo-stream: $(VENV)/runtime  ## learn online from a synthetic robot camera whos
 
 test: $(VENV)/dev $(VENV)/browser  ## lint, types, import contracts and tests
 	$(MAKE) lint
-	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile --durations 25
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --durations 25
 
 test-python:  ## the same in an environment of another Python: make test-python PYTHON=python3.13
 	$(MAKE) test VENV=.venv-$(notdir $(PYTHON)) PYTHON=$(PYTHON)

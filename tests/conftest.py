@@ -1,4 +1,6 @@
-"""Nothing that a test caches lands in the user's own cache folder."""
+"""What holds for every test: its cache is its own, and the number of processes that run tests side by side."""
+
+import os
 
 import pytest
 
@@ -10,3 +12,8 @@ def _own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CIAO_CACHE", str(tmp_path_factory.mktemp("user_cache")))
         yield
+
+
+def pytest_xdist_auto_num_workers(config):  # noqa: ARG001  (a hook of pytest-xdist)
+    """One process more than there are cores: many tests wait for a server, for Ray or for a browser."""
+    return min(len(os.sched_getaffinity(0)) + 1, 4)
