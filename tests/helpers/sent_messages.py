@@ -10,12 +10,15 @@ from ciao_stream.faces.task import TaskSpec
 from ciao_stream.stream.learner.counters import SequenceTracker
 from ciao_stream.stream.log.messages import Header, decode, header_of
 
+PATIENCE_S = 900
+"""Seconds that a test waits for another process or thread, on a machine that is busy with other work."""
 
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until something is so."""
+
+def until(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
+    """Wait until a condition is true."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it does not come"
+        assert time.monotonic() < end, f"not true after {seconds:.0f} s"
         time.sleep(0.01)
 
 

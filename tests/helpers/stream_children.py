@@ -35,9 +35,7 @@ from ciao_stream.stream.predict.predictor import Predictor
 from ciao_stream.stream.predict.worlds import CheckpointWorlds, UpToDate
 from ciao_stream.worlds.settings import Settings
 from tests.helpers import stream_events, tiny
-
-PATIENCE_S = 120
-"""Seconds for which a process may keep a test waiting, on a machine that does other work as well."""
+from tests.helpers.sent_messages import PATIENCE_S
 
 CONTEXT = multiprocessing.get_context("forkserver")
 PRELOAD = ["ciao_stream.stream.learner.follow", "torch._dynamo", "PIL.PngImagePlugin", "cv2"]
@@ -260,3 +258,11 @@ def _supervise(sender: Any, body: Callable[..., None], args: tuple[Any, ...]) ->
         sender.send(("started", pid))
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         sender.send(("ended", code))
+
+
+def slowdown() -> float:
+    """How many times longer than on an idle core work takes now, >= 1."""
+    began, used = time.monotonic(), time.process_time()
+    while time.process_time() - used < 0.1:
+        pass
+    return max(1.0, (time.monotonic() - began) / 0.1)

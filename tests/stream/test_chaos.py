@@ -26,6 +26,7 @@ from ciao_stream.stream.log.log import FrameLog, History
 from tests.helpers import redis_server
 from tests.helpers.redis_proxy import between
 from tests.helpers.redis_server import running
+from tests.helpers.sent_messages import PATIENCE_S, until
 from tests.helpers.stream_children import (
     CONTEXT,
     Supervised,
@@ -35,6 +36,7 @@ from tests.helpers.stream_children import (
     messages,
     newest,
     publish,
+    slowdown,
     uninterrupted,
 )
 from tests.helpers.stream_events import snapshot
@@ -69,13 +71,6 @@ class Archive:
         self._client.close()
 
 
-def wait_for(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "this never happened"
-        time.sleep(0.05)
-
-
 def run_chaos(tmp_path, seed, n, quotas, per_round):
     """Let everything fail so and so often while messages come and are learned; return what is left."""
     rng, left = random.Random(seed), dict(quotas)
@@ -105,10 +100,11 @@ def run_chaos(tmp_path, seed, n, quotas, per_round):
             archive.read_on()
         allowed.value = n
         kept = Checkpoints(LearnerFolder(folder).checkpoints)
-        wait_for(
-            lambda: archive.read_on() == n and kept.kept()[-1].position == archive.entries[-1].position, 120 + n / 20
+        until(
+            lambda: archive.read_on() == n and kept.kept()[-1].position == archive.entries[-1].position,
+            PATIENCE_S + n / 20,
         )
-        wait_for(lambda: archive.pending() == 0)
+        until(lambda: archive.pending() == 0)
         assert producer.finished()
         learner.signal(signal.SIGTERM)
         assert learner.finished()
@@ -152,7 +148,7 @@ def test_control_a_learner_that_trusts_the_group_loses_frames(server, names, tmp
     append_all(server.address, names, messages(60))
     seldom = FollowSettings(checkpoint_entries=10_000, checkpoint_s=1000, until_idle=3)
     with Supervised(learn, tmp_path, server.address, names, seldom, TrustingLog) as learner, server.client() as client:
-        wait_for(lambda: client.exists(names.stream) and read_up_to(client, names) != "0-0")
+        until(lambda: client.exists(names.stream) and read_up_to(client, names) != "0-0")
         learner.kill()
         append_all(server.address, names, itertools.islice(messages(80), 60, 80))
         assert learner.finished()
@@ -214,14 +210,14 @@ def test_sigterm_is_a_clean_end_within_seconds(server, names, tmp_path, redis_ha
     folder = LearnerFolder(tmp_path)
     kept = Checkpoints(folder.checkpoints)
     with Supervised(learn, tmp_path, server.address, names, FollowSettings(checkpoint_entries=20)) as learner:
-        wait_for(lambda: kept.kept() and kept.kept()[-1].position != START)
+        until(lambda: kept.kept() and kept.kept()[-1].position != START)
         if redis_hangs:
             os.kill(server.pid, signal.SIGSTOP)
         try:
-            began = time.monotonic()
+            limit, began = 4 * slowdown(), time.monotonic()
             learner.signal(signal.SIGTERM)
-            assert learner.finished(30)
-            assert time.monotonic() - began < 4  # 2 on a machine that does nothing else
+            assert learner.finished()
+            assert time.monotonic() - began < limit  # 2 s on an idle machine
         finally:
             os.kill(server.pid, signal.SIGCONT)
     status = read_status(folder.status)
@@ -237,18 +233,18 @@ def test_a_full_disk_stops_the_learning_and_loses_nothing(server, names, tmp_pat
     kept = Checkpoints(folder.checkpoints)
     settings = FollowSettings(checkpoint_entries=10)
     with Supervised(learn, tmp_path, server.address, names, settings) as learner, server.client() as client:
-        wait_for(lambda: folder.status.exists() and read_status(folder.status)["entries"] == 30)
-        wait_for(lambda: kept.kept()[-1].position == read_status(folder.status)["position"])
+        until(lambda: folder.status.exists() and read_status(folder.status)["entries"] == 30)
+        until(lambda: kept.kept()[-1].position == read_status(folder.status)["position"])
         unlimited = resource.prlimit(learner.pid(), resource.RLIMIT_FSIZE)
         resource.prlimit(learner.pid(), resource.RLIMIT_FSIZE, (16 * 1024, unlimited[1]))
         positions = append_all(server.address, names, sent[30:])
-        wait_for(lambda: read_status(folder.status)["state"] == "paused")
+        until(lambda: read_status(folder.status)["state"] == "paused")
         status = read_status(folder.status)
         assert "ulimit -f" in status["trouble"]
         assert status["entries"] < 90
         assert client.xpending(names.stream, names.group)["pending"] > 0
         resource.prlimit(learner.pid(), resource.RLIMIT_FSIZE, unlimited)
-        wait_for(lambda: kept.kept()[-1].position == positions[-1])
+        until(lambda: kept.kept()[-1].position == positions[-1])
         learner.signal(signal.SIGTERM)
         assert learner.finished()
         assert learner.ends == [0]

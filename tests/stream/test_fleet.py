@@ -12,7 +12,7 @@ import pytest
 from ciao_stream.encoders import load_encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream import __main__ as stream
-from ciao_stream.stream.fleet.fleet import Share
+from ciao_stream.stream.fleet import Share
 from ciao_stream.stream.learner.checkpoint import Checkpoints
 from ciao_stream.stream.learner.counters import Counters
 from ciao_stream.stream.learner.folder import LearnerFolder
@@ -56,7 +56,7 @@ def position(folder):
 
 def comes(fleet, condition):
     """Wait until something is so, unless the fleet ends."""
-    until(lambda: condition() or fleet.poll() is not None, sequences.PATIENCE_S)
+    until(lambda: condition() or fleet.poll() is not None)
     assert fleet.poll() is None, fleet.communicate()[1]
 
 
@@ -102,7 +102,7 @@ def test_a_fleet_learns_what_single_learners_do_though_one_is_killed(server, tmp
         assert (folders[name].owner(), folders[name].starts.exists()) == (None, False)
         single = LearnerFolder(tmp_path / "single" / name)
         words = f"--stream {name} --redis {server.url} --worlds {single.path} --until-idle 1 --device cpu".split()
-        until(lambda: stream.main(["learn", *words]) == 0 and status_of(single)["entries"] == N, 120)  # noqa: B023
+        until(lambda: stream.main(["learn", *words]) == 0 and status_of(single)["entries"] == N)  # noqa: B023
         assert learned(folders[name], encoder) == learned(single, encoder)
         assert (folders[name].worlds / "fer" / "world.json").exists()
 
@@ -113,7 +113,7 @@ BAD = {
     "--streams a*": "expected letters, digits",
     "--streams a --ray 127.0.0.1:1": "give --redis the address",
     "--streams a --ray 127.0.0.1:1 --redis redis://localhost": "no Ray cluster answers at this address",
-    "--streams a --cpus 0": "expected cpus > 0",
+    "--streams a --cpus 0": "cpus: expected a number > 0",
     "--streams a --micro-batch 0": "micro_batch: expected a whole number >= 1",
     "--streams a --preset nice": "unknown preset 'nice'",
 }
@@ -145,10 +145,10 @@ def test_a_group_answers_each_frame_once_though_a_member_is_killed(server, tmp_p
             one.start()
         try:
             append_all(server.address, names, iter(sent[:100]))
-            until(lambda: client.xlen(names.results) >= 100 and n_members(client) == 2, sequences.PATIENCE_S)
+            until(lambda: client.xlen(names.results) >= 100 and n_members(client) == 2)
             append_all(server.address, names, iter(sent[100:]))
             members[0].kill()
-            until(lambda: client.xlen(names.results) >= len(sent), sequences.PATIENCE_S)
+            until(lambda: client.xlen(names.results) >= len(sent))
             time.sleep(0.2)
         finally:
             for one in members:

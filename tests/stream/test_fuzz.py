@@ -23,7 +23,8 @@ from ciao_stream.stream.log.refusals import BadMessage, Reason
 from tests.helpers import stream_events
 from tests.helpers.bad_messages import bad_messages
 from tests.helpers.redis_server import running
-from tests.helpers.stream_children import PATIENCE_S, Supervised, append_all, learn, newest
+from tests.helpers.sent_messages import PATIENCE_S
+from tests.helpers.stream_children import Supervised, append_all, learn, newest
 from tests.helpers.stream_events import snapshot
 from tests.helpers.stream_messages import FER, TASKS, changed, declaration, face, frame, late_label, sealed
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ciao_stream.runtime.stopping import Stop
-    from ciao_stream.stream.fleet.fleet import Fleet, Member
+    from ciao_stream.stream.fleet import Fleet, Member
     from ciao_stream.stream.learner.folder import LearnerFolder
 
 SUMMARY = "follow many streams, with a learner for each, on this machine's cores or a Ray cluster's"
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
     from ciao_stream.exceptions import CiaoError
     from ciao_stream.runtime.ray_cluster import ray_cluster
     from ciao_stream.runtime.stopping import Stop
-    from ciao_stream.stream.fleet.fleet import Fleet, Share
+    from ciao_stream.stream.fleet import Fleet, Share
     from ciao_stream.stream.log.connection import RedisAddress
     from ciao_stream.stream.log.server import default_data
 

@@ -61,7 +61,7 @@ class LearnerConfig:
         connect: Callable[[], FrameLog],
         *,
         stop: Stop,
-        watch: Callable[[Follower], None],
+        watch: Callable[[Follower], object],
     ) -> Follower:
         """Return a follower with the learner of a folder, or a fresh one; the folder must be claimed.
 

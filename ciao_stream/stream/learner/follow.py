@@ -87,7 +87,7 @@ class Follower:
         settings: FollowSettings | None = None,
         *,
         stop: Stop | None = None,
-        watch: Callable[[Follower], None] = _ignore,
+        watch: Callable[[Follower], object] = _ignore,
     ) -> None:
         self.folder = folder
         self.settings = settings or FollowSettings()

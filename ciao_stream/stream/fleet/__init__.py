@@ -1,1 +1,0 @@
-"""One learner per stream, each an actor of Ray."""
