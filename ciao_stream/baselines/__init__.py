@@ -1,6 +1,6 @@
-"""Known online learners on the frozen features of a task with classes: what a world has to be better than.
+"""Baselines: established online classifiers on the frozen features of a task with classes.
 
-One file, one learner: it offers ``make(n_features, n_classes)``.
+Each file is one baseline and defines ``make(n_features, n_classes)``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Features = npt.NDArray[np.float32]
 class Baseline(Protocol):
     """A classifier that learns one face after the other, each once.
 
-    ``n_classes`` may grow; a class that was not seen yet is never the answer.
+    ``n_classes`` may grow; a class without a sample is never predicted.
     """
 
     n_classes: int
 
     def outputs(self, x: Features) -> npt.NDArray[np.float64]:
-        """Answer faces (B, n_features) with (B, n_classes): the largest is the answer, and all are alike at first."""
+        """Return (B, n_classes) for faces (B, n_features): the largest is the prediction; all are equal at first."""
         ...
 
     def learn(self, x: Features, y: int) -> None:
@@ -33,28 +33,28 @@ class Baseline(Protocol):
         ...
 
     def settle(self) -> None:
-        """Learn what was put off, so that no single face is kept."""
+        """Learn all buffered faces, so that no single face is kept."""
         ...
 
     def state(self) -> State:
-        """Return all that was learned."""
+        """Return what :meth:`load` needs."""
         ...
 
     def load(self, state: State) -> None:
-        """Become what :meth:`state` told of, bit for bit."""
+        """Restore what :meth:`state` returned, bit for bit."""
         ...
 
 
 def baseline_names() -> list[str]:
-    """Return every learner that :func:`make_baseline` takes."""
+    """Return the names of all baselines."""
     return plugin_names(__name__)
 
 
 def make_baseline(name: str, n_features: int, n_classes: int) -> Baseline:
-    """Make a learner that has learned nothing.
+    """Make a baseline that has learned nothing.
 
     Raises:
-        UnknownNameError: There is no such learner.
+        UnknownNameError: There is no such baseline.
     """
     made: Baseline = load_plugin(__name__, name, "baseline").make(n_features, n_classes)
     return made

@@ -1,4 +1,4 @@
-"""What River's learners have in common here: features by number, standardised by what was seen so far."""
+"""Base class of the baselines from River: features by index, standardised by the samples so far."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Floats = npt.NDArray[np.float64]
 
 
 class RiverLearner(ABC):
-    """A scaler, then a linear model of River's with one row of weights per class that was seen.
+    """A scaler and a linear model from River, with one row of weights per class seen so far.
 
     Args:
-        n_features: Numbers per face.
-        n_classes: Classes of the task; one that was not seen yet is never the answer.
+        n_features: Features per face.
+        n_classes: Classes of the task; a class without a sample is never predicted.
     """
 
     def __init__(self, n_features: int, n_classes: int) -> None:
@@ -36,11 +36,11 @@ class RiverLearner(ABC):
 
     @abstractmethod
     def weights(self) -> Mapping[int, Floats]:
-        """Return the weights of each class, (n,), in the order in which the classes came."""
+        """Return the weights of each class, (n,), in the order in which the classes appeared."""
 
     @abstractmethod
     def restore(self, weights: Mapping[int, Floats]) -> None:
-        """Give a fresh model such weights."""
+        """Set the weights of a fresh model."""
 
     def outputs(self, x: Features) -> Floats:
         """See :class:`ciao_stream.baselines.Baseline`; the outputs are logarithms of probabilities."""
@@ -56,8 +56,8 @@ class RiverLearner(ABC):
         self.scaler.learn_one(face)
         self.model.learn_one(self.scaler.transform_one(face), y)
 
-    def settle(self) -> None:  # noqa: B027  (not abstract: it is done)
-        """See :class:`ciao_stream.baselines.Baseline`: nothing is put off."""
+    def settle(self) -> None:  # noqa: B027  (complete, not abstract)
+        """See :class:`ciao_stream.baselines.Baseline`: nothing is buffered."""
 
     def state(self) -> State:
         """See :class:`ciao_stream.baselines.Baseline`."""
@@ -77,7 +77,7 @@ class RiverLearner(ABC):
 
 
 def named(row: npt.NDArray[Any]) -> dict[int, float]:
-    """Return numbers by their place, as River reads them."""
+    """Return numbers by index, as River reads them."""
     return dict(enumerate(row.tolist()))
 
 

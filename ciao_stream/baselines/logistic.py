@@ -13,7 +13,7 @@ from river.utils import VectorDict
 from ciao_stream.baselines._river import Floats, RiverLearner, named
 
 RATE = 0.001
-"""Learning rate, as that of :mod:`ciao_stream.baselines.softmax`."""
+"""Learning rate, the same as in :mod:`ciao_stream.baselines.softmax`."""
 
 
 class Logistic(RiverLearner):

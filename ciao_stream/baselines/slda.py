@@ -27,18 +27,18 @@ SHRINKAGE = 1e-4
 """``e`` as in [0]."""
 
 ONLINE_SHRINKAGE = 0.01
-"""With the published 1e-4 the first 500, 1,000 and 2,500 faces are answered 2, 8 and 7 points worse (FER+, over
-ciao-face, 1,024 features; one order); with 0.1 the first 500 are answered 2 points better still."""
+"""``e`` for streams of a few thousand faces: with the published 1e-4 the accuracy over the first 500, 1,000 and 2,500
+faces is 2, 8 and 7 points lower (FER+ with ciao-face, 1,024 features, one order)."""
 
 BATCH = 8
-"""Faces after which the classifier is solved for anew, which for 1,024 features takes as long as a step of a world."""
+"""Faces between updates of the classifier; with 1,024 features an update takes as long as a step of a world."""
 
 
 class StreamingLDA:
-    """Running class means ``m_k`` and one covariance ``S`` within all classes; a linear classifier follows from them.
+    """Running class means ``m_k`` and one within-class covariance ``S``, which define a linear classifier.
 
-    The output of class ``k`` is ``w_k x - m_k w_k / 2`` with ``w_k = ((1 - e) S + e I)^-1 m_k`` [0]: every class is
-    taken to be as likely before the sample is seen.
+    The output of class ``k`` is ``w_k x - m_k w_k / 2`` with ``w_k = ((1 - e) S + e I)^-1 m_k`` [0]: all classes have
+    the same prior.
 
     The means and ``S`` are those of all samples so far, exactly: the same, up to rounding, however the stream is
     ordered and cut into batches. (In the authors' code each sample adds its square distance from the mean before it,
@@ -46,7 +46,7 @@ class StreamingLDA:
     the sample's own class [1].)
 
     Args:
-        n_features: Numbers per sample, >= 1.
+        n_features: Features per sample, >= 1.
         shrinkage: ``e``, in (0, 1].
 
     Raises:
@@ -71,23 +71,23 @@ class StreamingLDA:
 
     @property
     def n_features(self) -> int:
-        """Numbers per sample."""
+        """Features per sample."""
         return len(self.scatter)
 
     def update(self, x: npt.ArrayLike, y: npt.ArrayLike) -> None:
-        """Learn samples, of classes old or new; none is learned where one is bad.
+        """Learn samples of known or new classes: all of them, or none if one is invalid.
 
         Args:
             x: Features, (N, n_features), finite.
-            y: Labels, whole numbers (N,).
+            y: Labels, integers (N,).
 
         Raises:
-            CiaoError: A shape does not fit, a label is no whole number, or a feature is not finite.
+            CiaoError: A shape is wrong, a label is not an integer, or a feature is not finite.
         """
         x, labels = self._checked(x), np.asarray(y)
         if labels.shape != x.shape[:1] or not (np.issubdtype(labels.dtype, np.integer) or not labels.size):
             raise CiaoError(
-                f"streaming LDA: expected {len(x)} whole numbers as labels but got {labels.dtype} of {labels.shape}"
+                f"streaming LDA: expected {len(x)} integer labels but got {labels.dtype} of shape {labels.shape}"
             )
         if not len(x):
             return
@@ -111,7 +111,7 @@ class StreamingLDA:
         return self.scatter / max(1, self.counts.sum())
 
     def classifier(self) -> tuple[Floats, Floats]:
-        """Return the weights (K, n_features) and offsets (K,) of the linear classifier as it now is."""
+        """Return the weights (K, n_features) and offsets (K,) of the current linear classifier."""
         if self._classifier is None:
             shrunk = (1 - self.shrinkage) * self.covariance()
             shrunk[np.diag_indices_from(shrunk)] += self.shrinkage
@@ -132,14 +132,14 @@ class StreamingLDA:
             (N, K); no column before the first sample.
 
         Raises:
-            CiaoError: The shape does not fit, or a feature is not finite.
+            CiaoError: The shape is wrong, or a feature is not finite.
         """
         x = self._checked(x)
         weights, offsets = self.classifier()
         return x @ weights.T + offsets
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return copies of all that is learned; :meth:`from_arrays` is the inverse, to the last bit."""
+        """Return copies of all that is learned; :meth:`from_arrays` is the inverse, bit for bit."""
         return {
             "classes": self.classes.copy(),
             "counts": self.counts.copy(),
@@ -153,7 +153,7 @@ class StreamingLDA:
         """Rebuild a classifier from what :meth:`to_arrays` returned.
 
         Raises:
-            CiaoError: An array is missing or too many, has another type or shape, or holds what no samples give.
+            CiaoError: An array is missing or unknown, has a wrong dtype or shape, or holds impossible values.
         """
         expected = cls(1).to_arrays()
         if arrays.keys() != expected.keys():
@@ -161,9 +161,9 @@ class StreamingLDA:
         k, n = len(np.atleast_1d(arrays["classes"])), len(np.atleast_1d(arrays["scatter"]))
         shapes = {"classes": (k,), "counts": (k,), "means": (k, n), "scatter": (n, n), "shrinkage": ()}
         for name, shape in shapes.items():
-            got, wanted = arrays[name], f"{expected[name].dtype} of {shape}"
+            got, wanted = arrays[name], f"{expected[name].dtype} of shape {shape}"
             if got.shape != shape or got.dtype != expected[name].dtype:
-                raise CiaoError(f"streaming LDA: {name}: expected {wanted} but got {got.dtype} of {got.shape}")
+                raise CiaoError(f"streaming LDA: {name}: expected {wanted} but got {got.dtype} of shape {got.shape}")
         made = cls(n, float(arrays["shrinkage"]))
         made.classes, made.counts, made.means, made.scatter = (arrays[name].copy() for name in list(shapes)[:4])
         sorted_once = bool((np.diff(made.classes) > 0).all())
@@ -173,7 +173,7 @@ class StreamingLDA:
         return made
 
     def _make_room(self, present: Ints) -> None:
-        """Take in the classes that are new."""
+        """Add the classes that are new."""
         new = np.setdiff1d(present, self.classes)
         if not len(new):
             return
@@ -185,17 +185,17 @@ class StreamingLDA:
     def _checked(self, x: npt.ArrayLike) -> Floats:
         array = np.asarray(x, np.float64)
         if array.ndim != 2 or array.shape[1] != self.n_features:
-            raise CiaoError(f"streaming LDA: expected features of (N, {self.n_features}) but got {array.shape}")
+            raise CiaoError(f"streaming LDA: expected features of shape (N, {self.n_features}) but got {array.shape}")
         if not np.isfinite(array).all():
-            raise CiaoError("streaming LDA: expected finite features but one is infinite or no number")
+            raise CiaoError("streaming LDA: expected finite features but got an infinity or NaN")
         return array
 
 
 class SLDA:
-    """Streaming LDA over a fixed list of classes; one that was not seen yet is never the answer.
+    """Streaming LDA over a fixed list of classes; a class without a sample is never predicted.
 
     Args:
-        n_features: Numbers per face.
+        n_features: Features per face.
         n_classes: Classes of the task.
     """
 

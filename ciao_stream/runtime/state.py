@@ -1,4 +1,4 @@
-"""What a part of the learner remembers, as JSON values and tensors, and nothing else: no pickle can hide in it."""
+"""Saved state as JSON values and tensors only, so that loading it never runs code (no pickle)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """JSON values and tensors of one part, each part below its owner's.
+    """JSON values and tensors of an object and its parts.
 
     Args:
-        values: Plain JSON values by name.
-        tensors: By name; a part's stand under ``PART/``. They may be the live ones: write or copy them before the
-            learner goes on.
+        values: Plain JSON values by name; those of a part are an object under its name.
+        tensors: By name; those of a part have names that begin with ``PART/``. They may be the live ones: write or copy
+            them before the object changes.
     """
 
     values: dict[str, Any]
@@ -29,12 +29,12 @@ class State:
         tensors: Mapping[str, Tensor] | None = None,
         parts: Mapping[str, State] | None = None,
     ) -> State:
-        """Put an owner's own values and tensors together with those of its parts.
+        """Combine an object's own values and tensors with the states of its parts.
 
         Args:
-            values: The owner's own.
-            tensors: The owner's own.
-            parts: By name, in which no ``/`` stands.
+            values: The object's own.
+            tensors: The object's own.
+            parts: By name; a name contains no ``/``.
         """
         all_values, all_tensors = dict(values), dict(tensors or {})
         for part, state in (parts or {}).items():

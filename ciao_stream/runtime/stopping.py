@@ -1,4 +1,4 @@
-"""A request to stop that is heard at once where that is safe, and after the entry in hand everywhere else."""
+"""Requests to stop: obeyed at once where that is safe, otherwise when the caller next checks."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from collections.abc import Iterator
 from types import FrameType
 
 SLICE_S = 0.1
-"""Seconds after which a sleep looks for a request that came from another thread."""
+"""Seconds between checks for a request from another thread during a sleep."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopped(BaseException):
-    """Somebody asked to stop while nothing was done that must be finished."""
+    """A request to stop arrived where it is safe to obey at once."""
 
 
 class Stop:
-    """Whether somebody asked to stop."""
+    """A request to stop.
+
+    Attributes:
+        requested: Whether a stop was requested.
+        by_signal: Number of the signal that requested it, or None.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -27,12 +32,12 @@ class Stop:
         self._safe = False
 
     def request(self) -> None:
-        """Ask to stop; also from another thread."""
+        """Request a stop; can be called from any thread."""
         self.requested = True
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Take SIGTERM and Ctrl-C for a request in the block; for the main thread."""
+        """Treat SIGTERM and Ctrl-C as requests in the block; main thread only."""
         before = [(number, signal.signal(number, self._on_signal)) for number in SIGNALS]
         try:
             yield
@@ -45,7 +50,7 @@ class Stop:
         """Let a signal end the block at once.
 
         Raises:
-            Stopped: There is a request.
+            Stopped: A stop was requested.
         """
         if self.requested:
             raise Stopped
@@ -59,7 +64,7 @@ class Stop:
         """Sleep.
 
         Raises:
-            Stopped: There is a request.
+            Stopped: A stop was requested.
         """
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
@@ -75,7 +80,7 @@ class Stop:
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """End the block at once on SIGTERM; on Ctrl-C too, which is raised again. For the main thread.
+    """End the block at once on SIGTERM or Ctrl-C; main thread only.
 
     Raises:
         KeyboardInterrupt: It was Ctrl-C.

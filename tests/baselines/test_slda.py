@@ -171,8 +171,11 @@ DAMAGE = {
     "nothing": (lambda a: a.clear(), "expected the arrays classes, counts, means, scatter, shrinkage but got"),
     "no means": (lambda a: a.pop("means"), "expected the arrays"),
     "one too many": (lambda a: a.update(more=np.zeros(1)), "expected the arrays"),
-    "another type": (lambda a: a.update(means=a["means"].astype(np.float32)), "means: expected float64 of"),
-    "another shape": (lambda a: a.update(means=a["means"][:, 1:]), r"means: expected float64 of \(3, 5\) but got"),
+    "another type": (lambda a: a.update(means=a["means"].astype(np.float32)), "means: expected float64 of shape"),
+    "another shape": (
+        lambda a: a.update(means=a["means"][:, 1:]),
+        r"means: expected float64 of shape \(3, 5\) but got",
+    ),
     "a flat scatter": (lambda a: a.update(scatter=a["scatter"][0]), "scatter: expected"),
     "shrinkage 0": (lambda a: a.update(shrinkage=np.array(0.0)), r"shrinkage in \(0, 1\] but got 5 and 0.0"),
     "no features": (lambda a: a.update(scatter=np.zeros((0, 0)), means=np.zeros((3, 0))), "n_features >= 1"),
@@ -194,13 +197,13 @@ def test_a_damaged_state_is_refused_in_one_line(damage):
 
 
 BAD = {
-    "a single sample without its dimension": (np.zeros(5), [0], r"expected features of \(N, 5\) but got \(5,\)"),
+    "a single sample without its dimension": (np.zeros(5), [0], r"expected features of shape \(N, 5\) but got \(5,\)"),
     "too many features": (np.zeros((2, 6)), [0, 1], "expected features of"),
     "no number": (np.full((1, 5), np.nan), [0], "expected finite features"),
     "infinity among good ones": (np.array([[0.0] * 5, [np.inf] * 5]), [0, 1], "expected finite features"),
-    "too few labels": (np.zeros((2, 5)), [0], "expected 2 whole numbers as labels"),
+    "too few labels": (np.zeros((2, 5)), [0], "expected 2 integer labels"),
     "half a label": (np.zeros((2, 5)), [0, 0.5], "but got float64"),
-    "a label in words": (np.zeros((1, 5)), ["glad"], "expected 1 whole numbers as labels"),
+    "a label in words": (np.zeros((1, 5)), ["glad"], "expected 1 integer labels"),
 }
 
 

@@ -5,6 +5,7 @@ import errno
 import functools
 import itertools
 import json
+import logging
 import zlib
 
 import pytest
@@ -21,6 +22,7 @@ from ciao_stream.stream.learner.follow import Follower, TooManyRefusedError
 from ciao_stream.stream.learner.settings import FollowSettings
 from ciao_stream.stream.learner.status import StatusWriter, read_status
 from ciao_stream.stream.log.append import Appender
+from ciao_stream.stream.log.connection import UnreachableError
 from ciao_stream.stream.log.dead import dead_letters
 from ciao_stream.stream.log.images import write_image
 from ciao_stream.stream.log.log import FrameLog, History
@@ -213,6 +215,43 @@ def test_entries_cut_off_before_they_were_read_are_counted_as_lost(server, names
     assert follower.counters.lost == {"camera": 25}
     assert follow().counters.lost == {"camera": 25}
     assert len(texts(follow())) == 1
+
+
+def test_the_log_says_what_happens_without_labels_and_with_frame_ids_at_debug_only(server, names, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG, "ciao_stream")
+    sent = [*messages(40, bad_every=20)]
+    append_all(server.address, names, sent[:20])
+    follow_on(server, names, tmp_path)
+    position = newest(tmp_path).kept.position
+    append_all(server.address, names, sent[25:])
+    failures = [UnreachableError("Redis does not answer")]
+
+    def connect():
+        if failures:
+            raise failures.pop()
+        return FrameLog(server.address, names)
+
+    with LearnerFolder(tmp_path).claimed():
+        follower = Follower(learner(), LearnerFolder(tmp_path), connect, FollowSettings(**SOON))
+        follower.run()
+    lines = [(record.levelname, record.message.removeprefix(f"{tmp_path}: ")) for record in caplog.records]
+    said = [f"{level} {text}" for level, text in lines if level != "DEBUG"]
+    assert said[0] == "INFO started"
+    assert said.index(f"WARNING paused at {position}: Redis does not answer") > said.index(
+        f"INFO resumed at {position}, checkpoint {newest(tmp_path).kept.number - 1}"
+    )
+    expected = (
+        "INFO wrote checkpoint",
+        "INFO following again",
+        "WARNING refused entry",
+        "WARNING 5 messages lost before",
+    )
+    assert all(any(line.startswith(one) for line in said) for one in expected)
+    assert said[-1].strip() == f"INFO stopped at {follower.learner.position}"
+    headers = [json.loads(fields[b"header"]) for fields in (*sent[:20], *sent[25:])]
+    words = {str(header.get("label")) for header in headers} | {str(header.get("frame_id")) for header in headers}
+    assert not [line for line in said for word in words if f" {word}" in line or f"'{word}'" in line]
+    assert sum(level == "DEBUG" and "applied frame f" in text for level, text in lines) == follower.counters.frames
 
 
 def test_a_clock_that_was_set_back_costs_what_came_before_it_was_noticed_and_no_more(server, names, follow, client):
