@@ -1,4 +1,4 @@
-"""The prequential curve of the streaming demonstration, drawn without any state of pyplot."""
+"""The prequential curve of the streaming demo, drawn without pyplot's global state."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ DETECTORS = {"adwin": ("v", COLOURS[5]), "page-hinkley": ("s", COLOURS[3]), "dum
 
 
 def curve_png(document: Mapping[str, Any], faces: Mapping[str, Sequence[Image]]) -> bytes:
-    """Return the picture as a PNG.
+    """Return the figure as a PNG.
 
     Args:
-        document: Of the demonstration.
+        document: Results of the demo.
         faces: Some frames of each person, uint8 (height, width, 3).
     """
     change, frames = document["change"], document["frames"]
@@ -32,13 +32,13 @@ def curve_png(document: Mapping[str, Any], faces: Mapping[str, Sequence[Image]])
     _show_faces(strips, document, faces)
     learned = list(document["opened"])[-1]
     task = learned.partition("#")[0]
-    early = window // 4  # a share of so few answers says nothing
+    early = window // 4  # a share of fewer predictions is noise
     curve.plot(
-        frames["frame"][early:], frames["rolling"][early:], color=COLOURS[0], linewidth=2, label=f"{task}: learns on"
+        frames["frame"][early:], frames["rolling"][early:], color=COLOURS[0], linewidth=2, label=f"{task}: learns"
     )
     control = np.array(frames["control_rolling"])[change:]
     after = frames["frame"][change:]
-    curve.plot(after, control, color=COLOURS[5], linewidth=2, linestyle="--", label="control: learns no more")
+    curve.plot(after, control, color=COLOURS[5], linewidth=2, linestyle="--", label="control: stopped learning")
     for name, at in document["opened"].items():
         if at:
             curve.axvline(at, color=COLOURS[2], linewidth=1.2, linestyle=":")
@@ -55,15 +55,17 @@ def curve_png(document: Mapping[str, Any], faces: Mapping[str, Sequence[Image]])
     curve.legend(loc="lower left", frameon=False, fontsize=9)
     _mark_signals(marks, document)
     identical = [name for name, world in document["worlds"].items() if world["identical"]]
-    said = f"left alone since, bit-identical at the end: {', '.join(identical) or 'none'}"
-    figure.suptitle(f"SYNTHETIC robot camera: at frame {change} person and light change\n{said}", fontsize=10)
+    title = f"SYNTHETIC robot camera: at frame {change} person and light change"
+    figure.suptitle(
+        f"{title}\nunchanged since, bit-identical at the end: {', '.join(identical) or 'none'}", fontsize=10
+    )
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=100, pil_kwargs={"optimize": True})
     return data.getvalue()
 
 
 def _show_faces(axes: Axes, document: Mapping[str, Any], faces: Mapping[str, Sequence[Image]]) -> None:
-    """Lay frames of each person over that person's part of the stream."""
+    """Show frames of each person above that person's part of the stream."""
     ends = (0, document["change"], document["settings"]["frames"])
     for (person, some), begin, end in zip(faces.items(), ends[:-1], ends[1:], strict=True):
         strip = np.concatenate(list(some), axis=1)
@@ -75,10 +77,10 @@ def _show_faces(axes: Axes, document: Mapping[str, Any], faces: Mapping[str, Seq
 
 
 def _mark_signals(axes: Axes, document: Mapping[str, Any]) -> None:
-    """Mark the frames after which each detector signalled, a row each."""
+    """Mark the frames after which each detector signalled, in one row per detector."""
     for row, (name, frames) in enumerate(document["signals"].items()):
         marker, colour = DETECTORS[name]
         axes.scatter(frames, [row] * len(frames), marker=marker, color=colour, s=34, zorder=3)
     axes.set_yticks(range(len(document["signals"])), list(document["signals"]), fontsize=8)
     axes.set_ylim(len(document["signals"]) - 0.5, -0.5)
-    axes.set_xlabel("frame; below the curve, where detectors signal drift (the dummy whatever happens)")
+    axes.set_xlabel("frame; marks: drift signals of the detectors (the dummy signals whatever happens)")

@@ -1,4 +1,4 @@
-"""Streaming LDA: the classifier of its paper and of scikit-learn, whatever the order and the batches of the stream."""
+"""Streaming LDA equals its paper and scikit-learn, whatever the order and the batches of the stream."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ ground = sequences.ground
 
 
 def samples(n=60, d=5, classes=(0, 1, 2), seed=0, scale=1.0):
-    """Samples of classes whose means differ and whose features hang together, in mixed order."""
+    """Samples of classes with different means and correlated features, in mixed order."""
     rng = np.random.default_rng(seed)
     y = rng.permutation(np.resize(classes, n))
     mix, means = rng.normal(size=(d, d)), rng.normal(size=(max(classes) + 1, d))
@@ -28,7 +28,7 @@ def samples(n=60, d=5, classes=(0, 1, 2), seed=0, scale=1.0):
 
 
 def learned(x, y, sizes=None, **options):
-    """A classifier that was given the samples in batches of these sizes; all at once by default."""
+    """A classifier that learned the samples in batches of these sizes; all at once by default."""
     model = StreamingLDA(x.shape[1], **options)
     for batch in np.split(np.arange(len(x)), np.cumsum(sizes or [])):
         model.update(x[batch], y[batch])
@@ -36,7 +36,7 @@ def learned(x, y, sizes=None, **options):
 
 
 def by_definition(x, y, e):
-    """Counts, means, covariance, weights and offsets, written down from the paper's section 3."""
+    """Counts, means, covariance, weights and offsets, computed as in section 3 of the paper."""
     labels = np.unique(y)
     means = np.stack([x[y == k].mean(axis=0) for k in labels])
     inside = x - means[np.searchsorted(labels, y)]
@@ -47,7 +47,7 @@ def by_definition(x, y, e):
 
 
 def assert_same(model, other, rtol=1e-9):
-    """The states agree, each array to within a share of its largest value."""
+    """Assert that two states agree, each array within a share of its largest value."""
     ours, theirs = model.to_arrays(), other.to_arrays()
     assert all(np.array_equal(ours[name], theirs[name]) for name in ("classes", "counts", "shrinkage"))
     for name in ("means", "scatter"):
@@ -56,7 +56,7 @@ def assert_same(model, other, rtol=1e-9):
 
 @pytest.mark.parametrize("e", [1e-4, 0.3, 1.0])
 @pytest.mark.parametrize("sizes", [None, [1] * 59, [7, 1, 30]])
-def test_it_is_what_the_paper_writes(e, sizes):
+def test_it_equals_a_reference_written_from_the_paper(e, sizes):
     x, y = samples()
     model = learned(x, y, sizes, shrinkage=e)
     counts, means, covariance, weights, offsets = by_definition(x, y, e)
@@ -67,7 +67,7 @@ def test_it_is_what_the_paper_writes(e, sizes):
 
 
 @pytest.mark.parametrize("e", [1e-3, 0.2])
-def test_it_is_scikit_learn_s_where_the_mean_variance_is_one(e):
+def test_it_equals_scikit_learn_if_the_mean_variance_is_one(e):
     """Scikit-learn shrinks to the mean variance, the paper to 1; scikit-learn adds the frequencies of the classes."""
     x, y = samples(90, 6)
     x /= np.sqrt(np.trace(learned(x, y).covariance()) / 6)
@@ -77,7 +77,9 @@ def test_it_is_scikit_learn_s_where_the_mean_variance_is_one(e):
     assert np.allclose(weights, theirs.coef_, rtol=1e-6)
     assert np.allclose(offsets, theirs.intercept_ - np.log(model.counts / 90), rtol=1e-6)
     estimator = slda.StreamingLDAClassifier(e).fit(x, y)
-    assert np.allclose(estimator.predict_proba(x), theirs.predict_proba(x), atol=1e-6), "all classes are as frequent"
+    assert np.allclose(estimator.predict_proba(x), theirs.predict_proba(x), atol=1e-6), (
+        "all classes have the same frequency"
+    )
     assert [*estimator.classes_] == [*theirs.classes_]
 
 
@@ -96,14 +98,14 @@ def test_neither_order_nor_batches_matter(stream, sizes):
     assert_same(learned(x[order], y[order], [1] * (n - 1)), whole)
 
 
-def test_the_mean_of_faraway_features_costs_no_precision():
+def test_features_far_from_zero_cost_no_precision():
     x, y = samples(200)
     near, far = learned(x, y, [1] * 199), learned(x + 1e6, y, [1] * 199)
     assert np.allclose(far.covariance(), near.covariance(), rtol=1e-6)
     assert np.array_equal(far.covariance(), far.covariance().T)
 
 
-def test_a_class_may_appear_at_any_time_and_leaves_the_others_as_they_are():
+def test_a_class_may_appear_at_any_time_and_does_not_change_the_others():
     x, y = samples(60, classes=(4, 9, 6))
     model = StreamingLDA(5)
     known = y != 6
@@ -117,7 +119,7 @@ def test_a_class_may_appear_at_any_time_and_leaves_the_others_as_they_are():
     assert (model.classes[model.outputs(x).argmax(axis=1)] == y).mean() > 0.9
 
 
-def test_it_answers_from_the_first_sample_on():
+def test_it_predicts_from_the_first_sample_on():
     model = StreamingLDA(3)
     x = np.eye(3)
     assert model.outputs(x).shape == (3, 0)
@@ -126,7 +128,7 @@ def test_it_answers_from_the_first_sample_on():
     model.update(x[:1], [1])
     assert np.isfinite(model.outputs(x)).all()
     model.update(x[1:2], [0])
-    assert model.outputs(x).argmax(axis=1)[:2].tolist() == [1, 0], "the nearest mean, as nothing is known of S"
+    assert model.outputs(x).argmax(axis=1)[:2].tolist() == [1, 0], "the nearest mean, because S is 0"
 
 
 def test_outputs_follow_every_update():
@@ -141,12 +143,12 @@ def test_outputs_follow_every_update():
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e9])
 def test_fewer_samples_than_features_and_features_of_any_size_give_finite_outputs(scale):
     x, y = samples(20, 50, seed=3)
-    x[:, 10:20] = x[:, :10]  # and S would be singular with any number of samples
+    x[:, 10:20] = x[:, :10]  # S is singular with any number of samples
     model = learned(x * scale, y)
     assert np.isfinite(model.outputs(x * scale)).all()
 
 
-def test_its_state_comes_back_to_the_last_bit_and_goes_on(tmp_path):
+def test_its_state_is_restored_bit_for_bit_and_learns_on(tmp_path):
     x, y = samples()
     model = learned(x[:30], y[:30], shrinkage=0.01)
     (tmp_path / "state").write_bytes(save(model.to_arrays()))
@@ -226,7 +228,7 @@ def test_arguments_out_of_range_are_refused(arguments):
         StreamingLDA(*arguments)
 
 
-def test_as_a_strategy_it_judges_standardised_features_of_tasks_with_classes(ground):
+def test_as_a_strategy_it_uses_standardised_features_of_tasks_with_classes(ground):
     outcome = slda.STRATEGY.run(ground.job("slda"), masked=False)
     classes = [spec for spec in ground.specs if spec.has_classes]
     assert [task.task for task in outcome.tasks] == [spec.name for spec in classes]

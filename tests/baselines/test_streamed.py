@@ -1,4 +1,4 @@
-"""The known online learners that a stream can have beside it: what they answer, and that they can be brought back."""
+"""Online baselines of a stream: their predictions, and that they are restored exactly."""
 
 import dataclasses
 
@@ -24,7 +24,7 @@ RIVER = {
 
 
 def faces(n, seed=0):
-    """Faces of three of the four classes, whose largest feature names the class."""
+    """Faces of three of four classes; the index of the largest feature is the class."""
     rng = np.random.default_rng(seed)
     y = rng.integers(3, size=n)
     x = rng.normal(size=(n, N_FEATURES)).astype(np.float32)
@@ -40,7 +40,7 @@ def learned(name, x, y):
 
 
 @pytest.mark.parametrize("name", baseline_names())
-def test_each_learns_and_never_names_a_class_that_was_not_seen(name):
+def test_each_learns_and_never_predicts_a_class_without_a_sample(name):
     x, y = faces(400)
     before = make_baseline(name, N_FEATURES, N_CLASSES).outputs(x[:2])
     assert before.shape == (2, N_CLASSES)
@@ -54,7 +54,7 @@ def test_each_learns_and_never_names_a_class_that_was_not_seen(name):
 @pytest.mark.parametrize("name", baseline_names())
 @given(cut=st.integers(0, 60), seed=st.integers(0, 1000))
 @examples(max_examples=15)
-def test_one_that_is_brought_back_goes_on_bit_for_bit(name, cut, seed):
+def test_a_restored_baseline_continues_bit_for_bit(name, cut, seed):
     x, y = faces(60, seed)
     whole, first = learned(name, x, y), learned(name, x[:cut], y[:cut])
     state = first.state()
@@ -68,7 +68,7 @@ def test_one_that_is_brought_back_goes_on_bit_for_bit(name, cut, seed):
 
 
 @pytest.mark.parametrize("name", RIVER)
-def test_rivers_learners_answer_as_they_do_in_a_pipeline_of_rivers(name):
+def test_baselines_from_river_predict_as_in_a_river_pipeline(name):
     x, y = faces(80)
     pipeline = preprocessing.StandardScaler() | RIVER[name]()
     for face, label in zip(x, y, strict=True):
@@ -79,7 +79,7 @@ def test_rivers_learners_answer_as_they_do_in_a_pipeline_of_rivers(name):
         assert {label: np.exp(row[label]) for label in expected} == pytest.approx(expected)
 
 
-def test_an_unknown_one_is_refused():
+def test_an_unknown_baseline_is_refused():
     with pytest.raises(UnknownNameError, match="softmax"):
         make_baseline("sofmax", N_FEATURES, N_CLASSES)
 
@@ -94,14 +94,14 @@ def streamed(settings, spec=VOTES, n=25):
     return online, events
 
 
-def test_baselines_beside_a_world_are_judged_on_the_same_frames_and_change_nothing_of_it():
+def test_baselines_are_evaluated_on_the_same_frames_as_the_world_and_do_not_change_it():
     alone, events = streamed(QUICK)
     beside, _ = streamed(BESIDE)
     apply(alone, events)
     apply(beside, events)
-    told = beside.report()["worlds"][VOTES.name]
-    assert told.pop("beside").keys() == {"slda", "softmax"}
-    assert told == alone.report()["worlds"][VOTES.name]
+    report = beside.report()["worlds"][VOTES.name]
+    assert report.pop("beside").keys() == {"slda", "softmax"}
+    assert report == alone.report()["worlds"][VOTES.name]
     figures = beside.report()["worlds"][VOTES.name]["beside"]
     assert [one["n"] for one in figures.values()] == [25, 25]
     assert all(one["rolling"]["accuracy"] > 0.5 for one in figures.values())
@@ -109,7 +109,7 @@ def test_baselines_beside_a_world_are_judged_on_the_same_frames_and_change_nothi
 
 
 @pytest.mark.parametrize("cut", [1, 6, 20])
-def test_a_learner_with_baselines_goes_on_bit_for_bit(cut):
+def test_a_restored_learner_with_baselines_continues_bit_for_bit(cut):
     whole, events = streamed(BESIDE)
     apply(whole, events)
     first, _ = streamed(BESIDE)
@@ -119,7 +119,7 @@ def test_a_learner_with_baselines_goes_on_bit_for_bit(cut):
     assert snapshot(back) == snapshot(whole)
 
 
-def test_new_classes_come_to_the_baselines_too():
+def test_baselines_get_new_classes_too():
     online, events = streamed(BESIDE)
     apply(online, events)
     grown = dataclasses.replace(VOTES, labels=(*VOTES.labels, "new"))
@@ -129,7 +129,7 @@ def test_new_classes_come_to_the_baselines_too():
     assert online.report()["worlds"][VOTES.name]["beside"]["slda"]["n"] == 37
 
 
-def test_a_world_without_classes_has_none_beside():
+def test_a_world_without_classes_has_no_baselines():
     online, events = streamed(BESIDE, VALUES, 3)
     apply(online, events)
     assert "beside" not in online.report()["worlds"][VALUES.name]

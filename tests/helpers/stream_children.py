@@ -1,4 +1,4 @@
-"""Messages of a whole stream, and processes that publish and learn it, which can be killed and start again."""
+"""Messages of a whole stream, and processes that publish and learn it, which can be killed and restarted."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ TIMEOUT_S = 1.0
 
 
 def learner() -> OnlineLearner:
-    """A fresh learner with mask and head as they are by default."""
+    """A fresh learner with the default mask and head."""
     return stream_events.learner(StreamSettings(), Settings())
 
 
 def wire(event: Event, seq: int, producer: str = "camera") -> Fields:
-    """The message that becomes an event."""
+    """The message of an event."""
     if isinstance(event, TaskDeclared):
         return encode_task(event.spec, producer=producer, seq=seq)
     about = {"task": event.task, "frame_id": event.frame_id, "producer": producer, "seq": seq}
@@ -60,7 +60,7 @@ def wire(event: Event, seq: int, producer: str = "camera") -> Fields:
 
 
 def spoiled(fields: Fields, number: int) -> Fields:
-    """A message with a damaged bit, of its image if it has one."""
+    """The message with one flipped bit, in its image if it has one."""
     field = b"image" if b"image" in fields else b"sha256"
     raw = bytearray(fields[field])
     raw[number % len(raw)] ^= 1 << number % 7
@@ -68,7 +68,7 @@ def spoiled(fields: Fields, number: int) -> Fields:
 
 
 def messages(n: int, seed: int = 0, bad_every: int | None = None) -> Iterator[Fields]:
-    """Two tasks' frames, late labels and corrections, as one producer numbers them; some are damaged."""
+    """Frames, late labels and corrections of two tasks, numbered by one producer; some are damaged."""
     events = stream_events.Stream(seed).mixed([tiny.SPECS["categorical"], tiny.SPECS["multilabel"]], n - 2)
     for seq, event in enumerate(events):
         fields = wire(event, seq)
@@ -76,7 +76,7 @@ def messages(n: int, seed: int = 0, bad_every: int | None = None) -> Iterator[Fi
 
 
 def append_all(address: RedisAddress, names: StreamNames, fields: Iterator[Fields]) -> list[str]:
-    """Put messages into the stream as they are, damaged ones too."""
+    """Append messages to the stream unchecked, damaged ones too."""
     with contextlib.closing(address.client()) as client:
         return [client.xadd(names.stream, one).decode() for one in fields]
 
@@ -94,21 +94,21 @@ def uninterrupted(entries: list[Entry]) -> tuple[OnlineLearner, list[str]]:
 
 
 def newest(folder: Path) -> Restored:
-    """What stands in a learner's newest checkpoint."""
+    """The newest checkpoint of a learner."""
     restored = Checkpoints(LearnerFolder(folder).checkpoints).load(stream_events.shared())
     assert restored is not None
     return restored
 
 
 class AnyAppender(Appender):
-    """Takes damaged messages too, as a stranger could send them; each once, by its number."""
+    """Appends damaged messages too, as a foreign producer could; each once, by its number."""
 
     def append_anything(self, fields: Fields, number: int) -> None:
         self._add(f"number:{number}", str(number), fields)
 
 
 class TrustingLog(FrameLog):
-    """What the learner must not do: it acknowledges what it reads, and goes on where the group stands."""
+    """What the learner must not do: acknowledge on read, and resume at the group's position."""
 
     def resync(self, watermark: str) -> tuple[()]:
         with contextlib.suppress(Exception):
@@ -132,7 +132,7 @@ def learn(
     poison: bytes | None = None,
     make: Callable[[], OnlineLearner] = learner,
 ) -> None:
-    """Follow a stream, as the command does; an image that holds ``poison`` ends the process, as native code can."""
+    """Follow a stream as the command does; a header with ``poison`` aborts the process, as native code can."""
     if poison is not None:
 
         def decode_natively(position: str, fields: Fields, tasks: Any) -> Event:
@@ -149,7 +149,7 @@ def learn(
 
 
 def publish(address: RedisAddress, names: StreamNames, options: dict[str, Any], allowed: Any) -> None:
-    """Send messages as far as it is allowed, each until it is accepted."""
+    """Send the first ``allowed`` messages, each until it is accepted."""
 
     def as_allowed() -> Iterator[Fields]:
         for number, fields in enumerate(messages(**options)):
@@ -173,18 +173,18 @@ def send(address: RedisAddress, names: StreamNames, sent: Iterable[Fields], **op
 
 
 def answer(folder: Path, address: RedisAddress, names: StreamNames, group: str, claim_s: float) -> None:
-    """Answer for frames as a member of a group, with the worlds of a learner on the tiny encoder."""
+    """Predict frames as a member of a group, with the worlds of a learner on the tiny encoder."""
     encoder = stream_events.shared()
     feed = FrameFeed(lambda: address, names, start="0-0", group=group, claim_s=claim_s, timeout_s=TIMEOUT_S)
     Predictor(encoder, UpToDate(CheckpointWorlds(folder, encoder)), feed).run()
 
 
 class Supervised:
-    """A process that is started again, by one that has everything loaded, until it comes to a good end."""
+    """A process restarted, by a supervisor that has everything loaded, until it exits with code 0."""
 
     def __init__(self, body: Callable[..., None], *args: Any) -> None:
         CONTEXT.set_forkserver_preload(PRELOAD)
-        self._told, sender = CONTEXT.Pipe(duplex=False)
+        self._reports, sender = CONTEXT.Pipe(duplex=False)
         self._process = CONTEXT.Process(target=_supervise, args=(sender, body, args))
         self._process.start()
         sender.close()
@@ -193,10 +193,10 @@ class Supervised:
         self.ends: list[int] = []
 
     def pid(self) -> int:
-        """Wait for a process that runs, and return it."""
-        self._hear(0)
+        """Wait for a running process and return its id."""
+        self._read_reports(0)
         while self._pid is None:
-            assert self._hear(PATIENCE_S), "no process was started"
+            assert self._read_reports(PATIENCE_S), "no process was started"
         return self._pid
 
     def signal(self, number: int) -> None:
@@ -204,26 +204,26 @@ class Supervised:
         os.kill(self.pid(), number)
 
     def kill(self) -> None:
-        """Kill it as ``kill -9`` does, and wait until it is gone."""
+        """Kill it with ``kill -9`` and wait until it has ended."""
         ends = len(self.ends)
         self.signal(signal.SIGKILL)
         while len(self.ends) == ends:
-            assert self._hear(PATIENCE_S)
+            assert self._read_reports(PATIENCE_S)
 
     def finished(self, seconds: float = PATIENCE_S) -> bool:
-        """Wait for a good end."""
+        """Wait until it exits with code 0; return whether it did."""
         end = time.monotonic() + seconds
         while not (self.ends and self.ends[-1] == 0):
-            if not self._hear(max(0.0, end - time.monotonic())):
+            if not self._read_reports(max(0.0, end - time.monotonic())):
                 return False
         return True
 
-    def _hear(self, seconds: float) -> bool:
-        """Take note of what the supervisor says; whether it said anything."""
+    def _read_reports(self, seconds: float) -> bool:
+        """Read the supervisor's reports; return whether there were any."""
         heard = False
         with contextlib.suppress(EOFError):
-            while self._told.poll(0 if heard else seconds):
-                what, number = self._told.recv()
+            while self._reports.poll(0 if heard else seconds):
+                what, number = self._reports.recv()
                 heard = True
                 if what == "started":
                     self._pid, self.starts = number, self.starts + 1
@@ -238,17 +238,17 @@ class Supervised:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.join()
-        self._told.close()
+        self._reports.close()
         self._process.close()
 
 
 def _supervise(sender: Any, body: Callable[..., None], args: tuple[Any, ...]) -> None:
-    learner().apply(next(iter(stream_events.Stream().mixed([tiny.SPECS["categorical"]], 1))))  # the first one is slow
+    learner().apply(next(iter(stream_events.Stream().mixed([tiny.SPECS["categorical"]], 1))))  # the first event is slow
     code = -1
     while code != 0:
         pid = os.fork()
         if pid == 0:
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # do not outlive the supervisor
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # die with the supervisor
             try:
                 body(*args)
                 os._exit(0)

@@ -30,7 +30,7 @@ def learner(
 
 
 class Stream:
-    """Makes events one after the other, each at the next position, with frame ids that count up."""
+    """Makes events one by one, each at the next position, with increasing frame ids."""
 
     def __init__(self, seed: int = 0) -> None:
         self.rng = np.random.default_rng(seed)
@@ -40,7 +40,7 @@ class Stream:
         return TaskDeclared(self.position(), spec.name, spec)
 
     def frame(self, spec: TaskSpec, labelled: bool = True, frame_id: str | None = None) -> FrameCame:
-        """A face whose brightness tells its class, so that there is something to learn."""
+        """A face whose brightness depends on its class, so that there is something to learn."""
         target = self.target(spec)
         shade = int(target) if spec.kind == "categorical" else int(target.argmax())
         image = self.rng.integers(0, 60, (tiny.SIZE, tiny.SIZE)) + 60 * shade
@@ -87,11 +87,11 @@ def apply(online: OnlineLearner, events: Sequence[Event]) -> list[Applied]:
 
 
 def reborn(online: OnlineLearner, encoder: Encoder | None = None) -> OnlineLearner:
-    """The learner after it was written to bytes and read again; another seed must not shine through."""
+    """The learner saved to bytes and restored, after reseeding torch, which must have no influence."""
     torch.manual_seed(54321)
     return decode(encode(online), encoder or shared())[0]
 
 
 def snapshot(online: OnlineLearner) -> str:
-    """A hash over everything that the learner is, to the bit."""
+    """A hash of the learner's complete state."""
     return hashlib.sha256(encode(online)).hexdigest()

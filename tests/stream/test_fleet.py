@@ -1,4 +1,4 @@
-"""Many streams: a fleet of learners on a real Ray, and predictors that share a stream; both while some are killed."""
+"""Many streams: a fleet of learners on a real Ray, and predictors that share a stream, while some are killed."""
 
 import contextlib
 import json
@@ -55,20 +55,20 @@ def position(folder):
 
 
 def comes(fleet, condition):
-    """Wait until something is so, unless the fleet ends."""
+    """Wait for a condition; fail if the fleet ends first."""
     until(lambda: condition() or fleet.poll() is not None)
     assert fleet.poll() is None, fleet.communicate()[1]
 
 
 def learned(folder, encoder):
-    """The learner in a folder, to the bit, and what its checkpoint counts of the stream."""
+    """The learner in a folder, as a hash, and the counters of its checkpoint."""
     restored = Checkpoints(folder.checkpoints).load(encoder)
     counters = Counters.from_json(restored.notes)
     counts = (counters.entries, counters.frames, counters.tracker.lost, counters.tracker.repeated)
     return snapshot(restored.learner), counts, restored.learner.report()
 
 
-def test_a_fleet_learns_what_single_learners_do_though_one_is_killed(server, tmp_path):
+def test_a_fleet_learns_what_single_learners_do_although_one_is_killed(server, tmp_path):
     worlds, sent = tmp_path / "worlds", {name: [*messages(N, seed)] for seed, name in enumerate(ROBOTS)}
     folders = {name: LearnerFolder(worlds / name) for name in (*ROBOTS, "hall", "attic")}
     for name in ROBOTS:
@@ -131,7 +131,7 @@ def test_a_learner_has_as_many_threads_as_cores_but_at_least_one():
     assert [Share(cpus).threads for cpus in (0.25, 1, 2.5)] == [1, 1, 2]
 
 
-def test_a_group_answers_each_frame_once_though_a_member_is_killed(server, tmp_path):
+def test_a_group_predicts_each_frame_once_although_a_member_is_killed(server, tmp_path):
     learner, names = stream_events.learner(), StreamNames("shared")
     stream_events.apply(learner, [stream_events.Stream().declare(tiny.SPECS["categorical"])])
     Checkpoints(tmp_path).save(learner)
@@ -164,7 +164,7 @@ def n_members(client):
 
 
 class SlowFeed(FrameFeed):
-    """A member that lives, and takes longer than the others wait."""
+    """A member that lives but takes longer than the others wait."""
 
     def read(self, count, block_ms):
         entries = super().read(count, block_ms)
@@ -172,7 +172,7 @@ class SlowFeed(FrameFeed):
         return entries
 
 
-def test_a_member_that_is_slow_answers_nothing_twice(server, tmp_path):
+def test_a_slow_member_predicts_nothing_twice(server, tmp_path):
     learner, names = stream_events.learner(), StreamNames("slow")
     stream_events.apply(learner, [stream_events.Stream().declare(tiny.SPECS["categorical"])])
     Checkpoints(tmp_path).save(learner)

@@ -1,6 +1,6 @@
-"""100,000 frames through a real learner and a real server: memory and throughput stay as they are.
+"""100,000 frames through a real learner and a real server: memory and throughput stay constant.
 
-What is measured goes to the file that CIAO_SOAK_CSV names, if it does. Speed is judged by the learner's own seconds of
+The measurements go to the file named by CIAO_SOAK_CSV, if it is set. Speed is measured in the learner's own seconds of
 processor time, so that other work on the machine does not count.
 """
 
@@ -26,7 +26,7 @@ from tests.helpers.stream_children import CONTEXT, Supervised, learn, send, spoi
 NAMES = StreamNames("soak")
 EVERY_S = 2.0
 REMEMBER_S = 10
-"""Seconds for which ids are remembered: an hour of them would hide whether anything else grows."""
+"""Seconds for which ids are remembered; the default of an hour would hide other growth."""
 
 LATE, BAD = 10, 100
 """One frame in so many gets its label later; one message in so many is damaged."""
@@ -72,7 +72,7 @@ def spent(pid):
 
 
 def soak(folder, n, out):
-    """Learn n frames; return what was measured meanwhile, which is written to ``out`` too."""
+    """Learn n frames; return the measurements, which are also written to ``out``."""
     place, samples = LearnerFolder(folder / "learner"), []
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(running(folder / "redis", fsync="everysec"))
@@ -118,7 +118,7 @@ def cost(samples, n_third):
 
 
 @pytest.mark.parametrize("n", [100_000])
-def test_memory_and_throughput_are_flat(tmp_path, n):
+def test_memory_and_throughput_are_constant(tmp_path, n):
     out = Path(os.environ.get("CIAO_SOAK_CSV", tmp_path / "soak.csv"))
     samples, status = soak(tmp_path, n, out)
     assert status["frames"] + sum(status["dead_letters"].values()) >= n

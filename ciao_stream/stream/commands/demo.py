@@ -11,7 +11,7 @@ from ciao_stream.runtime.command import CHECK_FAILED, INTERRUPTED, default_out, 
 from ciao_stream.runtime.options import add_options as setting_options
 from ciao_stream.runtime.options import given
 from ciao_stream.runtime.stopping import ended_by_signals
-from ciao_stream.stream.demo.settings import DemoSettings
+from ciao_stream.stream.demo import DemoSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,8 +48,8 @@ def run(options: argparse.Namespace) -> int | None:
     from ciao_stream.exceptions import CiaoError
     from ciao_stream.report.stream_curve import curve_png
     from ciao_stream.runtime.atomic import write_bytes, write_text
-    from ciao_stream.stream.demo.document import document, table_of
     from ciao_stream.stream.demo.play import play
+    from ciao_stream.stream.demo.results import document, table_of
     from ciao_stream.stream.log.keys import StreamNames
 
     if options.redis or options.data or options.insecure or options.stream != StreamNames().stream:
@@ -100,7 +100,7 @@ def _show(console: Console, measured: dict[str, Any], out: Path) -> None:
 def _curve(measured: dict[str, Any]) -> Table:
     from rich.table import Table
 
-    from ciao_stream.stream.demo.document import spans
+    from ciao_stream.stream.demo.results import spans
 
     frames = measured["frames"]
     table = Table(title="prequential accuracy, %", title_justify="left")

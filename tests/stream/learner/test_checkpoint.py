@@ -1,4 +1,4 @@
-"""Checkpoints: a learner that is written down and read again goes on as if nothing had happened, bit for bit."""
+"""Checkpoints: a learner that is saved and restored continues bit for bit as if nothing had happened."""
 
 import dataclasses
 import gc
@@ -28,26 +28,26 @@ SETTINGS = {
 
 
 def same(a, b):
-    """Whether two events' consequences are equal to the bit."""
+    """Whether the results of two events are equal, bit for bit."""
     pairs = ((getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
     return all(np.array_equal(x, y) if isinstance(x, np.ndarray) else x == y for x, y in pairs)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_learner_goes_on_bit_for_bit_wherever_it_was_written_down(name):
+def test_a_restored_learner_continues_bit_for_bit_from_any_event(name):
     events = Stream(1).mixed([tiny.SPECS["categorical"], tiny.SPECS["multilabel"]], 36)
     whole, stopped = learner(*SETTINGS[name]), learner(*SETTINGS[name])
-    told = apply(whole, events)
+    results = apply(whole, events)
     assert sum(w.counts["steps"] for w in whole.worlds.values()) >= 5
     for split, event in enumerate(events):
         if split % (1 if name == "default head" else 6) == 0:
             resumed = reborn(stopped)
-            assert all(map(same, apply(resumed, events[split:]), told[split:])), split
+            assert all(map(same, apply(resumed, events[split:]), results[split:])), split
             assert snapshot(resumed) == snapshot(whole), split
         stopped.apply(event)
 
 
-def test_a_learner_that_is_written_down_after_every_event_is_the_one_that_never_was():
+def test_a_learner_saved_and_restored_throughout_equals_one_that_never_was():
     settings = dataclasses.replace(QUICK, on_drift="new-world", detector="dummy", micro_batch=8)
     stream = Stream(2)
     declared = stream.declare(FER)
@@ -75,7 +75,7 @@ def test_any_stream_can_be_stopped_anywhere_any_number_of_times(seed, stops):
     assert snapshot(whole) == snapshot(resumed)
 
 
-def test_nothing_stays_behind_in_memory_however_often_the_learner_is_written_down():
+def test_saving_many_times_leaks_no_memory():
     stream, online = Stream(3), learner()
     apply(online, [stream.declare(FER)])
     objects = []
@@ -86,11 +86,11 @@ def test_nothing_stays_behind_in_memory_however_often_the_learner_is_written_dow
             sizes.add(len(encode(online)))
         gc.collect()
         objects.append(len(gc.get_objects()))
-        assert len(sizes) > 6, "else nothing is shown"
+        assert len(sizes) > 6, "otherwise the test shows nothing"
     assert objects[1] - objects[0] < 100
 
 
-def test_the_comparison_sees_the_least_difference():
+def test_the_comparison_detects_the_smallest_difference():
     events = Stream(3).mixed([FER], 20)
     one, other = learner(), learner()
     apply(one, events)
@@ -101,7 +101,7 @@ def test_the_comparison_sees_the_least_difference():
     assert snapshot(one) != snapshot(other)
 
 
-def test_the_answer_to_drift_and_its_rate_survive():
+def test_the_raised_rate_after_drift_is_restored():
     settings = dataclasses.replace(QUICK, on_drift="raise-rate", detector="dummy", drift_steps=5)
     stream = Stream(4)
     events = [stream.declare(FER), *stream.frames(FER, 330)]
@@ -116,7 +116,7 @@ def test_the_answer_to_drift_and_its_rate_survive():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Checkpoints of a learner after 8, 16, 24 and 32 frames, which all are kept: the first, and the last three."""
+    """Checkpoints of a learner after 8, 16, 24 and 32 frames, all kept: the first and the last three."""
     stream, kept = Stream(5), Checkpoints(tmp_path / "checkpoints")
     online = learner()
     online.apply(stream.declare(FER))
@@ -126,7 +126,7 @@ def folder(tmp_path):
     return kept
 
 
-def test_the_first_and_the_last_three_are_kept_and_the_newest_is_read(folder):
+def test_the_first_and_the_last_three_are_kept_and_the_newest_is_loaded(folder):
     assert [kept.number for kept in folder.kept()] == [1, 2, 3, 4]
     restored = folder.load(shared())
     assert (restored.notes, restored.incidents) == ({"frames": 32}, ())
@@ -146,7 +146,7 @@ def flip(path, place):
 
 
 @pytest.mark.parametrize("place", [0, 0.001, 0.5, 1])
-def test_a_flipped_bit_is_seen_and_the_one_before_is_read(folder, place):
+def test_a_flipped_bit_is_detected_and_the_previous_checkpoint_is_loaded(folder, place):
     newest = folder.kept()[-1].path
     flip(newest, place)
     restored = folder.load(shared())
@@ -158,7 +158,7 @@ def test_a_flipped_bit_is_seen_and_the_one_before_is_read(folder, place):
     assert folder.load(shared()).kept.number == 5
 
 
-def test_any_flipped_bit_is_seen(folder):
+def test_any_flipped_bit_is_detected(folder):
     data, rng = folder.kept()[-1].path.read_bytes(), np.random.default_rng(0)
     for place in [*range(64), *rng.integers(0, len(data), 100).tolist()]:
         damaged = bytearray(data)
@@ -174,7 +174,7 @@ def test_a_truncated_file_is_damaged(folder, size):
     assert folder.load(shared()).notes == {"frames": 24}
 
 
-def test_if_all_are_damaged_nothing_is_made_up(folder):
+def test_if_all_are_damaged_loading_fails(folder):
     for kept in folder.kept():
         flip(kept.path, 0.7)
     with pytest.raises(CiaoError, match=r"no checkpoint in .* is intact") as caught:
@@ -198,12 +198,12 @@ def test_another_format_is_refused(folder, monkeypatch):
         folder.load(shared())
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(CiaoError, match=r"cannot read checkpoint .*: No such file"):
         read(tmp_path / "1_0-0.checkpoint", shared())
 
 
-def test_a_full_disk_leaves_the_old_ones(folder, monkeypatch):
+def test_a_full_disk_leaves_the_old_checkpoints(folder, monkeypatch):
     before = {kept.path: kept.path.read_bytes() for kept in folder.kept()}
     online = folder.load(shared()).learner
 
@@ -216,7 +216,7 @@ def test_a_full_disk_leaves_the_old_ones(folder, monkeypatch):
     assert {kept.path: kept.path.read_bytes() for kept in folder.kept()} == before
 
 
-def test_going_back_and_on_makes_the_newest_again(folder):
+def test_after_a_rollback_new_checkpoints_are_the_newest(folder):
     older = folder.kept()[1]
     online, notes = read(older.path, shared())
     assert notes == {"frames": 16}
@@ -225,12 +225,12 @@ def test_going_back_and_on_makes_the_newest_again(folder):
     assert folder.load(shared()).learner.position == older.position
 
 
-def test_at_least_one_is_kept(tmp_path):
+def test_at_least_one_checkpoint_must_be_kept(tmp_path):
     with pytest.raises(CiaoError, match="at least 1 checkpoint to keep but got 0"):
         Checkpoints(tmp_path, keep=0)
 
 
-def test_nothing_of_a_restored_learner_is_shared_with_the_one_that_was_written():
+def test_a_restored_learner_shares_no_memory_with_the_saved_one():
     stream = Stream(6)
     online = learner()
     apply(online, stream.mixed([FER], 30))
@@ -240,7 +240,7 @@ def test_nothing_of_a_restored_learner_is_shared_with_the_one_that_was_written()
     assert snapshot(again) == before
 
 
-def test_the_helpers_make_what_they_say():
+def test_the_helper_stream_has_every_outcome():
     events = stream_events.Stream(7).mixed([FER], 200)
     online = learner()
     outcomes = {applied.outcome for applied in apply(online, events)}

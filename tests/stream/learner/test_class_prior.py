@@ -1,4 +1,4 @@
-"""How common classes are taken to be, where the memory shows rare ones more often than they come."""
+"""How common predictions assume classes to be, although the memory shows rare ones more often than they occur."""
 
 import dataclasses
 
@@ -25,12 +25,12 @@ COUNTS = st.lists(st.integers(0, 10_000), min_size=2, max_size=9).map(np.array)
 
 
 @given(COUNTS, st.integers(1, 64), st.integers(0, 500))
-def test_while_the_memory_holds_everything_nothing_is_shifted(counts, new, drawn):
+def test_there_is_no_shift_while_the_memory_holds_everything(counts, new, drawn):
     np.testing.assert_allclose(log_shift("stream", new, drawn, counts, counts), 0, atol=1e-6)
 
 
 @given(COUNTS, COUNTS, st.integers(1, 64), st.integers(0, 500), st.sampled_from(["stream", "even"]))
-def test_the_shift_turns_the_assumed_shares_into_those_of_the_mixture(seen, kept, new, drawn, prior):
+def test_the_shift_maps_the_assumed_shares_to_those_of_the_mixture(seen, kept, new, drawn, prior):
     n = min(len(seen), len(kept))
     seen, kept = seen[:n], kept[:n]
     stream, memory = ((c + 1) / (c + 1).sum() for c in (seen, kept))
@@ -41,7 +41,7 @@ def test_the_shift_turns_the_assumed_shares_into_those_of_the_mixture(seen, kept
 
 
 def answered(shares, settings, n=600):
-    """Mean answer of a world to faces that tell nothing about their class, of classes with the given shares."""
+    """Mean prediction of a world for faces without information on their class, for classes with the given shares."""
     stream, online = Stream(), learner(settings, PLAIN)
     online.apply(stream.declare(FER))
     for label in stream.rng.choice(FER.labels, n, p=shares):
@@ -53,17 +53,17 @@ def answered(shares, settings, n=600):
 
 
 @pytest.mark.parametrize("prior", ["stream", "even"])
-def test_answers_take_classes_to_be_as_common_as_asked_whatever_the_memory_holds(prior):
+def test_predictions_assume_the_chosen_prior_whatever_the_memory_holds(prior):
     shares = np.array([0.1, 0.25, 0.65])
     settings = dataclasses.replace(QUICK, replay_ratio=7.0, replay_capacity=60, class_prior=prior, fall_steps=0)
     kept, answer = answered(shares, settings)
     wanted = shares if prior == "stream" else np.full(FER.n_out, 1 / FER.n_out)
-    assert np.abs(kept / kept.sum() - shares).max() > 0.2, "or there would be nothing to take out"
+    assert np.abs(kept / kept.sum() - shares).max() > 0.2, "otherwise there is nothing to adjust"
     np.testing.assert_allclose(answer, wanted, atol=0.08)
 
 
 @pytest.mark.parametrize("prior", ["stream", "even"])
-def test_without_a_memory_answers_take_classes_to_be_as_common_as_asked_too(prior):
+def test_predictions_assume_the_chosen_prior_without_a_memory_too(prior):
     shares = np.array([0.1, 0.25, 0.65])
     _, answer = answered(shares, dataclasses.replace(QUICK, replay_ratio=0, class_prior=prior, fall_steps=0))
     np.testing.assert_allclose(answer, shares if prior == "stream" else np.full(FER.n_out, 1 / FER.n_out), atol=0.12)

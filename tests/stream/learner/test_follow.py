@@ -1,4 +1,4 @@
-"""The follower of a stream, and its commands: what is done when the stream, the disk or the messages are not well."""
+"""The follower of a stream and its commands, also with faults of the stream, the disk or the messages."""
 
 import contextlib
 import errno
@@ -56,7 +56,7 @@ def follow_on(server, names, folder, **settings):
 
 @pytest.fixture
 def follow(server, names, tmp_path):
-    """Follow the test's stream until it is idle, as a learner in a folder of this name; returns the follower."""
+    """Function that follows the test's stream until it is idle, in a folder of this name, and returns the follower."""
     return lambda folder="learner", **settings: follow_on(server, names, tmp_path / folder, **settings)
 
 
@@ -69,7 +69,7 @@ def texts(follower):
     return [incident["text"] for incident in follower.counters.incidents]
 
 
-def test_where_checkpoints_lie_changes_nothing_that_is_learned(server, names, follow, monkeypatch):
+def test_when_checkpoints_are_written_has_no_influence_on_what_is_learned(server, names, follow, monkeypatch):
     monkeypatch.setattr("ciao_stream.stream.learner.follow.CHECKPOINT_SHARE", 1e9)
     append_all(server.address, names, messages(100))
     often = follow("often", checkpoint_entries=1)
@@ -79,7 +79,7 @@ def test_where_checkpoints_lie_changes_nothing_that_is_learned(server, names, fo
     assert often.counters.frames == seldom.counters.frames > 50
 
 
-def test_all_is_acknowledged_and_what_no_checkpoint_needs_is_let_go_of(server, names, follow, client):
+def test_all_is_acknowledged_and_entries_that_no_checkpoint_needs_are_trimmed(server, names, follow, client):
     append_all(server.address, names, messages(120))
     follow()
     follower = follow(trim_s=0, history=20)
@@ -97,7 +97,7 @@ def test_it_is_not_idle_while_anything_waits_however_long_a_checkpoint_takes(ser
     assert (follower.state, follower.counters.entries) == ("stopped", 100)
 
 
-def test_some_older_checkpoints_are_kept_to_go_back_to(tmp_path, monkeypatch):
+def test_some_older_checkpoints_are_kept_to_roll_back_to(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "MILESTONE", 4)
     monkeypatch.setattr(checkpoint, "MILESTONES", 2)
     kept = Checkpoints(tmp_path)
@@ -113,7 +113,7 @@ def bomb():
 
 
 def bad_messages():
-    """Ways to spoil a good frame, by the reason that they are refused for; each is still numbered."""
+    """Ways to damage a good frame by the reason of their refusal; each keeps its number."""
     return {
         "corrupt": lambda good: spoiled(good, 77),
         "truncated": lambda good: {**good, b"image": good[b"image"][:-9]},
@@ -128,7 +128,7 @@ def bad_messages():
     }
 
 
-def test_of_600_messages_the_300_bad_ones_are_refused_exactly(server, names, follow):
+def test_of_600_messages_exactly_the_300_bad_ones_are_refused(server, names, follow):
     events = stream_events.Stream(3).mixed([stream_events.tiny.SPECS["categorical"]], 450)
     frames = [event for event in events[1:] if hasattr(event, "image")]
     ways = itertools.cycle(bad_messages().items())
@@ -157,7 +157,7 @@ def test_of_600_messages_the_300_bad_ones_are_refused_exactly(server, names, fol
     assert snapshot(follower.learner) == snapshot(reference)
 
 
-def test_a_stream_of_bad_messages_stops_the_learner_and_can_be_gone_on_with(server, names, follow):
+def test_a_stream_of_bad_messages_stops_the_learner_which_can_resume(server, names, follow):
     sent = [*messages(30)]
     append_all(server.address, names, iter([*sent, *[spoiled(sent[5], n) for n in range(250)]]))
     with pytest.raises(TooManyRefusedError, match=r"\d+ of the last 200 messages were refused \(in all: corrupt"):
@@ -168,7 +168,7 @@ def test_a_stream_of_bad_messages_stops_the_learner_and_can_be_gone_on_with(serv
     assert len([*dead_letters(server.address, names)]) == 250
 
 
-def test_a_full_server_gets_room_for_a_dead_letter_from_what_is_applied(tmp_path, names):
+def test_a_full_server_makes_room_for_a_dead_letter_by_trimming_applied_entries(tmp_path, names):
     sent = [encode_task(TaskSpec("fer", "categorical", ("calm", "mad")), producer="camera", seq=0)]
     for seq in range(1, 400):
         image = write_image(face(seq, (120, 120)))
@@ -188,7 +188,7 @@ def test_a_full_server_gets_room_for_a_dead_letter_from_what_is_applied(tmp_path
         append_all(server.address, names, iter(sent[-3:]))
 
 
-def test_a_stream_that_was_wiped_is_noticed_and_its_successor_followed(server, names, follow, client):
+def test_a_wiped_stream_is_noticed_and_its_successor_followed(server, names, follow, client):
     sent = [*messages(60)]
     append_all(server.address, names, sent[:30])
     before = follow()
@@ -197,7 +197,7 @@ def test_a_stream_that_was_wiped_is_noticed_and_its_successor_followed(server, n
     append_all(server.address, names, iter(sent[35:50]))
     follow()
     client.delete(names.stream)
-    append_all(server.address, names, iter(sent[53:60]))  # before anybody saw that it was gone
+    append_all(server.address, names, iter(sent[53:60]))  # before the learner noticed the deletion
     follower = follow()
     assert len(texts(follower)) == 1
     assert follower.counters.lost == {"camera": 8}
@@ -235,9 +235,9 @@ def test_the_log_says_what_happens_without_labels_and_with_frame_ids_at_debug_on
         follower = Follower(learner(), LearnerFolder(tmp_path), connect, FollowSettings(**SOON))
         follower.run()
     lines = [(record.levelname, record.message.removeprefix(f"{tmp_path}: ")) for record in caplog.records]
-    said = [f"{level} {text}" for level, text in lines if level != "DEBUG"]
-    assert said[0] == "INFO started"
-    assert said.index(f"WARNING paused at {position}: Redis does not answer") > said.index(
+    logged = [f"{level} {text}" for level, text in lines if level != "DEBUG"]
+    assert logged[0] == "INFO started"
+    assert logged.index(f"WARNING paused at {position}: Redis does not answer") > logged.index(
         f"INFO resumed at {position}, checkpoint {newest(tmp_path).kept.number - 1}"
     )
     expected = (
@@ -246,15 +246,15 @@ def test_the_log_says_what_happens_without_labels_and_with_frame_ids_at_debug_on
         "WARNING refused entry",
         "WARNING 5 messages lost before",
     )
-    assert all(any(line.startswith(one) for line in said) for one in expected)
-    assert said[-1].strip() == f"INFO stopped at {follower.learner.position}"
+    assert all(any(line.startswith(one) for line in logged) for one in expected)
+    assert logged[-1].strip() == f"INFO stopped at {follower.learner.position}"
     headers = [json.loads(fields[b"header"]) for fields in (*sent[:20], *sent[25:])]
     words = {str(header.get("label")) for header in headers} | {str(header.get("frame_id")) for header in headers}
-    assert not [line for line in said for word in words if f" {word}" in line or f"'{word}'" in line]
+    assert not [line for line in logged for word in words if f" {word}" in line or f"'{word}'" in line]
     assert sum(level == "DEBUG" and "applied frame f" in text for level, text in lines) == follower.counters.frames
 
 
-def test_a_clock_that_was_set_back_costs_what_came_before_it_was_noticed_and_no_more(server, names, follow, client):
+def test_after_a_clock_was_set_back_only_entries_before_it_was_noticed_are_lost(server, names, follow, client):
     sent = [*messages(40)]
     for number, fields in enumerate(sent[:10]):
         client.xadd(names.stream, fields, id=f"9000000000000-{number + 1}")
@@ -271,7 +271,7 @@ def test_a_clock_that_was_set_back_costs_what_came_before_it_was_noticed_and_no_
     assert follower.counters.lost == {"camera": 4}
 
 
-def test_from_a_damaged_checkpoint_it_falls_back_and_comes_to_the_same(server, names, follow):
+def test_after_a_damaged_checkpoint_it_resumes_from_the_previous_one_with_the_same_result(server, names, follow):
     sent = [*messages(90)]
     append_all(server.address, names, sent[:60])
     follower = follow()
@@ -304,7 +304,7 @@ def test_a_folder_on_a_disk_without_locks_is_refused(tmp_path, monkeypatch):
 
 @pytest.fixture
 def command(server, names, tmp_path, monkeypatch, capsys):
-    """A function that runs a command of `stream` on the test's stream and learner; returns its code and output."""
+    """Function that runs a command of `stream` on the test's stream and learner, and returns its output."""
     monkeypatch.setattr("ciao_stream.encoders.load_encoder", lambda _: stream_events.shared())
 
     def command(name, *words, code=0):
@@ -334,20 +334,20 @@ def test_learn_writes_a_status_and_worlds_that_others_can_load(server, names, tm
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (["--replay-capacity", "2147483647"], "replay_capacity: 2,147,483,647 faces of this encoder take"),
         (["--window", "99999999999999999999"], "window: expected a whole number >= 1 and <= 2,147,483,647"),
     ],
 )
-def test_a_setting_that_cannot_be_had_is_refused_and_leaves_nothing_behind(words, said, server, names, command):
+def test_a_setting_out_of_range_is_refused_and_leaves_nothing_behind(words, expected, server, names, command):
     append_all(server.address, names, messages(20))
     often = ["--until-idle", "0.1", "--device", "cpu"]
-    assert said in command("learn", *often, *words, code=2)
+    assert expected in command("learn", *often, *words, code=2)
     command("learn", *often)
 
 
-def test_undo_takes_a_frame_back_as_if_it_had_never_come(server, names, follow, command):
+def test_undo_takes_back_a_frame_as_if_it_had_never_been_received(server, names, follow, command):
     append_all(server.address, names, messages(80))
     follow(history=1000)
     stored = entries(server, names)
@@ -355,8 +355,8 @@ def test_undo_takes_a_frame_back_as_if_it_had_never_come(server, names, follow, 
     frame_id = next(h["frame_id"] for h in headers[25:] if h["type"] == "label" and h["frame_id"] != "nobody")
     about = [e.position for e, h in zip(stored, headers, strict=True) if h.get("frame_id") == frame_id]
     assert len(about) >= 2
-    said = command("undo", "--frame", frame_id)
-    assert f"{len(about)} messages about the frame are passed over" in said
+    printed = command("undo", "--frame", frame_id)
+    assert f"{len(about)} messages about the frame are passed over" in printed
     follower = follow()
     reference = uninterrupted([entry for entry in stored if entry.position not in about])[0]
     assert follower.counters.passed_over == len(about)
@@ -383,7 +383,7 @@ def test_undo_to_a_checkpoint_forgets_what_came_after_it(server, names, follow, 
     assert (follower.counters.entries, follower.counters.passed_over) == (80, 20)
 
 
-def test_after_undo_of_everything_the_tasks_are_declared_and_it_goes_on(server, names, follow, command):
+def test_after_undo_of_everything_the_tasks_stay_declared_and_learning_resumes(server, names, follow, command):
     sent = [*messages(60)]
     append_all(server.address, names, sent[:40])
     follow(history=1000)
@@ -395,11 +395,11 @@ def test_after_undo_of_everything_the_tasks_are_declared_and_it_goes_on(server, 
     assert follower.counters.passed_over == 40 - len(declared)
 
 
-def test_undo_lists_nothing_where_no_learner_has_worked(command):
+def test_undo_without_a_learner_is_refused(command):
     assert "no learner has worked in" in command("undo", "--list", code=2)
 
 
-def test_undo_says_so_where_the_stream_was_trimmed(server, names, follow, command, client):
+def test_undo_reports_that_the_stream_was_trimmed(server, names, follow, command, client):
     append_all(server.address, names, messages(80))
     follow()
     stored = entries(server, names)
@@ -425,7 +425,7 @@ def test_dead_letters_are_sent_again_once_their_task_is_known(server, names, fol
     assert [letter.reason for letter in dead_letters(server.address, names)] == ["corrupt"]
 
 
-def test_wipe_leaves_no_face_anywhere_and_the_worlds_as_they_are(server, names, tmp_path, follow, command, client):
+def test_wipe_leaves_no_face_anywhere_and_does_not_change_the_worlds(server, names, tmp_path, follow, command, client):
     face_bytes = next(fields[b"image"] for fields in messages(60) if b"image" in fields)
 
     def files_with_a_face():
@@ -453,7 +453,7 @@ def test_wipe_leaves_no_face_anywhere_and_the_worlds_as_they_are(server, names, 
     assert follow().counters.entries == 83
 
 
-def test_wipe_leaves_nothing_of_few_faces_among_the_worlds_nor_in_a_snapshot(
+def test_wipe_deletes_statistics_of_few_faces_and_rewrites_the_server_snapshot(
     server, names, tmp_path, follow, command, client
 ):
     face_bytes = next(fields[b"image"] for fields in messages(12) if b"image" in fields)
@@ -475,11 +475,11 @@ def test_wipe_leaves_nothing_of_few_faces_among_the_worlds_nor_in_a_snapshot(
         client.config_set("save", "")
     for name, online in before.worlds.items():
         world = World.load(place.worlds / name, stream_events.shared())
-        assert (online.faces.n > 0, world.faces.n) == (True, 0), "of so few faces they tell what each looks like"
+        assert (online.faces.n > 0, world.faces.n) == (True, 0), "statistics of few faces reveal single ones"
         assert world.sha256() == online.world.sha256()
 
 
-def test_a_status_tells_of_labels_that_came_too_late(server, names, follow, command):
+def test_the_status_counts_labels_that_came_too_late(server, names, follow, command):
     spec = TaskSpec("mood", "categorical", ("calm", "glad"))
     label = encode_label("glad", task="mood", frame_id="gone", producer="p", seq=1)
     append_all(server.address, names, iter([encode_task(spec, producer="p", seq=0), label]))
@@ -487,7 +487,7 @@ def test_a_status_tells_of_labels_that_came_too_late(server, names, follow, comm
     assert "1 labels of frames that the learner does not know" in " ".join(command("status").split())
 
 
-def test_a_status_tells_of_a_learner_that_was_killed(tmp_path, follow, command):
+def test_the_status_shows_that_a_learner_was_killed(tmp_path, follow, command):
     follow()
     path = LearnerFolder(tmp_path / "learner").status
     path.write_text(json.dumps({**read_status(path), "state": "following"}))

@@ -41,7 +41,7 @@ def begun(settings=QUICK, spec=FER, world=None, n=0, seed=0):
 
 
 def moments_of(owner):
-    """A copy of what the optimisers of a learner, or of an online world, keep."""
+    """A copy of the optimisers' state of a learner or an online world."""
     optimizers = getattr(owner, "learner", owner).optimizers
     return {f"{i}.{k}": t.clone() for i, o in enumerate(optimizers) for k, t in read_state(o).items()}
 
@@ -101,7 +101,7 @@ def test_learning_in_one_world_leaves_the_others_and_the_encoder_bit_identical(k
     assert encoder.fingerprint() == fingerprint
 
 
-def test_predicting_leaves_no_trace():
+def test_predicting_has_no_side_effects():
     stream, online = begun(n=10)
     before, face = snapshot(online), stream.frame(FER).image
     random = torch.get_rng_state()
@@ -114,7 +114,7 @@ def test_predicting_leaves_no_trace():
     assert not np.array_equal(online.predict(face)["fer"], answers[0])
 
 
-def test_a_frame_is_answered_before_its_label_is_learned():
+def test_a_frame_is_predicted_before_its_label_is_learned():
     stream, online = begun(dataclasses.replace(QUICK, micro_batch=2), n=9)
     frame = stream.frame(FER)
     before = online.predict(frame.image)["fer"]
@@ -133,7 +133,7 @@ def test_a_stream_is_learned():
     assert figures["rolling"]["accuracy"] > 0.9
 
 
-def test_micro_batches_are_cut_by_labelled_frames_of_each_world_alone():
+def test_a_micro_batch_counts_labelled_frames_of_one_world_only():
     stream, online = Stream(), learner(NO_REPLAY)
     apply(online, [stream.declare(FER), stream.declare(VOTES)])
     pattern = [FER, FER, VOTES, None, FER, None, VOTES, FER, VOTES, VOTES]
@@ -141,7 +141,7 @@ def test_micro_batches_are_cut_by_labelled_frames_of_each_world_alone():
     assert steps == [0, 0, 0, 0, 0, 0, 0, 1, 0, 1]
 
 
-def test_a_late_label_is_judged_on_the_answer_of_then():
+def test_a_late_label_evaluates_the_prediction_made_when_the_frame_came():
     stream, online = begun(n=3)
     frame = stream.frame(FER, labelled=False)
     came = online.apply(frame)
@@ -156,7 +156,7 @@ def test_a_late_label_is_judged_on_the_answer_of_then():
     assert (world.prequential.n, world.counts["late_labels"], len(world.pending)) == (n + 1, 1, 0)
 
 
-def test_frames_that_wait_make_way_and_their_labels_are_orphans():
+def test_waiting_frames_are_evicted_and_their_labels_become_orphans():
     stream, online = begun()
     frames = [stream.frame(FER, labelled=False) for _ in range(5)]
     apply(online, frames)
@@ -175,7 +175,7 @@ def other_label(frame):
     return next(label for label in FER.labels if label != frame.label)
 
 
-def test_a_correction_is_learned_as_a_new_sample_and_not_judged_again():
+def test_a_correction_is_learned_as_a_new_sample_and_not_evaluated_again():
     stream, online = begun(dataclasses.replace(QUICK, replay_capacity=100), n=12)
     frame = stream.frame(FER)
     apply(online, [frame, *stream.frames(FER, 3)])
@@ -188,10 +188,10 @@ def test_a_correction_is_learned_as_a_new_sample_and_not_judged_again():
     assert [(s.frame_id, int(s.target)) for s in world.batch] == [(frame.frame_id, wanted)]
     apply(online, stream.frames(FER, 3))
     assert (world.counts["steps"], world.prequential.n) == (steps + 1, n + 3)
-    assert len(world.replay) == 19, "the corrected sample stands in the memory once"
+    assert len(world.replay) == 19, "the corrected sample is in the memory once"
 
 
-def test_a_correction_of_what_is_not_learned_yet_takes_its_place():
+def test_a_correction_replaces_a_sample_that_is_not_learned_yet():
     stream, online = begun()
     frame = stream.frame(FER)
     online.apply(frame)
@@ -200,7 +200,7 @@ def test_a_correction_of_what_is_not_learned_yet_takes_its_place():
     assert [FER.labels[int(sample.target)] for sample in batch] == [other_label(frame)]
 
 
-def test_a_correction_of_a_correction_leaves_no_other_target_behind():
+def test_a_second_correction_replaces_the_first():
     stream, online = begun(dataclasses.replace(QUICK, replay_capacity=100), n=11)
     frame, world = stream.frame(FER), online.worlds["fer"]
     online.apply(frame)
@@ -210,7 +210,7 @@ def test_a_correction_of_a_correction_leaves_no_other_target_behind():
         assert FER.labels[int(world.replay.get(frame.frame_id).target)] == label
 
 
-def test_a_face_known_from_the_memory_alone_can_be_corrected():
+def test_a_face_that_is_only_in_the_replay_memory_can_be_corrected():
     stream, online = begun(n=8)
     world = online.worlds["fer"]
     old = next(i for i in world.replay.state().values["ids"] if world.recent.get(i) is None)
@@ -243,7 +243,7 @@ def test_new_labels_leave_the_old_outputs_bit_for_bit(kind):
 
 
 @pytest.mark.parametrize("preset", [tiny.DEFAULT, tiny.PAPER], ids=["default", "paper"])
-def test_growing_nothing_changes_nothing(preset):
+def test_growing_by_no_label_changes_nothing(preset):
     one = WorldLearner(World(FER, shared(), "dl", True, tiny.small(preset)))
     x, y = tiny.batch(shared(), level="z")
     one.step(x, y)
@@ -254,7 +254,7 @@ def test_growing_nothing_changes_nothing(preset):
     assert state_sha256(one.world) == state_sha256(other.world)
 
 
-def test_restored_moments_lie_in_memory_as_their_parameters_do():
+def test_restored_moments_have_the_memory_layout_of_their_parameters():
     one, other = (WorldLearner(World(FER, shared(), "dl", True, tiny.small(weight_decay=0.0))) for _ in range(2))
     x, y = tiny.batch(shared(), level="z")
     one.step(x, y)
@@ -262,7 +262,7 @@ def test_restored_moments_lie_in_memory_as_their_parameters_do():
     dense = {name: tensor.contiguous() for name, tensor in read_state(one.optimizers[0]).items()}
     write_state(other.optimizers[0], dense)
     weight = one.world.mask.inhibition.weight
-    assert not weight.is_contiguous(), "nothing is shown where both layouts are one"
+    assert not weight.is_contiguous(), "otherwise both layouts are the same"
     for learning in (one, other):
         with seeded_torch(1, "test"):
             learning.step(x, y)
@@ -270,17 +270,17 @@ def test_restored_moments_lie_in_memory_as_their_parameters_do():
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "expected"),
     [
         ({"kind": "votes"}, "exists and is categorical, not votes"),
         ({"labels": ("glad", "calm", "mad")}, "with labels calm, glad, mad: expected these first"),
         ({"labels": ("calm", "glad")}, "with labels calm, glad, mad: expected these first"),
     ],
 )
-def test_a_task_cannot_become_another(changed, said):
+def test_a_task_cannot_become_another(changed, expected):
     stream, online = begun(n=5)
     before = snapshot(online)
-    with pytest.raises(BadMessage, match=said):
+    with pytest.raises(BadMessage, match=expected):
         online.apply(stream.declare(dataclasses.replace(FER, **changed)))
     assert snapshot(online) == before
 
@@ -292,7 +292,7 @@ def test_a_dimensional_task_gets_no_new_dimensions():
         online.apply(stream.declare(wider(spec)))
 
 
-def test_what_cannot_be_applied_changes_nothing():
+def test_an_invalid_event_changes_nothing():
     stream, online = begun(n=5)
     before, frame = snapshot(online), stream.frame(FER)
     with pytest.raises(UnknownNameError, match="unknown task 'fir': did you mean 'fer'"):
@@ -319,7 +319,7 @@ def test_an_event_is_not_applied_twice():
 
 @pytest.mark.parametrize("preset", [tiny.DEFAULT, tiny.PAPER], ids=["default", "paper"])
 @pytest.mark.parametrize("place", ["mask.raw_a", "head.layers.3.weight"])
-def test_a_step_that_is_not_finite_moves_nothing(preset, place):
+def test_a_step_that_is_not_finite_changes_nothing(preset, place):
     one = WorldLearner(World(FER, shared(), "dl", True, tiny.small(preset)))
     x, y = tiny.batch(shared(), level="z")
     guarded_step(one, x, y)
@@ -347,7 +347,7 @@ def test_a_guarded_step_is_the_step():
 
 @pytest.mark.parametrize("learned", [0, 8])
 @pytest.mark.parametrize("preset", [tiny.DEFAULT, tiny.PAPER], ids=["default", "paper"])
-def test_steps_that_are_not_finite_are_counted_and_the_stream_goes_on(monkeypatch, preset, learned):
+def test_steps_that_are_not_finite_are_counted_and_learning_continues(monkeypatch, preset, learned):
     stream, online = begun(NO_REPLAY, world=tiny.small(preset), n=learned + 3)
     world = online.worlds["fer"]
     before, moments = state_sha256(world.world), moments_of(world)
@@ -366,36 +366,36 @@ def test_no_step_is_taken_on_a_single_sample():
     assert online.worlds["fer"].counts["steps_too_small"] == 1
 
 
-DRIFTING = dataclasses.replace(QUICK, detector="dummy")  # signals at every 300th answer
+DRIFTING = dataclasses.replace(QUICK, detector="dummy")  # signals at every 300th prediction
 
 
-def test_drift_is_told_and_not_answered_by_default():
+def test_drift_is_reported_but_not_answered_by_default():
     _, online = begun(DRIFTING)
     quiet = learner()
     stream = Stream()
     events = [stream.declare(FER), *stream.frames(FER, 302)]
     online = learner(DRIFTING)
-    told = apply(online, events)
+    results = apply(online, events)
     apply(quiet, events)
-    assert [number for number, applied in enumerate(told) if "dummy" in applied.drift] == [300]
+    assert [number for number, applied in enumerate(results) if "dummy" in applied.drift] == [300]
     assert state_sha256(online.worlds["fer"].world) == state_sha256(quiet.worlds["fer"].world)
     assert online.report()["worlds"]["fer"]["prequential"]["drift"]["dummy"] == 1
 
 
 def rates_of(online, events):
-    """The learning rates of the steps that some events lead to."""
+    """The learning rates of the steps that these events cause."""
     optimizer = online.worlds["fer"].learner.optimizers[0]
     return [optimizer.param_groups[0]["lr"] for event in events if online.apply(event).steps]
 
 
-def test_the_rate_falls():
+def test_the_learning_rate_decays():
     stream, online = begun(dataclasses.replace(QUICK, fall_steps=2))
     rates = rates_of(online, stream.frames(FER, 4 * QUICK.micro_batch))
     assert rates == pytest.approx([1e-3 / math.sqrt(1 + step / 2) for step in range(4)])
 
 
 @pytest.mark.parametrize("fall", [0, 10])
-def test_drift_raises_the_rate_for_a_while_and_it_falls_anew(fall):
+def test_drift_raises_the_learning_rate_for_a_while_and_restarts_its_decay(fall):
     settings = dataclasses.replace(DRIFTING, on_drift="raise-rate", drift_rate=5.0, drift_steps=2, fall_steps=fall)
     stream, online = begun(settings, n=299)
     rates = rates_of(online, stream.frames(FER, 17))
@@ -409,11 +409,11 @@ def test_drift_empties_the_memory():
     online.apply(stream.frame(FER))
     kept = online.worlds["fer"].replay.state().values["ids"]
     assert len(old) == QUICK.replay_capacity
-    assert len(kept) == QUICK.micro_batch, "what the last micro-batch brought"
+    assert len(kept) == QUICK.micro_batch, "the samples of the last micro-batch"
     assert not old & set(kept)
 
 
-def test_drift_opens_a_new_world_and_leaves_the_old_one():
+def test_drift_creates_a_new_world_and_leaves_the_old_one_unchanged():
     settings = dataclasses.replace(DRIFTING, on_drift="new-world", worlds_per_task=2)
     stream, online = begun(settings, n=298)
     waiting = stream.frame(FER, labelled=False)
@@ -424,18 +424,18 @@ def test_drift_opens_a_new_world_and_leaves_the_old_one():
     face, old = stream.frame(FER).image, tiny.frozen_copy(online.worlds["fer"].world)
     answer = online.predict(face)["fer"]
     assert np.array_equal(online.predict(face)["fer#2"], answer) is bool(applied.steps == 0)
-    told = apply(online, [*stream.frames(FER, 20), stream.label(FER, waiting.frame_id), stream.declare(wider(FER))])
-    assert {a.world for a in told} == {"fer#2"}
-    assert told[-2].evaluated
+    results = apply(online, [*stream.frames(FER, 20), stream.label(FER, waiting.frame_id), stream.declare(wider(FER))])
+    assert {a.world for a in results} == {"fer#2"}
+    assert results[-2].evaluated
     assert not tiny.moved(old, online.worlds["fer"].world)
     assert np.array_equal(online.predict(face)["fer"], answer)
     assert (online.worlds["fer"].spec.n_out, online.of("fer").spec.n_out, online.tasks["fer"]) == (3, 5, wider(FER))
-    told = apply(online, stream.frames(FER, 300))
-    assert [a.opened for a in told if a.drift == ("dummy",)] == [None]
+    results = apply(online, stream.frames(FER, 300))
+    assert [a.opened for a in results if a.drift == ("dummy",)] == [None]
     assert len(online.worlds) == 2
 
 
-def test_the_rate_of_the_stream_is_the_worlds_own_unless_given():
+def test_the_learning_rate_is_the_worlds_unless_given():
     for lr, wanted in ((None, 1e-3), (0.25, 0.25)):
         _, online = begun(dataclasses.replace(QUICK, lr=lr), n=4)
         assert online.worlds["fer"].learner.optimizers[0].param_groups[0]["lr"] == wanted
@@ -449,8 +449,8 @@ def test_other_schemes_learn(scheme, masked, level):
 
 
 @pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")
-def test_worlds_lie_where_the_encoder_does():
-    """As on a GPU: ``meta`` is the other device that every machine has; it holds shapes and no numbers."""
+def test_worlds_are_on_the_encoders_device():
+    """As on a GPU: ``meta`` is a device of every machine; it holds shapes but no numbers."""
     _, online = begun(n=8, world=tiny.small(optimizer="adam"))
     encoder = tiny.encoder().to("meta")
     fresh = OnlineWorld.fresh(FER, encoder, QUICK, tiny.small(), seed=0)
@@ -458,16 +458,16 @@ def test_worlds_lie_where_the_encoder_does():
     twin, moments = fresh.fork("fer#2"), moments_of(restored)
     fresh.grow(wider(FER))
     tensors = [t for one in (fresh, twin, restored) for t in one.world.state_dict().values()]
-    assert any(name.endswith("step") for name in moments), "or nothing is shown of single numbers"
+    assert any(name.endswith("step") for name in moments), "otherwise no scalar is tested"
     assert {t.device.type for t in [*tensors, *moments.values()]} == {"meta"}
 
 
-def test_all_bad_settings_are_named_at_once():
+def test_all_bad_settings_are_listed_in_one_message():
     with pytest.raises(CiaoError) as caught:
         StreamSettings(micro_batch=0, lr=-1, fading=1, detector="adwim", masked=1, replay_ratio=float("nan"))
-    said = str(caught.value)
+    expected = str(caught.value)
     for name in ("micro_batch", "lr", "fading", "detector", "masked", "replay_ratio"):
-        assert f"{name}: expected" in said
+        assert f"{name}: expected" in expected
     with pytest.raises(CiaoError, match="replay_ratio: expected more than 0 for a micro-batch of 1"):
         StreamSettings(micro_batch=1, replay_ratio=0)
 
@@ -482,7 +482,7 @@ def test_settings_survive_json():
 
 
 def resident():
-    """Bytes of this process in memory."""
+    """Resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 

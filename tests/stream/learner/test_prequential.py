@@ -1,4 +1,4 @@
-"""Prequential figures against slow references, and detectors that survive without pickle."""
+"""Prequential metrics against slow references, and detectors restored without pickle."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ SETTINGS = StreamSettings(window=WINDOW, fading=FADING)
 
 
 def answers(spec, n, seed=0, skill=1.5):
-    """Outputs and targets of one kind that agree somewhat."""
+    """Outputs and targets of one kind that agree partly."""
     rng = np.random.default_rng(seed)
     targets = tiny.targets(spec.kind, n, seed)
     if spec.kind == "categorical":
@@ -40,7 +40,7 @@ def judged(spec, n=300, seed=0, **changes):
 
 
 @pytest.mark.parametrize("kind", ["categorical", "votes"])
-def test_figures_of_classes_are_those_of_a_slow_reference(kind):
+def test_metrics_of_classes_equal_a_slow_reference(kind):
     judge, outputs, targets = judged(tiny.SPECS[kind])
     truth = targets if kind == "categorical" else targets.argmax(axis=1)
     predicted, report = outputs.argmax(axis=1), judge.report()
@@ -58,7 +58,7 @@ def test_figures_of_classes_are_those_of_a_slow_reference(kind):
     assert report["n"] == 300
 
 
-def test_figures_of_labels_are_those_of_a_slow_reference():
+def test_metrics_of_labels_equal_a_slow_reference():
     spec = tiny.SPECS["multilabel"]
     judge, outputs, targets = judged(spec)
     report, predicted = judge.report(), outputs > 0
@@ -78,7 +78,7 @@ def weighted_concordance(x, y, weights):
     return 2 * cov / (vx + vy + (mx - my) ** 2)
 
 
-def test_concordance_is_that_of_a_slow_reference():
+def test_concordance_equals_a_slow_reference():
     spec = tiny.SPECS["dimensional"]
     judge, outputs, targets = judged(spec)
     report = judge.report()
@@ -104,7 +104,7 @@ def test_fading_concordance_does_not_cancel_far_from_zero():
 
 
 @pytest.mark.parametrize("kind", tiny.SPECS)
-def test_nothing_and_one_answer_can_be_reported(kind):
+def test_zero_and_one_prediction_can_be_reported(kind):
     spec = tiny.SPECS[kind]
     judge = Prequential(spec, SETTINGS)
     assert judge.report() == {
@@ -128,7 +128,7 @@ def test_labels_that_never_occur_do_not_count():
 
 @pytest.mark.parametrize("kind", tiny.SPECS)
 @pytest.mark.parametrize("split", [0, 1, 37, 120])
-def test_figures_and_signals_go_on_bit_for_bit_after_they_were_written_down(kind, split):
+def test_restored_metrics_and_signals_continue_bit_for_bit(kind, split):
     spec = tiny.SPECS[kind]
     one, other = (Prequential(spec, SETTINGS) for _ in range(2))
     outputs, targets = answers(spec, 700)
@@ -145,13 +145,13 @@ def test_figures_and_signals_go_on_bit_for_bit_after_they_were_written_down(kind
 
 
 @pytest.mark.parametrize("kind", ["categorical", "votes", "multilabel"])
-def test_new_labels_join_the_figures(kind):
+def test_new_labels_join_the_metrics(kind):
     spec = tiny.SPECS[kind]
     wider = dataclasses.replace(spec, labels=(*spec.labels, "new"))
     judge, _, _ = judged(spec, 40)
     before = judge.report()
     judge.grow(wider)
-    assert judge.report() == before, "a label that nobody has named yet changes nothing"
+    assert judge.report() == before, "a label that never occurred changes nothing"
     target = np.array(spec.n_out) if kind == "categorical" else np.eye(wider.n_out, dtype=np.float32)[-1]
     for _ in range(WINDOW):
         judge.update(np.eye(wider.n_out, dtype=np.float32)[-1], target)
@@ -180,7 +180,7 @@ def test_a_rising_error_is_signalled_and_a_steady_or_falling_one_is_not(name, se
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_adwin_sees_a_rise_that_comes_soon_after_it_saw_what_learning_had_brought(seed):
+def test_adwin_detects_a_rise_soon_after_a_fall(seed):
     rng, watch, plain, fallen = np.random.default_rng(seed), DriftWatch("adwin"), ADWIN(), False
     for error in [*(rng.random(200) < 0.5), *(rng.random(88) < 0.05)]:
         assert not watch.update(float(error))
@@ -190,12 +190,12 @@ def test_adwin_sees_a_rise_that_comes_soon_after_it_saw_what_learning_had_brough
     assert any(watch.update(float(rng.random() < 0.7)) for _ in range(100))
 
 
-def test_the_dummy_signals_whatever_comes():
+def test_the_dummy_signals_whatever_the_error():
     watch = DriftWatch("dummy")
     assert [number for number in range(1, 1000) if watch.update(0.0)] == [300, 600, 900]
 
 
-def test_what_a_detector_remembers_is_bounded():
+def test_the_state_of_a_detector_is_bounded():
     for watch in watches():
         sizes = []
         for _ in range(2 * RESET_AFTER + 100):
@@ -206,7 +206,7 @@ def test_what_a_detector_remembers_is_bounded():
 
 
 @pytest.mark.parametrize("name", ["adwin", "page-hinkley", "dummy"])
-def test_a_detector_goes_on_as_it_was(name):
+def test_a_restored_detector_continues_identically(name):
     one, other = DriftWatch(name), DriftWatch(name)
     for number, error in enumerate([*errors(0.2, 0.7, 400), *errors(0.1, 0.6, 400)]):
         if number % 50 == 7:

@@ -1,4 +1,4 @@
-"""The memory: bounded, balanced over classes, fair otherwise, and the same after it was written down."""
+"""The replay memory: bounded, balanced over classes, uniform otherwise, and restored identically."""
 
 import dataclasses
 
@@ -39,14 +39,14 @@ def same(one, other):
     return a.values == b.values and all(torch.equal(a.tensors[k], b.tensors[k]) for k in a.tensors)
 
 
-def test_everything_is_kept_while_there_is_room():
+def test_everything_is_kept_until_the_memory_is_full():
     replay = memory(5)
     assert all(replay.offer(sample(i, i % 3)) for i in range(5))
     assert ids(replay) == [f"f{i}" for i in range(5)]
     assert replay.counts() == {"calm": 2, "glad": 2, "mad": 1}
 
 
-def test_classes_are_kept_even_where_the_stream_is_not():
+def test_classes_are_balanced_although_the_stream_is_not():
     replay, rng = memory(60), np.random.default_rng(0)
     for i in range(4000):
         replay.offer(sample(i, rng.choice(3, p=[0.9, 0.08, 0.02])))
@@ -61,7 +61,7 @@ def test_a_rare_class_is_kept_whole_though_it_came_first():
     assert ids(replay)[:5] == [f"f{i}" for i in range(5)]
 
 
-def test_within_a_class_every_sample_is_as_likely_to_be_kept():
+def test_within_a_class_every_sample_is_kept_with_the_same_probability():
     kept = np.zeros(80)
     for seed in range(600):
         replay = memory(20, seed=seed)
@@ -74,7 +74,7 @@ def test_within_a_class_every_sample_is_as_likely_to_be_kept():
 
 
 @pytest.mark.parametrize("kind", ["dimensional", "multilabel"])
-def test_without_classes_every_sample_is_as_likely_to_be_kept(kind):
+def test_without_classes_every_sample_is_kept_with_the_same_probability(kind):
     spec, kept = tiny.SPECS[kind], np.zeros(80)
     for seed in range(600):
         replay = memory(20, spec, seed)
@@ -85,7 +85,7 @@ def test_without_classes_every_sample_is_as_likely_to_be_kept(kind):
     assert abs(kept[:20].mean() - kept[-20:].mean()) / 600 < 0.03
 
 
-def test_votes_are_balanced_by_the_class_with_most():
+def test_votes_are_balanced_by_the_class_with_most_votes():
     spec = tiny.SPECS["votes"]
     replay = memory(20, spec)
     for i in range(500):
@@ -93,7 +93,7 @@ def test_votes_are_balanced_by_the_class_with_most():
     assert replay.counts() == {"calm": 10, "glad": 10, "mad": 0}
 
 
-def test_a_draw_has_none_twice_and_hangs_on_its_turn_alone():
+def test_a_draw_has_no_repeats_and_depends_only_on_its_turn():
     replay = memory(10)
     for i in range(10):
         replay.offer(sample(i, i % 3))
@@ -108,7 +108,7 @@ def test_a_draw_has_none_twice_and_hangs_on_its_turn_alone():
     assert len(memory().draw(5, turn=0)[0]) == 0
 
 
-def test_what_is_drawn_or_got_is_a_copy():
+def test_returned_samples_are_copies():
     replay = memory(4)
     replay.offer(sample(1, 1))
     z, y = replay.draw(1, turn=0)
@@ -121,7 +121,7 @@ def test_what_is_drawn_or_got_is_a_copy():
     assert replay.get("f2") is None
 
 
-def test_a_corrected_sample_changes_its_class_and_keeps_its_place():
+def test_a_corrected_sample_changes_its_class_and_keeps_its_slot():
     replay = memory(6)
     for i in range(6):
         replay.offer(sample(i, 0))
@@ -131,7 +131,7 @@ def test_a_corrected_sample_changes_its_class_and_keeps_its_place():
     assert (replay.counts(), len(replay)) == ({"calm": 5, "glad": 0, "mad": 1}, 6)
 
 
-def test_a_memory_that_was_emptied_starts_anew():
+def test_an_emptied_memory_behaves_like_a_new_one():
     replay = memory(3)
     for i in range(50):
         replay.offer(sample(i, 0))
@@ -142,7 +142,7 @@ def test_a_memory_that_was_emptied_starts_anew():
 
 
 @pytest.mark.parametrize("kind", ["categorical", "votes", "multilabel"])
-def test_new_labels_are_of_none_of_the_old_samples(kind):
+def test_no_old_sample_has_a_new_label(kind):
     spec = tiny.SPECS[kind]
     wider = dataclasses.replace(spec, labels=(*spec.labels, "new"))
     replay = memory(8, spec)
@@ -164,7 +164,7 @@ def test_new_labels_are_of_none_of_the_old_samples(kind):
     capacity=st.integers(1, 8),
     actions=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 2), st.sampled_from("ooooocx")), max_size=60),
 )
-def test_it_goes_on_the_same_after_it_was_written_down_whatever_was_done(kind, capacity, actions):
+def test_a_restored_memory_continues_identically_after_any_actions(kind, capacity, actions):
     spec = tiny.SPECS[kind]
     one = other = memory(capacity, spec)
     for number, cls, action in actions:

@@ -1,11 +1,11 @@
-"""Which entry a learner is kept from, after the processes that ended over it."""
+"""Which entries are refused after processes died while applying them."""
 
 from ciao_stream.stream.learner import start_guard
 from ciao_stream.stream.learner.start_guard import StartGuard
 
 
 def lives(path, *ends):
-    """Let a learner start and die, each time over an entry: after a crash, or killed; return the last one's guard."""
+    """Let a learner start and die at these entries, by a crash or a kill; return the guard of the next start."""
     for marked, crashed in ends:
         guard = StartGuard(path)
         guard.begin("5-0")
@@ -26,7 +26,7 @@ def test_an_entry_that_crashes_the_process_is_refused_after_the_third_start(tmp_
     assert not [*tmp_path.glob("b.*")]
 
 
-def test_single_steps_end_once_enough_entries_were_survived(tmp_path):
+def test_single_stepping_ends_after_enough_entries(tmp_path):
     guard = lives(tmp_path / "a.json", *[(None, False)] * 3)
     for number in range(start_guard.SINGLE_STEPS):
         assert guard.single_step
@@ -35,7 +35,7 @@ def test_single_steps_end_once_enough_entries_were_survived(tmp_path):
     assert not guard.single_step
 
 
-def test_kills_from_outside_condemn_no_entry_but_one_that_never_survives(tmp_path):
+def test_only_repeated_deaths_at_one_entry_condemn_it(tmp_path):
     kills = [("7-0", False)] * (1 + start_guard.ENDS)
     guard = lives(tmp_path / "a.json", *kills)
     assert not guard.condemned("7-0")
