@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from ciao_stream.encoders import load_encoder
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream.demo import OLD, TASK, DemoSettings
-from ciao_stream.stream.demo.results import Faces, Snapshot, newest, snapshots
+from ciao_stream.stream.demo.results import Faces, Played, Snapshot, newest, snapshots
 from ciao_stream.stream.learner.folder import LearnerFolder
 from ciao_stream.stream.learner.learner import OnlineLearner
 from ciao_stream.stream.learner.status import read_status
@@ -42,27 +41,6 @@ PATIENCE_S = 900.0
 
 END_S = 20.0
 """Seconds that a command has to end after SIGTERM, before it is killed."""
-
-
-@dataclass(frozen=True, eq=False)
-class Played:
-    """What the demo produced.
-
-    Args:
-        learner: At the end.
-        kept: By world that stopped learning: its snapshot from when it stopped, or soon after.
-        end: By world, its snapshot at the end.
-        control: Results of a predictor with the old world, one for each frame after the change.
-        throughput: Of the learner.
-        seconds: Duration of the demo.
-    """
-
-    learner: OnlineLearner
-    kept: dict[str, Snapshot]
-    end: dict[str, Snapshot]
-    control: list[dict[str, Any]]
-    throughput: dict[str, float]
-    seconds: float
 
 
 def play(settings: DemoSettings, out: Path, tell: Callable[[str], None]) -> Played:

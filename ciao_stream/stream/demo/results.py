@@ -30,7 +30,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,9 +46,6 @@ from ciao_stream.stream.learner.learner import OnlineLearner
 from ciao_stream.stream.learner.prequential import watches
 from ciao_stream.stream.sources.synthetic import open_source
 from ciao_stream.worlds.worlds import Worlds
-
-if TYPE_CHECKING:
-    from ciao_stream.stream.demo.play import Played
 
 FORMAT = "ciao_stream/stream-demo/1"
 
@@ -111,6 +108,27 @@ class Record:
     right: Bools
     opened: dict[str, int]
     signals: dict[str, list[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """What the demo produced.
+
+    Args:
+        learner: At the end.
+        kept: By world that stopped learning: its snapshot from when it stopped, or soon after.
+        end: By world, its snapshot at the end.
+        control: Results of a predictor with the old world, one for each frame after the change.
+        throughput: Of the learner.
+        seconds: Duration of the demo.
+    """
+
+    learner: OnlineLearner
+    kept: dict[str, Snapshot]
+    end: dict[str, Snapshot]
+    control: list[dict[str, Any]]
+    throughput: dict[str, float]
+    seconds: float
 
 
 def newest(checkpoints: Path, encoder: Encoder) -> OnlineLearner:
