@@ -1,31 +1,33 @@
-"""Faces with targets, read lazily: the contract between data sets and everything that learns from them."""
+"""Faces with targets, read lazily: the interface between data sets and everything that trains on them."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from ciao_stream.exceptions import DataError
+from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
 from ciao_stream.faces.task import TaskSpec
-from ciao_stream.runtime.expect import expect
+from ciao_stream.runtime.expect import described, expect
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 Framing = Literal["face", "photo"]
+Source = Literal["real", "synthetic"]
 
 Image = npt.NDArray[np.uint8]
-"""One face: uint8, (height, width) gray or (height, width, 3) in RGB order."""
+"""One image: uint8, (height, width) gray or (height, width, 3) in RGB order."""
 
 
 class ImageSource(Protocol):
-    """An ordered set of images that is read one at a time; nothing is decoded before :meth:`read`.
+    """An ordered set of images that are read one at a time; nothing is decoded before :meth:`read`.
 
-    Several data sets may share one source (FER and FER+ do), so that its features are encoded once.
+    Several data sets may share one source (FER and FER+ do), so its images are encoded once.
     """
 
     @property
@@ -36,7 +38,7 @@ class ImageSource(Protocol):
     def __len__(self) -> int: ...
 
     def name(self, index: int) -> str:
-        """Say where image ``index`` stands, as errors and reports name it: the file, or the file and the line."""
+        """Return the file of image ``index``, or the file and line, for errors and reports."""
         ...
 
     def read(self, index: int) -> Image:
@@ -55,21 +57,22 @@ class FaceDataset:
     Args:
         spec: What the targets mean.
         split: ``train``, ``validation`` or ``test``.
-        images: Where the faces are.
+        images: Source of the images.
         rows: int64 (N,), the image of each sample.
-        targets: Targets in the layout that :data:`ciao_stream.faces.task.Kind` gives for ``spec.kind``.
-        source: ``real`` or ``synthetic``; synthetic data is marked so wherever it is shown.
-        label_rule: How labels were made from annotations (``majority``); stands in every result.
-        groups: int64 (N,) or None. Samples of one group (the frames of a clip) are judged as one: their
+        targets: Targets, with the dtype, shape and range in the table of :data:`ciao_stream.faces.task.Kind`.
+        source: ``real`` or ``synthetic``; synthetic data is marked in all outputs.
+        label_rule: How labels were made from annotations (``majority``); recorded with every result.
+        groups: int64 (N,) or None. Samples of one group (the frames of a clip) are evaluated as one: their
             outputs are averaged before any metric.
-        dropped: How many samples were left out, by reason.
-        subjects: str (N,) or None. Who each sample shows, where the data set tells.
-        framing: ``face``: the images are cropped to the face. ``photo``: the face has to be found in them first.
-        detection: None, or what a detector found when the images were cropped: ``detector``, its name; and of how many
-            ``images`` there was no face in ``none`` and more than one in ``several``.
+        dropped: How many samples were dropped, by reason.
+        subjects: str (N,) or None. The person in each sample, if known.
+        framing: ``face``: the images are cropped to the face. ``photo``: the face must be detected first.
+        detection: None, or the results of cropping: ``detector`` (its name), ``images`` (their number), ``none``
+            (images without a face) and ``several`` (images with more than one).
 
     Raises:
-        DataError: The arrays do not fit each other, the spec, or the kind's range; or the split is empty.
+        CiaoError: An argument has a wrong type or value.
+        DataError: The arrays do not match each other, the spec or the range of its kind; or the split is empty.
     """
 
     spec: TaskSpec
@@ -77,7 +80,7 @@ class FaceDataset:
     images: ImageSource
     rows: npt.NDArray[np.int64]
     targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]
-    source: Literal["real", "synthetic"]
+    source: Source
     label_rule: str = "as annotated"
     groups: npt.NDArray[np.int64] | None = None
     dropped: dict[str, int] = field(default_factory=dict)
@@ -86,10 +89,8 @@ class FaceDataset:
     detection: Mapping[str, str | int] | None = None
 
     def __post_init__(self) -> None:
-        expect("spec", self.spec, TaskSpec)
-        for name in ("rows", "targets"):
-            expect(name, getattr(self, name), np.ndarray)
-        where = f"task {self.spec.name!r}, split {self.split!r}"
+        self._check_types()
+        where = self._where
         if len(self.rows) == 0:
             raise DataError(f"{where}: no samples; check the files and the label rule ({self.label_rule})")
         shape = (len(self.rows),) if self.spec.kind == "categorical" else (len(self.rows), self.spec.n_out)
@@ -101,43 +102,84 @@ class FaceDataset:
             raise DataError(f"{where}: expected one subject per sample but got {self.subjects.shape}")
         if problem := _out_of_range(self.spec, self.targets):
             raise DataError(f"{where}: {problem}")
+        if not hasattr(self.images, "read"):
+            raise CiaoError(f"{where}: images: expected an ImageSource but got {described(self.images)}")
+
+    @property
+    def _where(self) -> str:
+        return f"task {self.spec.name!r}, split {self.split!r}"
+
+    def _check_types(self) -> None:
+        """Raise a CiaoError for an argument of another type, or a name that does not exist."""
+        expect("spec", self.spec, TaskSpec)
+        choices = {"split": SPLITS, "source": get_args(Source), "framing": get_args(Framing)}
+        for what, known in choices.items():
+            if getattr(self, what) not in known:
+                raise UnknownNameError(what, getattr(self, what), known)
+        for what in ("rows", "targets"):
+            expect(what, getattr(self, what), np.ndarray)
+        for what in ("groups", "subjects"):
+            expect(what, getattr(self, what), np.ndarray, type(None))
+        if self.rows.ndim != 1:
+            raise CiaoError(f"{self._where}: expected rows of shape (N,) but got {self.rows.shape}")
 
     def __len__(self) -> int:
+        """Return the number of samples."""
         return len(self.rows)
 
     def take(self, indices: npt.NDArray[np.int64] | npt.NDArray[np.bool_], split: Split | None = None) -> FaceDataset:
-        """Return some of the samples: those at ``indices``, in that order and as often, or those where it is true.
+        """Return some of the samples: those at ``indices``, in this order, or those where it is true.
 
         Args:
-            indices: int64 (M,), or bool (N,).
-            split: Which split they become; None where that stays. What was dropped stays with this one.
+            indices: int64 (M,) with values in [-N, N), repeats allowed; or bool (N,).
+            split: The split that they become; None for the same one. Another split has no ``dropped``.
+
+        Raises:
+            CiaoError: There is no such sample.
         """
+        try:
+            rows = self.rows[indices]
+        except IndexError:
+            raise CiaoError(
+                f"{self._where}: expected indices in [0, {len(self)}) or a mask of {len(self)} booleans"
+            ) from None
         return replace(
             self,
             split=split or self.split,
             dropped=self.dropped if split in (None, self.split) else {},
-            rows=self.rows[indices],
+            rows=rows,
             targets=self.targets[indices],
             groups=None if self.groups is None else self.groups[indices],
             subjects=None if self.subjects is None else self.subjects[indices],
         )
 
     def name(self, index: int) -> str:
-        """Say where the face of sample ``index`` stands."""
-        return self.images.name(int(self.rows[index]))
+        """Return the file of sample ``index``, or the file and line."""
+        return self.images.name(self._row(index))
 
     def image(self, index: int) -> Image:
-        """Decode the face of sample ``index``."""
-        return self.images.read(int(self.rows[index]))
+        """Decode the image of sample ``index``.
+
+        Raises:
+            CiaoError: There is no such sample.
+            DataError: The image is unreadable.
+        """
+        return self.images.read(self._row(index))
+
+    def _row(self, index: int) -> int:
+        try:
+            return int(self.rows[operator.index(index)])
+        except (TypeError, IndexError):
+            raise CiaoError(f"{self._where}: no sample {index!r}; expected an integer in [0, {len(self)})") from None
 
     def n_judged(self) -> int:
-        """Number of things that a metric judges: groups where there are any, else samples."""
+        """Number of samples that metrics count: groups if there are any, else samples."""
         return len(self) if self.groups is None else len(np.unique(self.groups))
 
     def counts(self) -> dict[str, int]:
         """Samples per label, in the spec's order: per class (votes: the class with most), or with the label set.
 
-        Dimensional tasks have no labels to count: the one entry is the number of samples.
+        For dimensional tasks the only entry is the number of samples.
         """
         if self.spec.kind == "dimensional":
             return {"samples": len(self)}
@@ -148,7 +190,7 @@ class FaceDataset:
         return {label: int(n) for label, n in zip(self.spec.labels, totals, strict=True)}
 
     def classes(self) -> npt.NDArray[np.int64]:
-        """Return the class of each sample, int64 (N,); votes: the one with most votes, the first in a tie.
+        """Return the class of each sample, int64 (N,); votes: the class with most votes, the first in a tie.
 
         Raises:
             DataError: The task has no classes.
@@ -158,9 +200,7 @@ class FaceDataset:
         return self.targets if self.spec.kind == "categorical" else self.targets.argmax(axis=1)  # type: ignore[return-value]
 
     def shares(self) -> npt.NDArray[np.float32]:
-        """Return the share of votes that each class of each sample has, float32 (N, n_out).
-
-        A class counts as all of the votes.
+        """Return the share of votes of each class, float32 (N, n_out); for categorical tasks one-hot.
 
         Raises:
             DataError: The task has no classes.
@@ -172,18 +212,21 @@ class FaceDataset:
 
 @dataclass(frozen=True, eq=False)
 class TaskData:
-    """The three splits of one task. Train on ``train``, choose on ``validation``, report ``test`` once.
+    """The three splits of one task. Train on ``train``, choose on ``validation``, report on ``test`` once.
 
     Args:
-        train: What is learned from.
-        validation: What choices are made on.
-        test: What is reported.
-        protocol: How the splits were made; stands in every result.
-        published: How many samples the data set's authors, or those who counted, give: in all, or per label. The key
-            names a split, or several joined by ``+`` (``train+validation`` where the validation split was carved from
-            the authors' training split). Groups count as one sample.
-        fold: What this fold of a cross-validation holds out (``KA``); empty where there are no folds.
-        folds: All folds of the cross-validation, this one among them; empty where there are none.
+        train: Training split.
+        validation: Validation split.
+        test: Test split.
+        protocol: How the splits were made; recorded with every result.
+        published: Published number of samples, in all or per label. The key is a split, or several joined by ``+``
+            (``train+validation`` if the validation split was carved from the authors' training split). A group counts
+            as one sample.
+        fold: What this fold of a cross-validation holds out (``KA``); empty without folds.
+        folds: All folds of the cross-validation, including this one; empty without folds.
+
+    Raises:
+        CiaoError: A split is not a :class:`FaceDataset`.
     """
 
     train: FaceDataset
@@ -195,12 +238,18 @@ class TaskData:
     folds: tuple[TaskData, ...] = ()
 
     def __post_init__(self) -> None:
-        for split in self.splits():
-            expect("split", split, FaceDataset)
+        for split in SPLITS:
+            expect(split, getattr(self, split), FaceDataset)
 
     @classmethod
     def cross_validation(cls, folds: Sequence[TaskData]) -> TaskData:
-        """Return the first fold, which knows them all."""
+        """Return the first fold, with all of them in ``folds``.
+
+        Raises:
+            CiaoError: There are no folds.
+        """
+        if not folds:
+            raise CiaoError("expected at least one fold but got none")
         return replace(folds[0], folds=tuple(folds))
 
     @property
@@ -218,24 +267,35 @@ class TaskData:
         return self.folds or (self,)
 
     def of_run(self, seed: int) -> TaskData:
-        """Return what run ``seed`` learns: itself, or fold ``seed`` modulo the number of folds."""
+        """Return the data of run ``seed``: the task itself, or fold ``seed`` modulo the number of folds."""
         return self.every_fold[seed % len(self.every_fold)]
 
     def shared_subjects(self) -> list[str] | None:
-        """Return who is in train or validation and in test as well, sorted; None where nobody can tell."""
+        """Return the people in both test and train or validation, sorted; None if subjects are unknown."""
         if any(split.subjects is None for split in self.splits()):
             return None
         seen = {*self.train.subjects, *self.validation.subjects}  # type: ignore[misc]
         return sorted(str(subject) for subject in seen & {*self.test.subjects})  # type: ignore[misc]
 
 
+def check_image(image: Image) -> None:
+    """Check the type and shape of an image.
+
+    Raises:
+        CiaoError: It is not uint8 of shape (height, width) or (height, width, 3), with at least one pixel.
+    """
+    expect("image", image, np.ndarray)
+    if image.dtype != np.uint8 or not image.size or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+        raise CiaoError(f"image: expected uint8 of shape (H, W) or (H, W, 3) but got {image.dtype} of {image.shape}")
+
+
 def image_sources(splits: Iterable[FaceDataset]) -> list[ImageSource]:
-    """Return the distinct image sources of some splits, in their order."""
+    """Return the distinct image sources of some splits, in order."""
     return list({id(split.images): split.images for split in splits}.values())
 
 
 def _out_of_range(spec: TaskSpec, targets: npt.NDArray[np.generic]) -> str | None:
-    """Return what is wrong with the values of ``targets``, or None."""
+    """Return the error in the values of ``targets``, or None."""
     if spec.kind == "categorical":
         if not np.issubdtype(targets.dtype, np.integer):
             return f"expected integer classes but got {targets.dtype}"
@@ -243,6 +303,8 @@ def _out_of_range(spec: TaskSpec, targets: npt.NDArray[np.generic]) -> str | Non
         return (
             f"class {targets[bad][0]} at sample {bad.argmax()}: expected 0 to {spec.n_out - 1}" if bad.any() else None
         )
+    if not np.issubdtype(targets.dtype, np.number):
+        return f"expected numbers as targets but got {targets.dtype}"
     if not np.isfinite(targets).all():  # type: ignore[arg-type]
         return f"a target is not a number (sample {int((~np.isfinite(targets)).any(axis=1).argmax())})"  # type: ignore[arg-type]
     values = targets.astype(np.float64)
@@ -251,6 +313,6 @@ def _out_of_range(spec: TaskSpec, targets: npt.NDArray[np.generic]) -> str | Non
         return f"votes of sample {bad.argmax()} are not shares that sum to 1" if bad.any() else None
     if spec.kind == "dimensional":
         bad = (np.abs(values) > 1).any(axis=1)
-        return f"value of sample {bad.argmax()} lies outside [-1, 1]" if bad.any() else None
+        return f"value of sample {bad.argmax()} is outside [-1, 1]" if bad.any() else None
     bad = ((values != 0) & (values != 1)).any(axis=1)
     return f"label of sample {bad.argmax()} is neither 0 nor 1" if bad.any() else None

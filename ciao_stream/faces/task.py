@@ -1,4 +1,4 @@
-"""What a task is: the kind of its target, its labels, and the metric that judges it."""
+"""What a task is: its kind of target, its labels and its primary metric."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.runtime.expect import described, expect
 
 Kind = Literal["categorical", "votes", "dimensional", "multilabel"]
-"""The four kinds of target a face can carry.
+"""The four kinds of target of a face.
 
 ==============  ======================  ==========================================================
 kind            array of N targets      meaning
@@ -35,21 +35,21 @@ PRIMARY_METRIC: dict[Kind, str] = {
     "dimensional": "ccc",
     "multilabel": "macro_f1",
 }
-"""The metric by which the field judges each kind; higher is better for all of them."""
+"""The metric that the literature reports for each kind; higher is better for all."""
 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """One affective world, as data: every loss, metric, head and table row is chosen by it.
+    """A task as data: it determines losses, metrics, heads and rows of tables.
 
     Args:
-        name: Short name, as on the command line (``fer``).
+        name: Short name, as on the command line (``fer``); it must be a valid name of a folder.
         kind: Kind of target, one of :data:`KINDS`.
         labels: Names of the outputs, in order: classes, dimensions or labels.
 
     Raises:
-        UnknownNameError: ``kind`` is none of the four.
-        CiaoError: No name, fewer labels than the kind needs, or a label twice.
+        UnknownNameError: ``kind`` is not one of the four.
+        CiaoError: The name is not valid, there are fewer labels than the kind needs, or a label is given twice.
 
     >>> TaskSpec("fer", "categorical", EMOTIONS[:7]).n_out
     7
@@ -69,14 +69,15 @@ class TaskSpec:
         for label in self.labels:
             expect(f"task {self.name!r}: label", label, str)
         if not self.name:
-            raise CiaoError("a task needs a name")
+            raise CiaoError("name: expected the name of a task but got ''")
         if "/" in self.name or self.name in (".", "..") or not self.name.isprintable():
-            raise CiaoError(f"task {self.name!r}: the name is also that of the world's folder, which this cannot be")
+            raise CiaoError(f"task {self.name!r}: a folder cannot have this name, but the task's world needs one")
         least = 2 if self.has_classes else 1
         if len(self.labels) < least:
-            raise CiaoError(f"task {self.name!r}: expected at least {least} labels but got {len(self.labels)}")
+            wanted = f"{least} label{'s' if least > 1 else ''}"
+            raise CiaoError(f"task {self.name!r}: expected at least {wanted} but got {len(self.labels)}")
         if len(set(self.labels)) != len(self.labels):
-            raise CiaoError(f"task {self.name!r}: a label stands twice in {', '.join(self.labels)}")
+            raise CiaoError(f"task {self.name!r}: a label is given twice in {', '.join(self.labels)}")
 
     @property
     def n_out(self) -> int:
@@ -85,12 +86,12 @@ class TaskSpec:
 
     @property
     def has_classes(self) -> bool:
-        """Whether one of the labels is the answer (categorical and votes)."""
+        """Whether the task predicts one class (categorical and votes)."""
         return self.kind in ("categorical", "votes")
 
     @property
     def primary(self) -> str:
-        """Name of the metric that judges this task."""
+        """Name of the primary metric."""
         return PRIMARY_METRIC[self.kind]
 
     def to_json(self) -> dict[str, Any]:
@@ -115,5 +116,5 @@ class TaskSpec:
         except (KeyError, TypeError) as error:
             raise CiaoError(f"not a task specification: {error}") from error
         if not (isinstance(labels, list) and all(isinstance(text, str) for text in (name, kind, *labels))):
-            raise CiaoError(f"not a task specification: expected texts and a list of labels but got {data!s:.200}")
+            raise CiaoError(f"not a task specification: expected text and a list of labels but got {data!s:.200}")
         return cls(name, kind, tuple(labels))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic import load
-from ciao_stream.exceptions import DataError, UnknownNameError
+from ciao_stream.exceptions import CiaoError, DataError
 from ciao_stream.faces.crop import FaceCrop, crop_faces, searches
 from ciao_stream.faces.dataset import SPLITS, FaceDataset, TaskData
 from ciao_stream.faces.task import TaskSpec
@@ -75,7 +75,7 @@ def test_images_without_a_face_can_be_dropped_and_are_counted():
 
 
 def test_the_central_face_of_several():
-    central = crop_faces(task(), FaceCrop(several="central"))
+    central = crop_faces(task(), FaceCrop(several_faces="central"))
     boxes = central.train.images.boxes
     assert 160 - 20 < boxes[2][0] < 160 + 96
     assert boxes[1].tolist() == [0, 0, 0, 0]
@@ -84,9 +84,9 @@ def test_the_central_face_of_several():
 @pytest.mark.parametrize(
     ("images", "crop", "message"),
     [
-        (PHOTOS, FaceCrop(no_face="error"), "finds no face in 1 of 4 images, the first of them image 1"),
-        (PHOTOS, FaceCrop(several="error"), "finds several faces in 1 of 4 images, the first of them image 2"),
-        ([BLANK, BLANK], FaceCrop(no_face="drop"), "finds a face in none of 2 images"),
+        (PHOTOS, FaceCrop(no_face="error"), "found no face in 1 of 4 images, the first of them image 1"),
+        (PHOTOS, FaceCrop(several_faces="error"), "found several faces in 1 of 4 images, the first of them image 2"),
+        ([BLANK, BLANK], FaceCrop(no_face="drop"), "found a face in none of 2 images"),
     ],
 )
 def test_what_is_an_error_names_task_split_and_image(images, crop, message):
@@ -97,14 +97,14 @@ def test_what_is_an_error_names_task_split_and_image(images, crop, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"when": "sometimes"}, "unknown face crop 'sometimes'"),
-        ({"no_face": "hole"}, "unknown way with no face 'hole': did you mean 'whole'"),
-        ({"several": "all"}, "unknown way with several faces 'all'"),
+        ({"face_crop": "sometimes"}, "face_crop: expected one of auto, always, never but got 'sometimes'"),
+        ({"no_face": "hole"}, "no_face: expected one of whole, drop, error but got 'hole'"),
+        ({"several_faces": "all"}, "several_faces: expected one of largest, central, error but got 'all'"),
         ({"detector": "mtcnn"}, "unknown face detector 'mtcnn'"),
     ],
 )
 def test_unknown_options(options, message):
-    with pytest.raises(UnknownNameError, match=message):
+    with pytest.raises(CiaoError, match=message):
         crop_faces(task(), FaceCrop(**options))
 
 
@@ -114,7 +114,7 @@ def test_each_image_is_searched_once(monkeypatch, tmp_path):
     first = crop_faces(data, FaceCrop(), seen.append)
     assert sum(seen) == 4
     assert data.train.images.reads == 4
-    again = crop_faces(data, FaceCrop(several="central"), seen.append)
+    again = crop_faces(data, FaceCrop(several_faces="central"), seen.append)
     assert sum(seen) == 4
     assert data.train.images.reads == 4
     assert first.train.images.fingerprint != data.train.images.fingerprint

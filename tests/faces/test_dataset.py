@@ -34,7 +34,7 @@ def test_good_targets_are_taken(kind):
         ("votes", as_float([1, 0, 0], [0.5, 0.4, 0], [0, 1, 0]), "votes of sample 1 are not shares"),
         ("votes", as_float([1, 0, 0], [0, 1, 0], [1.5, -0.5, 0]), "votes of sample 2 are not shares"),
         ("votes", as_float([1, 0, 0], [0, 1, 0], [np.nan, 1, 0]), r"a target is not a number \(sample 2\)"),
-        ("dimensional", as_float([0, 1], [-1.001, 0], [0, 0]), r"value of sample 1 lies outside \[-1, 1\]"),
+        ("dimensional", as_float([0, 1], [-1.001, 0], [0, 0]), r"value of sample 1 is outside \[-1, 1\]"),
         ("dimensional", as_float([0, 1], [1, 0], [0, np.inf]), r"a target is not a number \(sample 2\)"),
         ("multilabel", as_float(*[[0, 1, 0, 1]] * 2, [0, 0.5, 0, 0]), "label of sample 2 is neither 0 nor 1"),
         ("multilabel", as_float(*[[0, 1, 0]] * 3), r"expected targets of shape \(3, 4\) but got \(3, 3\)"),

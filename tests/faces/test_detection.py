@@ -120,12 +120,12 @@ def test_a_detector_that_cannot_be_had(name, message, tmp_path, monkeypatch):
 def test_a_damaged_model_is_one_line(content, tmp_path):
     path = tmp_path / "yunet.onnx"
     path.write_bytes(content)
-    with pytest.raises(CiaoError, match=r"yunet\.onnx is no YuNet model") as caught:
+    with pytest.raises(CiaoError, match=r"yunet\.onnx is not a YuNet model") as caught:
         load_detector(f"yunet:{path}")
     assert "\n" not in str(caught.value)
 
 
 def test_an_image_file_can_be_no_model(tmp_path):
     Image.new("L", (8, 8)).save(tmp_path / "x.png")
-    with pytest.raises(CiaoError, match="is no YuNet model"):
+    with pytest.raises(CiaoError, match="is not a YuNet model"):
         load_detector(f"yunet:{tmp_path / 'x.png'}")

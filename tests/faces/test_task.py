@@ -41,12 +41,12 @@ def test_labels_become_a_tuple_so_that_a_spec_can_be_hashed():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("", "categorical", ("a", "b")), "a task needs a name"),
+        (("", "categorical", ("a", "b")), "expected the name of a task but got ''"),
         (("fer", "categorical", ("a",)), "task 'fer': expected at least 2 labels but got 1"),
         (("fer", "votes", ("a",)), "task 'fer': expected at least 2 labels but got 1"),
-        (("va", "dimensional", ()), "task 'va': expected at least 1 labels but got 0"),
-        (("ml", "multilabel", ()), "task 'ml': expected at least 1 labels but got 0"),
-        (("fer", "categorical", ("a", "b", "a")), "task 'fer': a label stands twice in a, b, a"),
+        (("va", "dimensional", ()), "task 'va': expected at least 1 label but got 0"),
+        (("ml", "multilabel", ()), "task 'ml': expected at least 1 label but got 0"),
+        (("fer", "categorical", ("a", "b", "a")), "task 'fer': a label is given twice in a, b, a"),
     ],
 )
 def test_a_bad_spec_is_refused(arguments, message):
@@ -57,7 +57,7 @@ def test_a_bad_spec_is_refused(arguments, message):
 
 @pytest.mark.parametrize("name", ["../fer", "a/b", "/", ".", "..", "fer\n", "fer\0", "\ud800"])
 def test_a_name_that_cannot_be_a_folder_is_refused(name):
-    with pytest.raises(CiaoError, match="the name is also that of the world's folder") as caught:
+    with pytest.raises(CiaoError, match="a folder cannot have this name") as caught:
         TaskSpec(name, "multilabel", ("a",))
     assert str(caught.value).isprintable()
 

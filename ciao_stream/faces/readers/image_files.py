@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ciao_stream.exceptions import DataError
+from ciao_stream.exceptions import CiaoError, DataError
 from ciao_stream.faces.dataset import Image, ImageSource
 from ciao_stream.faces.readers.index_cache import contents_sha256
 
@@ -105,6 +105,11 @@ class Cropped:
 
     images: ImageSource
     boxes: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        found = f"{self.boxes.dtype} of shape {self.boxes.shape}"
+        if found != f"int64 of shape {(len(self.images), 4)}":
+            raise CiaoError(f"expected boxes as int64 of shape {(len(self.images), 4)} but got {found}")
 
     @cached_property
     def fingerprint(self) -> str:

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ciao_stream.exceptions import DataError
+from ciao_stream.exceptions import CiaoError, DataError
 from ciao_stream.faces.dataset import Image
 from ciao_stream.faces.readers.index_cache import contents_sha256
 
@@ -39,7 +39,7 @@ class VideoFrames:
         per_clip: Frames taken from each clip, at least 1.
 
     Raises:
-        ValueError: ``per_clip`` is below 1.
+        CiaoError: ``per_clip`` is below 1.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class VideoFrames:
 
     def __post_init__(self) -> None:
         if self.per_clip < 1:
-            raise ValueError(f"expected at least 1 frame per clip but got {self.per_clip}")
+            raise CiaoError(f"expected at least 1 frame per clip but got {self.per_clip}")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_last": None}
