@@ -34,7 +34,7 @@ CALLS = {
     "another framing": (lambda: dataset(framing="body"), "unknown framing 'body'"),
     "arrays for a source": (
         lambda: dataset(images=[1, 2]),
-        "expected an ImageSource as images but it has no name, rea",
+        "expected an ImageSource as images but it has no read",
     ),
     "rows in a list": (lambda: dataset(rows=[0, 1]), "split 'train': expected rows as a numpy array but got list"),
     "targets in a list": (lambda: dataset(targets=[0, 1]), "expected targets as a numpy array but got list"),
