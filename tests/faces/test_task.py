@@ -41,7 +41,7 @@ def test_labels_become_a_tuple_so_that_a_spec_can_be_hashed():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("", "categorical", ("a", "b")), "expected the name of a task but got ''"),
+        (("", "categorical", ("a", "b")), "name: expected the name of a task but got ''"),
         (("fer", "categorical", ("a",)), "task 'fer': expected at least 2 labels but got 1"),
         (("fer", "votes", ("a",)), "task 'fer': expected at least 2 labels but got 1"),
         (("va", "dimensional", ()), "task 'va': expected at least 1 label but got 0"),

@@ -158,7 +158,7 @@ WRONG = {
         (lambda: Settings(lr="fast"), "lr: expected a number > 0 but got 'fast'"),
         (lambda: Settings(head=None), "head: expected HeadSettings but got None"),
     ],
-    "TaskData": [(lambda: ciao_stream.TaskData(1, 2, 3), "split: expected FaceDataset but got int 1")],
+    "TaskData": [(lambda: ciao_stream.TaskData(1, 2, 3), "train: expected FaceDataset but got int 1")],
     "TaskSpec": [
         (lambda: TaskSpec(3, "categorical", ("a", "b")), "name: expected str but got int 3"),
         (lambda: TaskSpec("fer", "categorical", "happy"), "labels: expected a tuple of names but got str 'happy'"),
