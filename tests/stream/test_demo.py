@@ -110,8 +110,8 @@ def test_the_curve_is_the_learners_own(played):
         ("--frames 9", "expected an even number"),
         ("--frames 40", "window: expected at most 20, half of the frames, but got 100"),
         ("--seed -1", "seed: expected a whole number >= 0"),
-        ("--redis redis://localhost", "leave out --redis"),
-        ("--stream mine", "leave out --redis, --insecure, --data and --stream"),
+        ("--redis redis://localhost", "omit --redis"),
+        ("--stream mine", "omit --redis, --insecure, --data and --stream"),
         ("--out full/file/x", "cannot use full/file/x for the demo: Not a directory; choose another folder"),
     ],
 )

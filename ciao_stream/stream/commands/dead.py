@@ -1,4 +1,4 @@
-"""``dead``: list the messages that were refused, or send those again that would be taken now."""
+"""``dead``: list the refused messages, or send again those that would be accepted now."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ if TYPE_CHECKING:
     from ciao_stream.stream.log.connection import RedisAddress
     from ciao_stream.stream.log.keys import StreamNames
 
-SUMMARY = "list the messages that were refused, or send those again that would be taken now"
+SUMMARY = "list the refused messages, or send again those that would be accepted now"
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
-    """Describe the options."""
+    """Add the options."""
     learner_option(p)
-    p.add_argument("--json", action="store_true", help="one JSON object per line, without the messages themselves")
-    p.add_argument("--replay", action="store_true", help="send again, at the stream's end, what would be taken now")
+    p.add_argument("--json", action="store_true", help="print one JSON object per line, without the messages")
+    p.add_argument(
+        "--replay", action="store_true", help="send again, at the end of the stream, those that would be accepted now"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
-    """List or send.
+    """List or send the dead letters.
 
     Raises:
-        CiaoError: The server cannot be had, or no learner has told which tasks there are.
+        CiaoError: The server is not available, or no learner's status lists the tasks.
     """
     from ciao_stream.faces.task import TaskSpec
     from ciao_stream.stream.learner.status import read_status
@@ -42,8 +44,7 @@ def run(options: argparse.Namespace) -> None:
         tasks = {task["name"]: TaskSpec.from_json(task) for task in read_status(folder_of(options).status)["tasks"]}
         resent = resend(address(), names, tasks)
     left = ", ".join(f"{reason} {n}" for reason, n in resent.left.most_common())
-    said = f"sent {resent.sent:,} again" + (f"; left {resent.left.total():,}: {left}" if left else "")
-    output_console(highlight=False).print(said, markup=False, soft_wrap=True)
+    print(f"sent {resent.sent:,} again" + (f"; left {resent.left.total():,}: {left}" if left else ""))
 
 
 def _list(options: argparse.Namespace, names: StreamNames, address: RedisAddress) -> None:

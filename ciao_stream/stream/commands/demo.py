@@ -1,4 +1,4 @@
-"""``demo``: a drawn robot camera whose person and light change midway, learned from online."""
+"""``demo``: learn online from a synthetic robot camera whose person and light change midway."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.command import CHECK_FAILED, INTERRUPTED, default_out, output_console
 from ciao_stream.runtime.options import add_options as setting_options
 from ciao_stream.runtime.options import given
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
 SUMMARY = "play a synthetic robot camera whose person and light change midway, and learn from it online"
 
 SHOWN = 8
-"""Frames of each person in the picture."""
+"""Frames of each person in the figure."""
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
-    """Describe the options."""
-    p.add_argument("--out", type=Path, metavar="DIR", help="an empty folder for all of it (runs/demo-stream-TIME)")
-    p.add_argument("--seed", type=int, metavar="N", help="of the pictures and of the learner (0)")
+    """Add the options."""
+    p.add_argument(
+        "--out", type=Path, metavar="DIR", help="empty folder for all files (default: runs/demo-stream-TIME)"
+    )
+    p.add_argument("--seed", type=int, metavar="N", help="seed of the images and the learner (default: 0)")
     setting_options(p, DemoSettings, leave_out=("seed",))
 
 
@@ -38,14 +41,13 @@ def run(options: argparse.Namespace) -> int | None:
     """Play the demonstration, print the curve, and write ``curve.png``, ``curve.csv`` and ``demo.json``.
 
     Returns:
-        An exit code: that of a check that failed where a world that learned no more answers otherwise than before.
+        An exit code: ``CHECK_FAILED`` if the predictions of a world changed after it stopped learning.
 
     Raises:
         CiaoError: The options contradict each other, the folder is in use, or one of the commands failed.
     """
     from rich.console import Console
 
-    from ciao_stream.exceptions import CiaoError
     from ciao_stream.report.stream_curve import curve_png
     from ciao_stream.runtime.atomic import write_bytes, write_text
     from ciao_stream.stream.demo.play import play
@@ -54,8 +56,7 @@ def run(options: argparse.Namespace) -> int | None:
 
     if options.redis or options.data or options.insecure or options.stream != StreamNames().stream:
         raise CiaoError(
-            "the demo has a private server and a stream of its own, in --out: leave out --redis, --insecure, --data "
-            "and --stream"
+            "the demo has its own server and stream, in --out: omit --redis, --insecure, --data and --stream"
         )
     settings = DemoSettings(**given(options, DemoSettings))
     out = options.out or default_out("demo-stream")
@@ -78,23 +79,23 @@ def _some_faces(settings: DemoSettings) -> dict[str, Sequence[Image]]:
 
 
 def _show(console: Console, measured: dict[str, Any], out: Path) -> None:
-    """Print the curve, what became of the worlds, and what it comes to."""
+    """Print the curve, the worlds at the end, and a summary."""
     people = "; ".join(f"{name}: {room}" for name, room in measured["people"].items())
-    console.print(f"SYNTHETIC faces, drawn by program ({people}). Each is answered before it is learned.\n")
+    console.print(f"SYNTHETIC faces, drawn by program ({people}). Each frame is predicted before it is learned.\n")
     console.print(_curve(measured))
     console.print(_worlds(measured))
     accuracy, speed = measured["accuracy"], measured["throughput"]
     console.print(
         f"accuracy {_percent(accuracy['before'])} before the change at frame {measured['change']:,}, "
         f"{_percent(accuracy['fallen'])} right after it, {_percent(accuracy['end'])} at the end; "
-        f"of the control that learns no more {_percent(accuracy['control'])}"
+        f"of the control, which stopped learning at the change, {_percent(accuracy['control'])}"
     )
     console.print(
-        f"{speed['frames_per_s']:.0f} frames learned per second beside publisher and predictor, "
+        f"{speed['frames_per_s']:.0f} frames learned per second next to publisher and predictor, "
         f"which answered within {speed['latency_ms']:.0f} ms (median); {speed['seconds']:.0f} s in all"
     )
     console.print(f"written: {out / 'curve.png'}, curve.csv, demo.json", markup=False, soft_wrap=True)
-    console.print(f"look at the learner: python -m ciao_stream.stream status --data {out / 'stream'}", soft_wrap=True)
+    console.print(f"status of the learner: python -m ciao_stream.stream status --data {out / 'stream'}", soft_wrap=True)
 
 
 def _curve(measured: dict[str, Any]) -> Table:
@@ -131,7 +132,7 @@ def _worlds(measured: dict[str, Any]) -> Table:
     table.add_column("learned", justify="right")
     for person in measured["people"]:
         table.add_column(person, justify="right")
-    table.add_column("sha256 of its answers when it stopped learning, and at the end")
+    table.add_column("sha256 of its predictions when it stopped learning, and at the end")
     for name, world in measured["worlds"].items():
         accuracy = [_percent(world["accuracy"][person]) for person in measured["people"]]
         table.add_row(name, f"{world['learned']:,}", *accuracy, _sameness(world))

@@ -1,31 +1,29 @@
-"""``drop-group``: remove a group of predictors that is gone, so that the stream no longer waits for it."""
+"""``drop-group``: remove an abandoned group of predictors, so that the stream no longer waits for it."""
 
 from __future__ import annotations
 
 import argparse
 
-from ciao_stream.runtime.command import output_console
 from ciao_stream.stream.commands._options import server_of
 
-SUMMARY = "remove a group of predictors that is gone: the stream no longer waits for it"
+SUMMARY = "remove an abandoned group of predictors, so that the stream no longer waits for it"
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
-    """Describe the options."""
-    p.add_argument("group", metavar="NAME", help="the group; `status` shows all")
+    """Add the options."""
+    p.add_argument("group", metavar="NAME", help="name of the group; `status` lists all")
 
 
 def run(options: argparse.Namespace) -> None:
     """Remove the group.
 
     Raises:
-        CiaoError: There is no such group, somebody reads for it, or the server cannot be had.
+        CiaoError: There is no such group, it is in use, or the server is not available.
     """
     from ciao_stream.stream.log.feed import drop_group
     from ciao_stream.stream.log.keys import StreamNames
 
     with server_of(options) as address:
         dropped = drop_group(address(), StreamNames(options.stream), options.group)
-    behind = "what it" if dropped.behind is None else f"{dropped.behind:,} entries that it"
-    said = f"dropped group {dropped.name!r}: {behind} had not answered will not be answered"
-    output_console(highlight=False).print(said, markup=False, soft_wrap=True)
+    behind = "its" if dropped.behind is None else f"{dropped.behind:,}"
+    print(f"dropped group {dropped.name!r}: {behind} unanswered entries will stay unanswered")

@@ -1,4 +1,4 @@
-"""``fleet``: a learner for each of many streams, on Ray."""
+"""``fleet``: one learner for each of many streams, on Ray."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.command import TABLE_WIDTH, names
 from ciao_stream.stream.commands._options import config_of, learner_config_options, server_of
 
@@ -23,29 +24,29 @@ if TYPE_CHECKING:
     from ciao_stream.stream.fleet import Fleet, Member
     from ciao_stream.stream.learner.folder import LearnerFolder
 
-SUMMARY = "follow many streams, with a learner for each, on this machine's cores or a Ray cluster's"
+SUMMARY = "follow many streams, with one learner for each, on the cores of this machine or of a Ray cluster"
 MANY_STREAMS = True
 
 LOOK_S = 1.0
-"""Seconds from one look at the learners to the next."""
+"""Seconds between updates."""
 
 SOON_S = 0.1
-"""Seconds after which a request to stop is heard."""
+"""Seconds within which a request to stop is noticed."""
 
 FIGURES = ("accuracy", "macro_f1", "ccc")
-"""What a world is judged by: the first of these that it has."""
+"""Metrics to show: the first of these that a world has."""
 
 OBJECTS_MIB = 100
-"""Memory of Ray's for objects: none of note is sent."""
+"""Memory of Ray's object store, which is hardly used."""
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
-    """Describe the options."""
+    """Add the options."""
     p.add_argument(
         "--worlds",
         type=Path,
         metavar="DIR",
-        help="holds a learner's folder for each stream, by its name; all machines must see it (worlds, beside --data)",
+        help="folder with one learner's folder per stream, visible to all machines (default: worlds in --data)",
     )
     p.add_argument(
         "--ray",
@@ -53,35 +54,37 @@ def add_options(p: argparse.ArgumentParser) -> None:
         const="",
         default="",
         metavar="ADDRESS",
-        help="HOST:PORT of a Ray cluster, from one of its machines (this machine's cores)",
+        help="HOST:PORT of a Ray cluster, on one of its machines (default: the cores of this machine)",
     )
-    p.add_argument("--cpus", type=float, default=1.0, metavar="N", help="cores set aside for each learner (1)")
-    p.add_argument("--gpus", type=float, metavar="N", help="GPUs set aside for each learner (1 with --device cuda)")
+    p.add_argument("--cpus", type=float, default=1.0, metavar="N", help="cores reserved for each learner (default: 1)")
+    p.add_argument(
+        "--gpus", type=float, metavar="N", help="GPUs reserved for each learner (default: 1 with --device cuda, else 0)"
+    )
     learner_config_options(p)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Learn until SIGTERM, Ctrl-C, or what the options say; a learner that dies goes on from its checkpoint.
+    """Learn until SIGTERM, Ctrl-C, or as the options say; a learner that dies resumes from its checkpoint.
 
     Raises:
-        CiaoError: Options contradict each other, there is no cluster or no server; or, in the end, learners failed.
+        CiaoError: Options contradict each other, the cluster or the server is not available, or learners failed.
     """
+    if options.ray and options.redis is None:
+        raise CiaoError(
+            f"--ray {options.ray}: only this machine can reach a private server: give the address of a server that all "
+            "machines of the cluster can reach with --redis"
+        )
+    folders, config = _folders(options), config_of(options)
+
     from rich.console import Console
 
-    from ciao_stream.exceptions import CiaoError
     from ciao_stream.runtime.ray_cluster import ray_cluster
     from ciao_stream.runtime.stopping import Stop
     from ciao_stream.stream.fleet import Fleet, Share
     from ciao_stream.stream.log.connection import RedisAddress
     from ciao_stream.stream.log.server import default_data
 
-    if options.ray and options.redis is None:
-        raise CiaoError(
-            f"--ray {options.ray}: a private server is of use to this machine alone: give --redis the address of one "
-            "that all machines of the cluster reach"
-        )
     options.resumes = True
-    folders, config = _folders(options), config_of(options)
     gpus = float(options.device == "cuda") if options.gpus is None else options.gpus
     share = Share(options.cpus, gpus)
     cores = max(os.cpu_count() or 1, math.ceil(len(folders) * share.cpus) + 1)
@@ -100,7 +103,7 @@ def run(options: argparse.Namespace) -> None:
     ):
         server = address() if options.redis else (options.data or default_data()).absolute()
         if isinstance(server, RedisAddress) and options.ray and server.host == "localhost":
-            tell("localhost: on every machine of the cluster this must lead to the same Redis")
+            tell("localhost must lead to the same Redis on every machine of the cluster")
         fleet = Fleet(folders, server, config, share, tell)
         board = _Board(fleet, tell)
         try:
@@ -119,8 +122,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _folders(options: argparse.Namespace) -> dict[str, LearnerFolder]:
-    """Return the learner's folder of each stream, by its name; those of `learn --stream NAME` unless told otherwise."""
-    from ciao_stream.exceptions import CiaoError
+    """Return the learner's folder of each stream by name; by default that of `learn --stream NAME`."""
     from ciao_stream.stream.learner.folder import LearnerFolder
     from ciao_stream.stream.log.keys import StreamNames
     from ciao_stream.stream.log.server import default_data
@@ -133,7 +135,7 @@ def _folders(options: argparse.Namespace) -> dict[str, LearnerFolder]:
 
 
 class _Board:
-    """What the learners' statuses say: as a table, and line by line what is new."""
+    """The status of all learners: as a table, with a line for each new incident."""
 
     def __init__(self, fleet: Fleet, tell: Callable[[str], None]) -> None:
         self._fleet = fleet
@@ -144,7 +146,7 @@ class _Board:
         self._troubles = dict.fromkeys(self._now, "")
 
     def watch(self, console: Console, stop: Stop) -> None:
-        """Look on until all learners have ended, or somebody asks to stop."""
+        """Show the table until all learners have ended, or until asked to stop."""
         from rich.live import Live
 
         live = Live(self.table(), console=console, auto_refresh=False) if console.is_terminal else None
@@ -158,11 +160,11 @@ class _Board:
                     time.sleep(SOON_S)
 
     def look(self) -> None:
-        """Read the statuses, and tell what is new."""
+        """Read the status of each learner, and report new incidents."""
         for member in self._fleet.members:
             document = _status(member)
             if not document or document["updated_at"] == self._before[member.stream]:
-                continue  # of an earlier run
+                continue  # from an earlier run
             self._now[member.stream] = document
             for incident in document["incidents"]:
                 if incident["at"] > self._incidents[member.stream]:
@@ -174,10 +176,10 @@ class _Board:
                     self._tell(f"{member.stream}: paused: {document['trouble']}")
 
     def table(self) -> Table:
-        """Return what all are at."""
+        """Return the table."""
         from rich.table import Table
 
-        shown = Table("stream", "state", "to come", "frames", "per second", "rolling", "refused", "deaths", "machine")
+        shown = Table("stream", "state", "backlog", "frames", "per second", "rolling", "refused", "deaths", "machine")
         for member in self._fleet.members:
             document = self._now[member.stream]
             figures = ["", "", "", "", ""]
@@ -197,7 +199,6 @@ class _Board:
 
 def _status(member: Member) -> dict[str, Any]:
     """Return the learner's status; empty where there is none."""
-    from ciao_stream.exceptions import CiaoError
     from ciao_stream.stream.learner.status import read_status
 
     try:
@@ -211,7 +212,7 @@ def _state(member: Member, document: dict[str, Any]) -> str:
 
 
 def _rolling(document: dict[str, Any]) -> str:
-    """Return the first figure of each world."""
+    """Return the first metric of each world."""
     worlds = {name: world["prequential"]["rolling"] for name, world in document["worlds"].items()}
     return ", ".join(
         f"{name} {metric} {figures[metric]:.3f}"

@@ -1,4 +1,4 @@
-"""``label``: give a frame of the stream its label, or correct the one that it has."""
+"""``label``: give a frame of the stream its label, or correct its label."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from ciao_stream.runtime.command import output_console
+from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream.commands._options import server_of
 
 if TYPE_CHECKING:
@@ -14,33 +14,33 @@ if TYPE_CHECKING:
     from ciao_stream.stream.log.events import Label
     from ciao_stream.stream.log.keys import StreamNames
 
-SUMMARY = "give a frame its label, or another one"
+SUMMARY = "give a frame its label, or correct it"
 
 NEWEST = "newest"
-"""Stands for the frame that came last."""
+"""Name for the newest frame."""
 
 LOOKED_AT = 1000
-"""Entries, from the end of the stream, among which the newest frame of a task is looked for."""
+"""Newest entries of the stream that are searched for the newest frame of a task."""
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
-    """Describe the options."""
-    p.add_argument("frame", metavar="FRAME", help=f"the frame's id, or {NEWEST}")
+    """Add the options."""
+    p.add_argument("frame", metavar="FRAME", help=f"id of the frame, or {NEWEST}")
     p.add_argument(
         "label",
         metavar="LABEL",
-        help="a class; or, as JSON, votes or values by name, or the labels that are present: '{\"valence\": 0.5}', "
-        "'[\"glad\"]'",
+        help="a class; or as JSON: votes or values by name ('{\"valence\": 0.5}'), or a list of the labels that are "
+        "present ('[\"glad\"]')",
     )
-    p.add_argument("--task", required=True, metavar="T", help="the frame's task")
-    p.add_argument("--annotator", metavar="WHO", help="who says so")
+    p.add_argument("--task", required=True, metavar="T", help="task of the frame")
+    p.add_argument("--annotator", metavar="WHO", help="who gives the label")
 
 
 def run(options: argparse.Namespace) -> None:
     """Send the label.
 
     Raises:
-        CiaoError: The label cannot be read, there is no such frame, or the server takes no message now.
+        CiaoError: The label cannot be read, there is no frame, or the server does not accept the message.
     """
     import secrets
 
@@ -61,37 +61,33 @@ def run(options: argparse.Namespace) -> None:
             )
         finally:
             appender.close()
-    said = f"{frame} is {options.label}: sent; if the learner cannot take it, `dead` says why, or `status` counts it"
-    output_console(highlight=False).print(said, markup=False, soft_wrap=True)
+    print(f"sent label {options.label} of {frame}; see `dead` if the learner refuses it, `status` if it is too late")
 
 
 def read_label(text: str) -> Label:
-    """Read a label as it is given on the command line.
+    """Read a label from the command line.
 
     Raises:
-        CiaoError: It begins as JSON and is none.
+        CiaoError: It begins like JSON, but is not valid JSON.
 
     >>> read_label("glad"), read_label('{"arousal": 0.5, "valence": -1}'), read_label('["glad", "calm"]')
     ('glad', {'arousal': 0.5, 'valence': -1}, ['glad', 'calm'])
     """
-    from ciao_stream.exceptions import CiaoError
-
     if not text.startswith(("[", "{")):
         return text
     try:
         label: Label = json.loads(text)
     except ValueError as error:
-        raise CiaoError(f"label {text}: not JSON: {error}") from error
+        raise CiaoError(f"label {text}: not valid JSON: {error}") from error
     return label
 
 
 def newest_frame(address: RedisAddress, names: StreamNames, task: str) -> str:
-    """Return the id of a task's frame that came last.
+    """Return the id of the newest frame of a task.
 
     Raises:
         CiaoError: There is none among the newest entries.
     """
-    from ciao_stream.exceptions import CiaoError
     from ciao_stream.stream.log.connection import translated_errors
     from ciao_stream.stream.log.keys import entries_of
     from ciao_stream.stream.log.messages import FrameHeader, header_of

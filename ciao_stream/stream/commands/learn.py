@@ -21,19 +21,21 @@ SUMMARY = "follow the stream, and learn from every labelled frame"
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
-    """Describe the options."""
+    """Add the options."""
     learner_option(p)
     learner_config_options(p)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Learn until SIGTERM, Ctrl-C, or what the options say; then write the worlds for others to load.
+    """Learn until SIGTERM, Ctrl-C, or as the options say; then write the worlds for others to load.
 
     SIGUSR1 writes the worlds at once.
 
     Raises:
-        CiaoError: The folder, the encoder or the server cannot be had, or too many messages are bad.
+        CiaoError: The folder, the encoder or the server is not available, or too many messages are refused.
     """
+    config = config_of(options)
+
     from ciao_stream.runtime.stopping import Stop
     from ciao_stream.stream.learner.status import StatusWriter
     from ciao_stream.stream.log.keys import StreamNames
@@ -41,7 +43,6 @@ def run(options: argparse.Namespace) -> None:
 
     options.resumes = True
     folder, names, stop = folder_of(options), StreamNames(options.stream), Stop()
-    config = config_of(options)
     with folder.claimed(), stop.on_signals(), server_of(options) as address:
         watch = _Watch(StatusWriter(folder.status, str(address())), folder)
         with watch.showing():
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 class _Watch:
-    """Keeps the status up to date, says what happens on stderr, and writes the worlds when SIGUSR1 asks for them."""
+    """Keeps the status up to date, reports events on stderr, and writes the worlds on SIGUSR1."""
 
     def __init__(self, writer: StatusWriter, folder: LearnerFolder) -> None:
         from rich.console import Console
@@ -71,7 +72,7 @@ class _Watch:
 
     @contextmanager
     def showing(self) -> Iterator[None]:
-        """Show what goes on in the block, and listen to the signal."""
+        """Show the progress of the block, and handle SIGUSR1."""
 
         def ask(_: int, __: FrameType | None) -> None:
             self._asked = True
@@ -96,7 +97,7 @@ class _Watch:
         if self._asked:
             self._asked = False
             self.export(follower.learner)
-        lag = "" if document["lag"] is None else f", {document['lag']:,} to come"
+        lag = "" if document["lag"] is None else f", {document['lag']:,} waiting"
         self._line.update(f"{document['frames']:,} frames{lag}, {document['frames_per_s']} per second")
 
     def export(self, learner: OnlineLearner) -> None:

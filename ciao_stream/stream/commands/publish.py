@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.runtime.command import count, data_root, output_console
+from ciao_stream.runtime.command import count, data_root
 from ciao_stream.runtime.options import add_options as setting_options
 from ciao_stream.runtime.options import given
 from ciao_stream.runtime.stopping import ended_by_signals
@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
                 publisher.run(frames if detector is None else cut_to_faces(frames, detector), tell, watch)
         finally:
             sent = f"{_summary(publisher.published)}; task {spec.name!r} in stream {names.stream!r}, as {producer}"
-            output_console(highlight=False).print(f"published {sent}", markup=False, soft_wrap=True)
+            print(f"published {sent}")
 
 
 def _settings(options: argparse.Namespace) -> PublishSettings:

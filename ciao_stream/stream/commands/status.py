@@ -1,4 +1,4 @@
-"""``status``: what the learner is at."""
+"""``status``: progress, accuracy and problems of the learner."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
     from ciao_stream.stream.learner.folder import LearnerFolder
 
-SUMMARY = "show what the learner is at: how far, how well, and what went wrong"
+SUMMARY = "show progress, accuracy and problems of the learner"
 
 LOOK_S = 1.0
-"""Seconds from one look to the next."""
+"""Seconds between updates."""
 
 SHOWN_INCIDENTS = 5
-"""The newest ones."""
+"""Number of newest incidents to show."""
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
-    """Describe the options."""
+    """Add the options."""
     learner_option(p)
-    p.add_argument("--json", action="store_true", help="print it once, as JSON")
-    p.add_argument("--once", action="store_true", help="print it once")
+    p.add_argument("--json", action="store_true", help="print the status once, as JSON")
+    p.add_argument("--once", action="store_true", help="print the status once")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _current(folder: LearnerFolder) -> dict[str, Any]:
-    """Return the document, with what only an onlooker can tell."""
+    """Return the status, with what only another process can know."""
     from ciao_stream.stream.learner.status import read_status
 
     document = read_status(folder.status)
@@ -74,7 +74,7 @@ def _shown(document: dict[str, Any]) -> RenderableType:
     about = Table.grid(padding=(0, 2))
     for name, value in _lines(document):
         about.add_row(Text(name, style="bold"), Text(value))
-    worlds = Table("world", "judged", "rolling", "fading", "drift", "waiting", "steps")
+    worlds = Table("world", "evaluated", "rolling", "fading", "drift", "waiting", "steps")
     for name, world in document["worlds"].items():
         figures = world["prequential"]
         drift = ", ".join(f"{detector} {n}" for detector, n in figures["drift"].items() if n and detector != "dummy")
@@ -88,7 +88,7 @@ def _shown(document: dict[str, Any]) -> RenderableType:
             f"{world['counts'].get('steps', 0):,}",
         )
         for baseline, figures in world.get("beside", {}).items():
-            own = Text(f"  {baseline}, beside", style="dim")
+            own = Text(f"  baseline {baseline}", style="dim")
             worlds.add_row(own, f"{figures['n']:,}", _figures(figures["rolling"]), _figures(figures["fading"]))
     return Group(about, worlds)
 
@@ -99,16 +99,16 @@ def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [
         ("state", state + (f": {document['trouble']}" if document["trouble"] else "")),
         ("stream", document["redis"]),
-        ("to come", f"{lag}; {document['frames_per_s']} frames per second"),
+        ("backlog", f"{lag}; {document['frames_per_s']} frames per second"),
         ("learned", f"{document['frames']:,} frames, {document['applied']:,} events, up to {document['position']}"),
         ("on disk", f"checkpoint {document['checkpoint']}, up to {document['watermark']}"),
         ("refused", _counts(document["dead_letters"])),
         ("lost", _counts(document["lost"])),
     ]
     if orphans := sum(world["counts"].get("orphan_labels", 0) for world in document["worlds"].values()):
-        lines.append(("too late", f"{orphans:,} labels of frames that the learner does not know, or not any more"))
+        lines.append(("too late", f"{orphans:,} labels of frames that the learner does not know or has forgotten"))
     if document["repeated"] or document["passed_over"]:
-        lines.append(("passed over", f"{document['repeated']:,} repeated, {document['passed_over']:,} undone"))
+        lines.append(("skipped", f"{document['repeated']:,} repeated, {document['passed_over']:,} undone"))
     lines += [("group", _group(group)) for group in document["groups"]]
     for incident in document["incidents"][-SHOWN_INCIDENTS:]:
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(incident["at"]))
@@ -118,11 +118,11 @@ def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _group(group: dict[str, Any]) -> str:
     behind = "unknown" if group["behind"] is None else f"{group['behind']:,}"
-    idle = "nobody reads" if group["idle_s"] is None else f"read {group['idle_s']:,.0f} s ago"
-    said = f"{group['name']}: {behind} to come, {idle}"
+    idle = "no reader" if group["idle_s"] is None else f"last read {group['idle_s']:,.0f} s ago"
+    text = f"{group['name']}: {behind} unanswered, {idle}"
     if group["abandoned"]:
-        said += f"; the stream keeps all of it: start a predictor, or `drop-group {group['name']}`"
-    return said
+        text += f"; the stream keeps them: start a predictor, or `drop-group {group['name']}`"
+    return text
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -1,39 +1,39 @@
-"""``undo``: have the learner go back to a checkpoint, or go on as if a frame had never come."""
+"""``undo``: return the learner to a checkpoint, or remove what it learned from a frame."""
 
 from __future__ import annotations
 
 import argparse
 
+from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.command import output_console
 from ciao_stream.stream.commands._options import folder_of, learner_option, server_of
 
-SUMMARY = "have the learner go back to a checkpoint, or go on as if a frame had never come"
+SUMMARY = "return the learner to a checkpoint, or remove what it learned from a frame"
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
-    """Describe the options."""
+    """Add the options."""
     learner_option(p)
     what = p.add_mutually_exclusive_group(required=True)
-    what.add_argument("--list", action="store_true", help="show the checkpoints that it can go back to")
-    what.add_argument("--to", type=int, metavar="N", help="forget all that was learned after checkpoint N")
-    what.add_argument("--frame", metavar="ID", help="take back this frame and its labels; all others are kept")
-    p.add_argument("--task", metavar="T", help="the frame's task, if several have a frame of this name")
+    what.add_argument("--list", action="store_true", help="list the checkpoints that it can return to")
+    what.add_argument("--to", type=int, metavar="N", help="forget everything learned after checkpoint N")
+    what.add_argument("--frame", metavar="ID", help="forget this frame and its labels, and keep all others")
+    p.add_argument("--task", metavar="T", help="task of the frame, if several tasks have a frame with this id")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Undo. The learner must not run; it does the work when it is started again.
+    """Undo. The learner must not be running; it does the work when it is started again.
 
     Raises:
-        CiaoError: A learner runs, there is no such checkpoint or frame, the stream no longer holds what is needed, or
-            a task is named where all go back.
+        CiaoError: A learner is running, there is no such checkpoint or frame, the stream no longer has the entries, or
+            ``--task`` is given without ``--frame``.
     """
-    from ciao_stream.exceptions import CiaoError
     from ciao_stream.stream.learner.undo import undo_frame, undo_to
     from ciao_stream.stream.log.keys import StreamNames
     from ciao_stream.stream.log.log import History
 
     if options.task is not None and options.frame is None:
-        raise CiaoError("--task goes with --frame: at a checkpoint the worlds of all tasks go back")
+        raise CiaoError("--task needs --frame: a checkpoint returns the worlds of all tasks")
     folder = folder_of(options)
     if options.list:
         _list(options)
@@ -48,9 +48,9 @@ def run(options: argparse.Namespace) -> None:
                     undone = undo_frame(folder, history, options.frame, options.task)
                 finally:
                     history.close()
-    what = "what came after it is" if undone.entries is None else f"{undone.entries} messages about the frame are"
-    said = f"back at checkpoint {undone.checkpoint.number} ({undone.checkpoint.position}): {what} passed over"
-    output_console(highlight=False).print(f"{said} when `learn` is started again", markup=False, soft_wrap=True)
+    what = "later entries are" if undone.entries is None else f"{undone.entries} messages about the frame are"
+    kept = undone.checkpoint
+    print(f"back at checkpoint {kept.number} ({kept.position}): {what} skipped when `learn` is started again")
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -61,7 +61,7 @@ def _list(options: argparse.Namespace) -> None:
     from ciao_stream.stream.learner.undo import checkpoints_of
     from ciao_stream.stream.log.keys import START, appended_at
 
-    table = Table("checkpoint", "position", "last entry came")
+    table = Table("checkpoint", "position", "last entry received")
     for kept in checkpoints_of(folder_of(options)):
         came = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(appended_at(kept.position)))
         table.add_row(str(kept.number), kept.position, "at the start" if kept.position == START else came)

@@ -166,9 +166,9 @@ class Follower:
 
         return self._ask(ask)
 
-    def groups_beside(self) -> list[Group] | None:
+    def other_groups(self) -> list[Group] | None:
         """Return the other consumer groups of the stream, such as predictors; None if they are unknown."""
-        return self._ask(lambda log: log.groups_beside())
+        return self._ask(lambda log: log.other_groups())
 
     def _ask(self, question: Callable[[FrameLog], _T]) -> _T | None:
         if self.log is None or self.state != "following":

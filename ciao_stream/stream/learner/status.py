@@ -55,7 +55,7 @@ class StatusWriter:
         self._seen.append((time.monotonic(), counters.frames))
         if (lag := follower.lag()) is not None:
             self._lag = lag
-        if (groups := follower.groups_beside()) is not None:
+        if (groups := follower.other_groups()) is not None:
             self._groups = [group.to_json() for group in groups]
         paused = follower.state == "paused"
         return {

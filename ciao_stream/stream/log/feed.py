@@ -278,7 +278,7 @@ def groups_of(client: redis.Redis, stream: str) -> list[dict[str, Any]]:
         raise
 
 
-def groups_beside(client: redis.Redis, names: StreamNames) -> list[Group]:
+def other_groups(client: redis.Redis, names: StreamNames) -> list[Group]:
     """Return all groups of a stream except the learner's.
 
     Raises:
@@ -318,7 +318,7 @@ def drop_group(address: RedisAddress, names: StreamNames, name: str) -> Group:
     client = address.client()
     try:
         with translated_errors(address):
-            known = {group.name: group for group in groups_beside(client, names)}
+            known = {group.name: group for group in other_groups(client, names)}
             if name not in known:
                 raise UnknownNameError("group", name, known)
             group = known[name]

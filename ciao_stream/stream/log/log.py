@@ -18,7 +18,7 @@ import redis
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream.log.connection import TIMEOUT_S, CursorLostError, RedisAddress, translated_errors
 from ciao_stream.stream.log.dead import letter_fields
-from ciao_stream.stream.log.feed import Group, groups_beside, groups_of
+from ciao_stream.stream.log.feed import Group, groups_of, other_groups
 from ciao_stream.stream.log.keys import START, Entry, StreamNames, entries_of, order, text_of
 
 MAX_DEAD = 10_000
@@ -197,14 +197,14 @@ class FrameLog:
                     return min(int(lag), self.length())  # Redis counts deleted entries as unread
         return None
 
-    def groups_beside(self) -> list[Group]:
+    def other_groups(self) -> list[Group]:
         """Return the groups of other readers of the stream, such as predictors.
 
         Raises:
             UnreachableError: No response.
         """
         with translated_errors(self.address):
-            return groups_beside(self._client, self.names)
+            return other_groups(self._client, self.names)
 
     def length(self) -> int:
         """Return the number of entries in the stream, including applied ones kept for a replay.

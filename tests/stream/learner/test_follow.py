@@ -356,7 +356,7 @@ def test_undo_takes_back_a_frame_as_if_it_had_never_been_received(server, names,
     about = [e.position for e, h in zip(stored, headers, strict=True) if h.get("frame_id") == frame_id]
     assert len(about) >= 2
     printed = command("undo", "--frame", frame_id)
-    assert f"{len(about)} messages about the frame are passed over" in printed
+    assert f"{len(about)} messages about the frame are skipped" in printed
     follower = follow()
     reference = uninterrupted([entry for entry in stored if entry.position not in about])[0]
     assert follower.counters.passed_over == len(about)
@@ -374,7 +374,7 @@ def test_undo_to_a_checkpoint_forgets_what_came_after_it(server, names, follow, 
     stored = entries(server, names)[:40]
     assert f"{mark.number}" in command("undo", "--list")
     assert "there is no checkpoint 999" in command("undo", "--to", "999", code=2)
-    assert "--task goes with --frame" in command("undo", "--to", "1", "--task", "fer", code=2)
+    assert "--task needs --frame" in command("undo", "--to", "1", "--task", "fer", code=2)
     command("undo", "--to", str(mark.number))
     append_all(server.address, names, sent[60:])
     follower = follow()
@@ -438,7 +438,7 @@ def test_wipe_leaves_no_face_anywhere_and_does_not_change_the_worlds(server, nam
     append_all(server.address, names, iter([spoiled(fields, 1) for fields in messages(3)]))
     before = follow()
     assert files_with_a_face()
-    assert "say --yes" in command("wipe", code=2)
+    assert "confirm with --yes" in command("wipe", code=2)
     assert "wiped 63 messages, 3 dead letters, 60 message ids" in command("wipe", "--yes")
     assert [client.xlen(key) for key in (names.stream, names.dead)] == [0, 0]
     assert not [*client.scan_iter(names.seen("*"))]
@@ -469,7 +469,7 @@ def test_wipe_deletes_statistics_of_few_faces_and_rewrites_the_server_snapshot(
         assert face_bytes in snapshot_file.read_bytes()
         assert "give one of them" in command("wipe", "--yes", "--data", str(tmp_path), code=2)
         assert len(Checkpoints(place.checkpoints).kept()) > 1, "nothing was done"
-        assert "on disk still have" not in command("wipe", "--yes")
+        assert "on disk still contain" not in command("wipe", "--yes")
         assert face_bytes not in snapshot_file.read_bytes()
     finally:
         client.config_set("save", "")
@@ -484,7 +484,7 @@ def test_the_status_counts_labels_that_came_too_late(server, names, follow, comm
     label = encode_label("glad", task="mood", frame_id="gone", producer="p", seq=1)
     append_all(server.address, names, iter([encode_task(spec, producer="p", seq=0), label]))
     follow()
-    assert "1 labels of frames that the learner does not know" in " ".join(command("status").split())
+    assert "1 labels of frames that the learner does not know or has forgotten" in " ".join(command("status").split())
 
 
 def test_the_status_shows_that_a_learner_was_killed(tmp_path, follow, command):

@@ -1,4 +1,4 @@
-"""Groups beside the learner's: `status` tells of those that hold the stream back, `drop-group` ends them."""
+"""Consumer groups other than the learner's: `status` shows abandoned ones, `drop-group` removes them."""
 
 import contextlib
 import functools
@@ -79,16 +79,16 @@ def test_a_group_that_nobody_reads_for_is_shown_and_can_be_dropped(server, clien
     assert (shown["prompt"]["behind"], shown["prompt"]["readers"], shown["prompt"]["abandoned"]) == (0, 1, False)
     assert shown["robots"] == {"name": "robots", "behind": 40, "readers": 0, "idle_s": None, "abandoned": True}
     said = command("status", "--once", "--worlds", str(folder))[1]
-    assert "robots: 40 to come, nobody reads; the stream keeps all of it" in said
+    assert "robots: 40 unanswered, no reader; the stream keeps them" in said
     assert "`drop-group robots`" in said
     code, said = command("drop-group", "robots")
     assert (code, "group 'robots' is in use (last read 0 s ago): stop its predictors" in said) == (2, True)
     monkeypatch.setattr(feed, "ABANDONED_S", 0.05)
     time.sleep(0.1)
-    (robots,) = [group for group in beside(server) if group.name == "robots"]
+    (robots,) = [group for group in groups_of(server) if group.name == "robots"]
     assert (robots.behind, robots.readers, robots.abandoned) == (40, 1, True)
     code, said = command("drop-group", "robots")
-    assert (code, said) == (0, "dropped group 'robots': 40 entries that it had not answered will not be answered")
+    assert (code, said) == (0, "dropped group 'robots': 40 unanswered entries will stay unanswered")
     follow(server, folder, read_promptly, 40)
     assert client.xlen("frames") < 60, "what went before is let go of"
     assert [group["name"] for group in status_of(command, folder)["groups"]] == ["prompt"]
@@ -98,9 +98,9 @@ def status_of(command, folder):
     return json.loads(command("status", "--json", "--worlds", str(folder))[1])
 
 
-def beside(server):
+def groups_of(server):
     with contextlib.closing(FrameLog(server.address, NAMES)) as log:
-        return log.groups_beside()
+        return log.other_groups()
 
 
 def test_the_learners_own_group_and_one_that_is_not_there_are_refused(client, command):
@@ -114,7 +114,7 @@ def test_a_group_that_is_dropped_while_the_learner_looks_does_no_harm(server, cl
     positions = append_all(server.address, NAMES, messages(9))
     with contextlib.closing(FrameLog(server.address, NAMES)) as log:
         log.resync(START)
-        for look in (log.groups_beside, lambda: log.trim(positions[4])):
+        for look in (log.other_groups, lambda: log.trim(positions[4])):
             client.xgroup_create("frames", "robots", START)
             found = log._client.xinfo_groups("frames")
             client.xgroup_destroy("frames", "robots")

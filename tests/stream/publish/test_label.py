@@ -49,7 +49,7 @@ def test_a_label_goes_to_the_frame_that_is_named(redis, capsys):
     (event,) = labels()
     assert isinstance(event, LabelCame)
     assert (event.task, event.frame_id, event.label) == ("mood", "p/0", "glad")
-    assert "p/0 is glad: sent; if the learner cannot take it, `dead` says why, or `status` counts it" in " ".join(
+    assert "sent label glad of p/0; see `dead` if the learner refuses it, `status` if it is too late" in " ".join(
         capsys.readouterr().out.split()
     )
 
@@ -72,16 +72,16 @@ def test_a_correction_is_one_more_label(redis):
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("argv", "message"),
     [
         (["newest", "glad", "--task", "nobody"], "no frame of task 'nobody' among the newest 1,000 entries"),
-        (["p/0", "{glad", "--task", "mood"], "label {glad: not JSON"),
+        (["p/0", "{glad", "--task", "mood"], "label {glad: not valid JSON"),
         (["p/0", '{"glad": NaN}', "--task", "mood"], "not JSON compliant"),
     ],
 )
-def test_what_cannot_be_sent_is_one_line(redis, argv, said, capsys):
+def test_a_label_that_cannot_be_sent_is_refused_in_one_line(redis, argv, message, capsys):
     url, labels = redis
     assert stream.main(["label", *argv, "--redis", url]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert said in line
+    assert message in line
     assert labels() == []
