@@ -6,15 +6,11 @@ task they answer and the fingerprint of the encoder they stand on.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ciao_stream.encoders.base import Carry, Encoder, LastUnit, Level, state_sha256
@@ -22,7 +18,7 @@ from ciao_stream.encoders.encoded import EncodedFaces
 from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
 from ciao_stream.faces.statistics import FaceStatistics
 from ciao_stream.faces.task import TaskSpec
-from ciao_stream.runtime.atomic import write_bytes, write_text
+from ciao_stream.runtime.artifact import Artifact
 from ciao_stream.runtime.expect import Dtype, expect, expect_tensor
 from ciao_stream.runtime.precision import autocast
 from ciao_stream.runtime.seeds import seeded_torch
@@ -31,9 +27,18 @@ from ciao_stream.worlds.heads import Head
 from ciao_stream.worlds.masks import choose_mask, load_mask, mask_options
 from ciao_stream.worlds.settings import AUTO, Settings
 
-FORMAT = "ciao_stream/world/1"
+FOLDER = Artifact(
+    "world",
+    about="world.json",
+    weights="weights.safetensors",
+    format="ciao_stream/world/1",
+    fields=("task", "scheme", "masked", "encoder", "settings", "sha256"),
+    error=WorldError,
+)
+"""A world on disk."""
+
 FACES = "faces.safetensors"
-DESCRIPTION = {"task", "scheme", "masked", "encoder", "settings", "sha256"}
+"""File of the statistics of the faces that a world has learned from, if it has any."""
 
 Scheme: TypeAlias = str
 """What a world trains beside its mask: one of :func:`scheme_names`."""
@@ -226,23 +231,17 @@ class World(nn.Module):
             provenance: JSON values about the training, kept under ``trained_on``.
         """
         expect("folder", folder, str, Path)
-        folder, encoder = Path(folder), self.shared
-        description = {
-            "format": FORMAT,
+        about = {
             "task": self.spec.to_json(),
             "scheme": self.scheme,
             "masked": self.mask is not None,
-            "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint()},
+            "encoder": {"name": self.shared.name, "fingerprint": self.shared.fingerprint()},
             "settings": self.settings.to_json(),
             "sha256": self.sha256(),
             "trained_on": provenance,
         }
-        write_bytes(folder / "weights.safetensors", save(_contiguous(self.state_dict())))
-        if self.faces is not None:
-            faces = save(self.faces.to_tensors())
-            description["faces_sha256"] = hashlib.sha256(faces).hexdigest()
-            write_bytes(folder / FACES, faces)
-        write_text(folder / "world.json", json.dumps(description, indent=1))
+        others = {} if self.faces is None else {FACES: self.faces.to_tensors()}
+        FOLDER.write(Path(folder), about, self, others)
 
     @classmethod
     def load(cls, folder: Path | str, encoder: Encoder) -> World:
@@ -255,52 +254,26 @@ class World(nn.Module):
         expect("folder", folder, str, Path)
         expect("encoder", encoder, Encoder)
         folder = Path(folder)
-        try:
-            about = json.loads((folder / "world.json").read_text())
-            weights = load((folder / "weights.safetensors").read_bytes())
-        except FileNotFoundError as error:
-            raise WorldError(f"no world in {folder}: {Path(error.filename).name} is missing") from error
-        except (OSError, ValueError, RecursionError, SafetensorError) as error:
-            raise WorldError(f"world in {folder} is damaged: {' '.join(str(error).split())}") from error
-        if not isinstance(about, dict) or about.get("format") != FORMAT:
-            raise WorldError(f"{folder / 'world.json'} is no description of a world: expected format {FORMAT}")
-        if missing := DESCRIPTION - about.keys():
-            raise WorldError(f"world in {folder} is damaged: world.json lacks {', '.join(sorted(missing))}")
+        about, weights = FOLDER.read(folder)
         theirs, masked = about["encoder"], about["masked"]
         named = isinstance(theirs, dict) and all(isinstance(theirs.get(k), str) for k in ("name", "fingerprint"))
         if not (named and isinstance(masked, bool)):
-            said = f"encoder {theirs!s:.100} and masked {masked!s:.20}"
-            raise WorldError(f"world in {folder} is damaged: expected an encoder's name and fingerprint but got {said}")
+            got = f"encoder {theirs!s:.100} and masked {masked!s:.20}"
+            raise FOLDER.damaged(folder, f"expected an encoder's name and fingerprint, and masked, but got {got}")
         if theirs["fingerprint"] != encoder.fingerprint():
+            made_for = f"{theirs['name']} ({theirs['fingerprint'][:12]})"
             ours = f"{encoder.name} ({encoder.fingerprint()[:12]})"
-            raise WorldError(
-                f"world in {folder} stands on encoder {theirs['name']} ({theirs['fingerprint'][:12]}), not on {ours}"
-            )
+            raise WorldError(f"world in {folder} was made for encoder {made_for}, not for {ours}")
         spec, settings = TaskSpec.from_json(about["task"]), Settings.from_json(about["settings"])
-        try:
-            world = cls(spec, encoder, about["scheme"], masked, settings)
-            world.load_state_dict(weights, strict=True)
-        except (RuntimeError, TypeError) as error:
-            raise WorldError(f"world in {folder}: weights do not fit: {' '.join(str(error).split())}") from error
-        if world.sha256() != about["sha256"]:
-            raise WorldError(f"world in {folder} is damaged: its weights do not have the recorded sha256")
-        if "faces_sha256" in about:
-            world.faces = _read_faces(folder, about["faces_sha256"])
+        world: World = FOLDER.restore(
+            folder,
+            lambda: cls(spec, encoder, about["scheme"], masked, settings),
+            weights,
+            lambda made: made.sha256() == about["sha256"],
+        )
+        if (faces := FOLDER.read_other(folder, about, FACES)) is not None:
+            try:
+                world.faces = FaceStatistics.from_tensors(faces)
+            except CiaoError as error:
+                raise FOLDER.damaged(folder, f"{FACES}: {error}") from error
         return world
-
-
-def _read_faces(folder: Path, sha256: str) -> FaceStatistics:
-    try:
-        data = (folder / FACES).read_bytes()
-    except OSError as error:
-        raise WorldError(f"world in {folder} is damaged: {FACES}: {error.strerror}") from error
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise WorldError(f"world in {folder} is damaged: {FACES} does not have the recorded sha256")
-    try:
-        return FaceStatistics.from_tensors(load(data))
-    except (CiaoError, SafetensorError) as error:
-        raise WorldError(f"world in {folder} is damaged: {FACES}: {' '.join(str(error).split())}") from error
-
-
-def _contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.contiguous() for name, tensor in state.items()}

@@ -31,7 +31,6 @@ References:
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -41,27 +40,32 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import RandomErasing
 
 from ciao_stream.encoders.base import Encoder, Level, state_sha256
 from ciao_stream.encoders.encoded import EncodedFaces
-from ciao_stream.exceptions import WorldError
+from ciao_stream.exceptions import CiaoError, WorldError
 from ciao_stream.faces.dataset import Split
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.metrics.answers import describe_answers
 from ciao_stream.metrics.scores import evaluate
-from ciao_stream.runtime.atomic import write_bytes, write_text
+from ciao_stream.runtime.artifact import Artifact
 from ciao_stream.runtime.precision import autocast, channels_last
 from ciao_stream.runtime.seeds import numpy_generator, seeded_torch
 from ciao_stream.worlds.losses import decision_loss
 from strategies.base.curve import LossCurve
 from strategies.base.sequence import Asked, Job, Outcome, Predictor, TaskOutcome
 
-FORMAT = "ciao_stream/cafe/1"
+FOLDER = Artifact(
+    "CAFE",
+    about="cafe.json",
+    weights="weights.safetensors",
+    format="ciao_stream/cafe/1",
+    fields=("task", "encoder", "sha256"),
+    error=WorldError,
+)
 
 LR, DECAY, WEIGHT_DECAY, BATCH = 2e-4, 0.9, 1e-4, 32
 """Adam's learning rate, its factor from epoch to epoch, Adam's L2 penalty, and faces per step."""
@@ -220,16 +224,13 @@ class CafeNet(nn.Module):
             folder: Made where it is missing.
             provenance: JSON values about the training, kept under ``trained_on``.
         """
-        description = {
-            "format": FORMAT,
+        about = {
             "task": self.spec.to_json(),
             "encoder": self.encoder,
             "sha256": state_sha256(self),
             "trained_on": provenance,
         }
-        weights = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        write_bytes(folder / "weights.safetensors", save(weights))
-        write_text(folder / "cafe.json", json.dumps(description, indent=1))
+        FOLDER.write(folder, about, self)
 
     @classmethod
     def load(cls, folder: Path, encoder: Encoder, mask_network: MaskNetwork) -> CafeNet:
@@ -238,25 +239,19 @@ class CafeNet(nn.Module):
         Raises:
             WorldError: A file is missing or damaged, or another encoder or mask network is meant.
         """
+        about, weights = FOLDER.read(folder)
         try:
-            about = json.loads((folder / "cafe.json").read_text())
-            weights = load((folder / "weights.safetensors").read_bytes())
-            spec, fingerprint, digest = (
-                TaskSpec.from_json(about["task"]),
-                about["encoder"]["fingerprint"],
-                about["sha256"],
-            )
-        except (OSError, LookupError, TypeError, ValueError, RecursionError, SafetensorError) as error:
-            raise WorldError(f"no CAFE in {folder}, or it is damaged: {' '.join(str(error).split())}") from error
+            spec, fingerprint = TaskSpec.from_json(about["task"]), about["encoder"]["fingerprint"]
+        except (CiaoError, LookupError, TypeError) as error:
+            raise FOLDER.damaged(folder, error) from error
         if fingerprint != encoder.fingerprint():
-            raise WorldError(f"CAFE in {folder} stands on another encoder than {encoder.name}")
-        net = cls(spec, encoder, mask_network)
-        try:
-            net.load_state_dict(weights, strict=True)
-        except RuntimeError as error:
-            raise WorldError(f"CAFE in {folder}: weights do not fit: {' '.join(str(error).split())}") from error
-        if state_sha256(net) != digest:
-            raise WorldError(f"CAFE in {folder} is damaged: its weights do not have the recorded sha256")
+            raise WorldError(f"CAFE in {folder} was made for another encoder than {encoder.name}")
+        net: CafeNet = FOLDER.restore(
+            folder,
+            lambda: cls(spec, encoder, mask_network),
+            weights,
+            lambda made: state_sha256(made) == about["sha256"],
+        )
         return net
 
 

@@ -85,7 +85,7 @@ KILLED = {
     "in the middle of the second task": (LEARNER, 5, "after", STEPS - 4, STEPS),
     "while writing a checkpoint": ("strategies.base.per_task:write_bytes", 2, "before", STEPS - 1, STEPS),
     "after the last checkpoint of a task": ("strategies.base.per_task:write_bytes", 3, "after", STEPS - 3, STEPS),
-    "inside the saving of a world": ("ciao_stream.worlds.world:write_text", 1, "before", STEPS - 3, STEPS),
+    "inside the saving of a world": ("ciao_stream.runtime.artifact:write_text", 1, "before", STEPS - 3, STEPS),
     "between a world and its progress": ("ciao_stream.worlds.world:World.save", 1, "after", STEPS - 3, STEPS),
     "after the progress of a task": ("strategies.base.sequence:Outcome.save", 1, "after", STEPS - 3, STEPS),
     "before the last progress of a cell": ("strategies.base.sequence:Outcome.save", 2, "before", 0, STEPS),

@@ -186,7 +186,7 @@ def test_a_world_that_stands_on_it_is_loaded_again_and_on_other_weights_refused(
     again = World.load(tmp_path / "world", load_encoder("weights:msceleb-resnet18"))
     assert torch.equal(again.predict(z), world.predict(z))
     publish("msceleb-resnet18", altered(state, "module.conv1.weight"))
-    with pytest.raises(WorldError, match=r"stands on encoder weights:msceleb-resnet18 \(\w+\), not on"):
+    with pytest.raises(WorldError, match=r"was made for encoder weights:msceleb-resnet18 \(\w+\), not for"):
         World.load(tmp_path / "world", load_encoder("weights:msceleb-resnet18"))
 
 

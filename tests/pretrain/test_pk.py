@@ -352,7 +352,7 @@ DAMAGED = {
         lambda content: content[:-4] + b"\0\0\x80?",
         "fingerprint is not the recorded one",
     ),
-    "no description": ("encoder.json", lambda _: b"[]", "does not describe an encoder"),
+    "no description": ("encoder.json", lambda _: b"[]", "expected format ciao_stream/encoder/1 but got list"),
     "half a description": ("encoder.json", lambda content: content[:50], "is damaged"),
     "another name": ("encoder.json", lambda content: content.replace(b'"pk"', b'"vggface"'), "weights do not fit"),
     "unknown name": ("encoder.json", lambda content: content.replace(b'"pk"', b'"kp"'), "unknown encoder 'kp'"),

@@ -384,10 +384,16 @@ def test_a_net_on_disk_answers_as_it_did(tmp_path):
 
 
 DAMAGED = {
-    "no description": (lambda folder: (folder / "cafe.json").unlink(), "is damaged"),
+    "no description": (lambda folder: (folder / "cafe.json").unlink(), "no CAFE in .*: cafe.json is missing"),
     "half a description": (lambda folder: (folder / "cafe.json").write_text("{"), "is damaged"),
-    "an empty description": (lambda folder: (folder / "cafe.json").write_text("{}"), "is damaged"),
-    "no weights": (lambda folder: (folder / "weights.safetensors").unlink(), "is damaged"),
+    "an empty description": (
+        lambda folder: (folder / "cafe.json").write_text("{}"),
+        "cafe.json: expected format ciao_stream/cafe/1 but got None",
+    ),
+    "no weights": (
+        lambda folder: (folder / "weights.safetensors").unlink(),
+        "no CAFE in .*: weights.safetensors is missing",
+    ),
     "half the weights": (tiny.weights(lambda content: content[:-9]), "is damaged"),
     "a weight too few": (tiny.tensors(lambda state: state.pop("linear.bias")), "weights do not fit"),
     "another weight": (tiny.tensors(lambda state: state["linear.bias"].add_(1)), "recorded sha256"),
@@ -416,7 +422,7 @@ def test_a_damaged_net_is_refused(damage, learned, tmp_path):
 
 def test_a_net_stands_on_its_own_encoder_and_mask_network(learned):
     folder = learned.folder / "textures"
-    with pytest.raises(WorldError, match="stands on another encoder than wide"):
+    with pytest.raises(WorldError, match="was made for another encoder than wide"):
         cafe_small.STRATEGY.load(folder, wide(41))
     with pytest.raises(WorldError, match="weights do not fit"):
         cafe.STRATEGY.load(folder, learned.encoder)

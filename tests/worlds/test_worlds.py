@@ -155,7 +155,7 @@ def test_all_worlds_are_saved_and_each_loaded_by_its_folder(tmp_path):
 
 def test_a_world_of_another_encoder_cannot_be_loaded(tmp_path):
     World(tiny.SPECS["votes"], tiny.encoder(), "dl", True, tiny.small()).save(tmp_path)
-    with pytest.raises(WorldError, match=r"stands on encoder tiny \([0-9a-f]{12}\), not on tiny \([0-9a-f]{12}\)"):
+    with pytest.raises(WorldError, match=r"was made for encoder tiny \([0-9a-f]{12}\), not for tiny \([0-9a-f]{12}\)"):
         World.load(tmp_path, tiny.encoder(1))
 
 
@@ -190,16 +190,22 @@ DAMAGE = {
     "garbage": (text(b"\xff\xfe{"), "is damaged: "),
     "half a description": (text(b'{"format": "ciao_stream/world/1", '), "is damaged: "),
     "deep nesting": (text(b"[" * 100_000), "is damaged: "),
-    "a number of 5000 digits": (text(b"1" * 5000), "is damaged: |is no description"),
-    "a list": (text(b"[1, 2]"), "is no description of a world: expected format ciao_stream/world/1"),
-    "null": (text(b"null"), "is no description of a world"),
-    "another format": (described(format="ciao_stream/world/2"), "is no description of a world"),
+    "a number of 5000 digits": (text(b"1" * 5000), "is damaged: |expected format"),
+    "a list": (text(b"[1, 2]"), "world.json: expected format ciao_stream/world/1 but got list"),
+    "null": (text(b"null"), "expected format ciao_stream/world/1 but got None"),
+    "another format": (
+        described(format="ciao_stream/world/2"),
+        "world/1 but got str 'ciao_stream/world/2'",
+    ),
     **{
         f"no {name}": (described(**{name: ...}), f"is damaged: world.json lacks {name}")
         for name in ("task", "scheme", "masked", "encoder", "settings", "sha256")
     },
     **{
-        f"encoder {value}": (described(encoder=value), "expected an encoder's name and fingerprint but got")
+        f"encoder {value}": (
+            described(encoder=value),
+            "an encoder's name and fingerprint, and masked, but got",
+        )
         for value in (None, [], "tiny", {}, {"name": "tiny"}, {"fingerprint": PRINT}, {"name": 1, "fingerprint": 2})
     },
     **{f"scheme {value}": (described(scheme=value), "unknown scheme") for value in ("ld", None, 3, ["dl"], {})},

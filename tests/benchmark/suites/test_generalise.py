@@ -417,7 +417,7 @@ def whole(ran, tmp_path_factory):
     ("where", "nth", "worlds", "left"),
     [
         pytest.param(STEP, 3, 2, 27, marks=pytest.mark.slow),
-        pytest.param("ciao_stream.worlds.world:write_text", 2, 1, 27, marks=pytest.mark.slow),
+        pytest.param("ciao_stream.runtime.artifact:write_text", 2, 1, 27, marks=pytest.mark.slow),
         (ASKED, 11, 6, 27 - 9),
         ("ciao_stream.benchmark.suites.generalise.judging:write_text", 9, 6, 3),
         pytest.param("ciao_stream.benchmark.suites.report:write_text", 1, 6, 0, marks=pytest.mark.slow),
