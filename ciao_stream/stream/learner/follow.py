@@ -6,7 +6,7 @@ last entry that it applied, or in a new process to its newest checkpoint, and re
 written has no influence on what is learned.
 
 What happens is logged: start or resume, checkpoints and stop (INFO); pauses, incidents, refused and lost messages
-(WARNING); each applied frame by its id (DEBUG). A log line contains no label and no name of a person.
+(WARNING); a failure (ERROR); each applied frame by its id (DEBUG). A log line contains no label and no name of a person.
 """
 
 from __future__ import annotations
@@ -99,8 +99,7 @@ class Follower:
         self.trouble = ""
         self.trouble_since = 0.0
         self.log: FrameLog | None = None
-        self.frames = 0
-        self._news = False
+        self.frames, self._news = 0, False
         restored = self.checkpoints.load(learner.encoder)
         if restored is not None:
             self.learner, self.saved = restored.learner, restored.kept
@@ -220,7 +219,7 @@ class Follower:
         self._show()
 
     def _take(self, log: FrameLog, entry: Entry) -> None:
-        """Apply, skip or refuse an entry; on failure of server or disk, nothing was done."""
+        """Apply, skip or refuse an entry; if server or disk fail, nothing has changed."""
         position, fields = entry.position, entry.fields
         origin = None
         try:
@@ -260,7 +259,6 @@ class Follower:
 
     def _refuse(self, log: FrameLog, entry: Entry, reason: Reason, text: str) -> None:
         """Keep a bad message as a dead letter; if the server is full, trim the stream first."""
-        _log.warning("%s: refused entry %s: %s", self.folder.path, entry.position, reason.value)
         try:
             with self._stop.safe():
                 log.dead_letter(entry.position, reason.value, text, entry.fields)
@@ -274,6 +272,7 @@ class Follower:
                 self._note(f"the dead letter of {entry.position} could not be kept: {error}")
         self.learner.skip(entry.position)
         self.counters.refuse(reason)
+        _log.warning("%s: refused entry %s: %s", self.folder.path, entry.position, reason.value)
 
     def _require_good_messages(self) -> None:
         refused, limit = sum(self._refused), self.settings.max_refused
@@ -389,7 +388,8 @@ class Follower:
             self.state, self.trouble = "failed", str(error)
             raise CiaoError(f"{error}; {len(self._unsaved)} entries will be applied again at the next start") from error
         finally:
-            _log.info("%s: %s at %s %s", self.folder.path, self.state, self.learner.position, self.trouble)
+            level = logging.INFO if self.state == "stopped" else logging.ERROR
+            _log.log(level, "%s: %s at %s %s", self.folder.path, self.state, self.learner.position, self.trouble)
             self._guard.end()
             self._disconnect()
             self._watch(self)
