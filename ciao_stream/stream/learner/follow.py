@@ -6,7 +6,7 @@ last entry that it applied, or in a new process to its newest checkpoint, and re
 written has no influence on what is learned.
 
 What happens is logged: start or resume, checkpoints and stop (INFO); pauses, incidents, refused and lost messages
-(WARNING); a failure (ERROR); each applied frame by its id (DEBUG). A log line contains no label and no name of a person.
+(WARNING); failures (ERROR); each applied frame by its id (DEBUG). No log line has a label or a name of a person.
 """
 
 from __future__ import annotations
