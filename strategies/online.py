@@ -12,7 +12,7 @@ from ciao_stream.stream.learner.settings import StreamSettings
 from ciao_stream.stream.learner.world import OnlineWorld
 from ciao_stream.worlds.settings import PRESETS
 from strategies.base.online import Online
-from strategies.base.sequence import Asked, Job
+from strategies.base.sequence import Job, SplitFaces
 
 
 @dataclass
@@ -32,9 +32,9 @@ class _Learner:
             outputs.append(torch.from_numpy(heard.outputs))
         return torch.stack(outputs)
 
-    def outputs(self, asked: Asked) -> Tensor:
+    def outputs(self, faces: SplitFaces) -> Tensor:
         """See :class:`strategies.base.online.OnlineModel`."""
-        return self.online.world.predict_split(asked(self.online.world.level))
+        return self.online.world.predict_split(faces(self.online.world.level))
 
     def size(self) -> int:
         """See :class:`strategies.base.online.OnlineModel`."""

@@ -39,7 +39,7 @@ from ciao_stream.runtime.expect import described
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds.settings import HeadSettings, Settings
 from strategies.base.per_task import PerTaskStrategy
-from strategies.base.sequence import Job, Outcome, Runner
+from strategies.base.sequence import Job, JobSplit, Outcome, Runner
 
 TASKS = ("affectnet", "emoreact", "ferplus", "affectnet-va")
 """Synthetic worlds, one of each kind of target; those with classes do not come last."""
@@ -65,9 +65,9 @@ class Ground:
     settings: Settings = SETTINGS
     specs: tuple[TaskSpec, ...] = field(default_factory=lambda: tuple(load(name, **SIZES).spec for name in TASKS))
 
-    def faces(self, spec: TaskSpec, split: Split, level: Level) -> EncodedFaces:
-        """Return one split of one task."""
-        data = getattr(load(spec.name, **SIZES, size=16), split)
+    def faces(self, spec: TaskSpec, split: Split | JobSplit, level: Level) -> EncodedFaces:
+        """Return one split of one task; its test split is judged."""
+        data = getattr(load(spec.name, **SIZES, size=16), "test" if split == "judged" else split)
         return encode(data, self.encoder, FeatureCache(self.cache), level)
 
     def job(self, folder: str, seed: int = 0, told: list[str] | None = None) -> Job:
@@ -80,7 +80,7 @@ class Ground:
         """Return a per-task strategy before any training, and the Avalanche benchmark to train it on."""
         job, level = self.job("none", seed), strategy.level(masked)
         made = strategy(encoder=self.encoder, specs=self.specs, settings=job.settings, masked=masked, seed=seed)
-        return made, build_benchmark(job.all_faces("train", level), job.all_faces("test", level))
+        return made, build_benchmark(job.all_faces("train", level), job.all_faces("judged", level))
 
 
 Check = Callable[[Any, bool, Ground], None]

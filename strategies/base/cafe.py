@@ -31,14 +31,14 @@ References:
 
 from __future__ import annotations
 
+import functools
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -47,16 +47,14 @@ from torchvision.transforms import RandomErasing
 from ciao_stream.encoders.base import Encoder, Level, state_sha256
 from ciao_stream.encoders.encoded import EncodedFaces
 from ciao_stream.exceptions import CiaoError, WorldError
-from ciao_stream.faces.dataset import Split
 from ciao_stream.faces.task import TaskSpec
-from ciao_stream.metrics.answers import describe_answers
-from ciao_stream.metrics.scores import evaluate
 from ciao_stream.runtime.artifact import Artifact
 from ciao_stream.runtime.precision import autocast, channels_last
 from ciao_stream.runtime.seeds import numpy_generator, seeded_torch
 from ciao_stream.worlds.losses import decision_loss
 from strategies.base.curve import LossCurve
-from strategies.base.sequence import Asked, Job, Outcome, Predictor, TaskOutcome
+from strategies.base.driver import Judged, Learner, Strategy
+from strategies.base.sequence import Job, Predictor, SplitFaces
 
 FOLDER = Artifact(
     "CAFE",
@@ -81,6 +79,12 @@ ERASED, NOISE = (0.02, 0.25), 30.0
 
 EVAL_BATCH = 256
 """Faces per batch of evaluation."""
+
+LEVELS: tuple[Level, Level] = ("pixels", "u")
+"""What the mask network reads, and what the frozen feature is made of."""
+
+Batches = Iterator[tuple[Tensor, Tensor]]
+"""Faces at one level, with their targets."""
 
 MaskNetwork = Callable[[int, int], nn.Module]
 """Makes a network from normalised images (B, channels, size, size) to (B, C); takes ``channels`` and ``C``."""
@@ -256,44 +260,30 @@ class CafeNet(nn.Module):
 
 
 @dataclass(frozen=True)
-class Cafe:
+class Cafe(Strategy):
     """Learns one :class:`CafeNet` per task that has classes; of a task's settings epochs and balance count.
 
-    A finished task is a net on disk and its column of R; a killed run goes on with the next one.
+    A finished task is a net on disk and its column of R; a stopped run resumes with the next one.
 
     Args:
         mask_network: Makes the mask network.
     """
 
     mask_network: MaskNetwork
-    also_reads: ClassVar[tuple[Level, ...]] = ("pixels",)
+    also_reads = ("pixels",)
 
-    def level(self, masked: bool) -> Level:  # noqa: ARG002
-        """What the frozen feature is made of; the mask network reads the pixels beside it."""
-        return "u"
+    def learner(self, job: Job, masked: bool) -> CafeLearner:  # noqa: ARG002
+        """Return a learner with fresh nets."""
+        return CafeLearner(job, self.mask_network)
 
-    def run(self, job: Job, masked: bool) -> Outcome:
-        """Learn the tasks one after another; none changes what another's net answers."""
-        saved = job.folder / "progress.json"
-        if saved.exists():
-            outcome = Outcome.load(saved)
-        else:
-            unmeasured = np.full((len(job.specs) + 1, len(job.specs)), np.nan)
-            reasons = {spec.name: reason for spec in job.specs if (reason := _barred(spec, masked))}
-            outcome = Outcome(unmeasured, not_run=reasons)
-        finished = {*outcome.not_run, *(task.task for task in outcome.tasks)}
-        for column, spec in enumerate(job.specs):
-            if spec.name in finished:
-                continue
-            first, task = self._learn(job, spec)
-            outcome.matrix[: column + 1, column] = first[spec.primary]
-            outcome.matrix[column + 1 :, column] = task.metrics[spec.primary]
-            outcome.tasks.append(task)
-            outcome.save(saved)
-        return outcome
+    def refuse(self, spec: TaskSpec) -> str:
+        """Refuse tasks without classes."""
+        return (
+            "" if spec.has_classes else f"{spec.kind} targets do not fit CAFE, which parts its channels among classes"
+        )
 
     def load(self, folder: Path, encoder: Encoder) -> CafeNet:
-        """Read a task's net that a run of this strategy left in the job's folder, under the task's name.
+        """Read the net of a task that a run of this strategy left in the job's folder, under the task's name.
 
         Raises:
             WorldError: As :meth:`CafeNet.load`.
@@ -301,84 +291,86 @@ class Cafe:
         return CafeNet.load(folder, encoder, self.mask_network)
 
     def predictor(self, job: Job, spec: TaskSpec, masked: bool) -> Predictor:  # noqa: ARG002
-        """Return what the task's net answers that a finished run of the job left.
+        """Return the predictions of the net that a finished run of the job left for a task.
 
         Raises:
             WorldError: As :meth:`CafeNet.load`.
         """
-        net = self.load(job.folder / spec.name, job.encoder)
-        device = net.linear.weight.device
+        return partial(_outputs, self.load(job.folder / spec.name, job.encoder))
 
-        def answer(asked: Asked) -> Tensor:
-            both = (asked(level).batches(EVAL_BATCH) for level in ("pixels", "u"))
-            batches = ((pixels.to(device), maps.to(device)) for (pixels, _), (maps, _) in zip(*both, strict=True))
-            return torch.cat([net.predict(*batch).cpu() for batch in batches])
 
-        return answer
+class CafeLearner(Learner):
+    """Learns one net per task; its randomness depends on seed, task and epoch alone.
 
-    def _learn(self, job: Job, spec: TaskSpec) -> tuple[dict[str, float], TaskOutcome]:
-        """Learn one task; return its metrics before any training, and how it ended."""
-        with seeded_torch(job.seed, spec.name, "cafe"):
-            net = CafeNet(spec, job.encoder, self.mask_network)
+    Args:
+        job: The job.
+        mask_network: Makes the mask network.
+    """
+
+    def __init__(self, job: Job, mask_network: MaskNetwork) -> None:
+        self.job = job
+        self.mask_network = mask_network
+        self.net = functools.cache(self._fresh)
+        self.curves: dict[str, LossCurve] = {}
+
+    def learn(self, spec: TaskSpec, faces: SplitFaces) -> None:
+        """Train a task's net for as many epochs as its settings ask for."""
+        net, curve = self.net(spec), self.curves.setdefault(spec.name, LossCurve())
         optimizer = torch.optim.Adam(net.parameters(), lr=LR, weight_decay=WEIGHT_DECAY, fused=True)
-        first = evaluate(*_answers(job, net))
-        start, epochs, curve = time.perf_counter(), job.settings[spec.name].epochs, LossCurve()
-        for epoch in range(epochs):
-            _learn_epoch(job, net, optimizer, epoch, curve)
-            job.on_epoch(spec.name)
-        seconds = time.perf_counter() - start
-        answers = _answers(job, net)
-        details = {**curve.details(epochs), **describe_answers(*answers)}
-        n = job.faces(spec, "test", "u").faces.n_judged()
-        net.save(job.folder / spec.name, seed=job.seed)
-        size, digest = net.parameter_count(), state_sha256(net)
-        return first, TaskOutcome(spec.name, evaluate(*answers), n, size, seconds, digest, details)
+        for epoch in range(self.job.settings[spec.name].epochs):
+            for group in optimizer.param_groups:
+                group["lr"] = LR * DECAY**epoch
+            net.train()
+            with seeded_torch(self.job.seed, spec.name, "epoch", epoch):
+                read = (self._shuffled(spec, faces(level), epoch) for level in LEVELS)
+                for pixels, maps, targets in _batches(net, read):
+                    images = augment(net.preprocessing.normalise(noisy(pixels)))
+                    decision, diversity, separation = net.losses(images, maps, targets)
+                    optimizer.zero_grad()
+                    (decision + DIVERSITY * diversity + SEPARATION * separation).backward()
+                    optimizer.step()
+                    curve.add(len(images), decision=decision.detach())
+            curve.end_epoch()
+            self.job.on_epoch(spec.name)
+
+    def outputs(self, spec: TaskSpec, faces: SplitFaces) -> Tensor:
+        """See :meth:`strategies.base.driver.Learner.outputs`."""
+        return _outputs(self.net(spec), faces)
+
+    def sha256(self, spec: TaskSpec) -> str:
+        """Return the hash of the task's net."""
+        return state_sha256(self.net(spec))
+
+    def cost(self, spec: TaskSpec) -> dict[str, float]:
+        """Return the size of the task's net."""
+        return {"trained_parameters": self.net(spec).parameter_count()}
+
+    def details(self, spec: TaskSpec, judged: Judged) -> dict[str, Any]:
+        """Add the losses of each epoch."""
+        curve = self.curves[spec.name].details(self.job.settings[spec.name].epochs)
+        return {**curve, **super().details(spec, judged)}
+
+    def save(self, spec: TaskSpec) -> None:
+        """Write the task's net."""
+        self.net(spec).save(self.job.folder / spec.name, seed=self.job.seed)
+
+    def _fresh(self, spec: TaskSpec) -> CafeNet:
+        with seeded_torch(self.job.seed, spec.name, "cafe"):
+            return CafeNet(spec, self.job.encoder, self.mask_network)
+
+    def _shuffled(self, spec: TaskSpec, faces: EncodedFaces, epoch: int) -> Batches:
+        """Read an epoch's batches, in the same order at every level."""
+        order = numpy_generator(self.job.seed, spec.name, "epoch", epoch)
+        return (faces.balanced(order) if self.job.settings[spec.name].balanced else faces).batches(BATCH, order)
 
 
-def _barred(spec: TaskSpec, masked: bool) -> str:
-    """Return why a task cannot be run; empty where it can."""
-    if masked:
-        return "CAFE has a mask of its own, and no place for a second one"
-    return "" if spec.has_classes else f"{spec.kind} targets do not fit CAFE, which parts its channels among classes"
+def _outputs(net: CafeNet, faces: SplitFaces) -> Tensor:
+    batches = _batches(net, (faces(level).batches(EVAL_BATCH) for level in LEVELS))
+    return torch.cat([net.predict(pixels, maps).cpu() for pixels, maps, _ in batches])
 
 
-def _learn_epoch(job: Job, net: CafeNet, optimizer: torch.optim.Optimizer, epoch: int, curve: LossCurve) -> None:
-    """Learn one epoch; its randomness depends on seed, task and epoch alone."""
-    for group in optimizer.param_groups:
-        group["lr"] = LR * DECAY**epoch
-    net.train()
-    with seeded_torch(job.seed, net.spec.name, "epoch", epoch):
-        for pixels, maps, targets in _batches(job, net, "train", BATCH, epoch):
-            images = augment(net.preprocessing.normalise(noisy(pixels)))
-            decision, diversity, separation = net.losses(images, maps, targets)
-            optimizer.zero_grad()
-            (decision + DIVERSITY * diversity + SEPARATION * separation).backward()
-            optimizer.step()
-            curve.add(len(images), decision=decision.detach())
-    curve.end_epoch()
-
-
-def _answers(job: Job, net: CafeNet) -> tuple[TaskSpec, Tensor, Any, Any]:
-    """Return what is judged: the task, the net's outputs for its test split, targets and groups."""
-    outputs = [net.predict(pixels, maps).cpu() for pixels, maps, _ in _batches(job, net, "test", EVAL_BATCH)]
-    faces = job.faces(net.spec, "test", "u").faces
-    return net.spec, torch.cat(outputs), faces.targets, faces.groups
-
-
-def _batches(
-    job: Job, net: CafeNet, split: Split, batch_size: int, epoch: int | None = None
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Read pixels, maps and targets of the same faces, in their own order or in that of an epoch, on the device."""
-
-    def read(level: Level) -> Iterator[tuple[Tensor, Tensor]]:
-        faces: EncodedFaces = job.faces(net.spec, split, level)
-        if epoch is None:
-            return faces.batches(batch_size)
-        order = numpy_generator(job.seed, net.spec.name, "epoch", epoch)  # anew for each level: the same draws
-        if job.settings[net.spec.name].balanced:
-            faces = faces.balanced(order)
-        return faces.batches(batch_size, order)
-
+def _batches(net: CafeNet, levels: Iterable[Batches]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Return pixels, maps and targets of the same faces, on the net's device."""
     device = net.linear.weight.device
-    for (pixels, targets), (maps, _) in zip(read("pixels"), read("u"), strict=True):
+    for (pixels, targets), (maps, _) in zip(*levels, strict=True):
         yield pixels.to(device), maps.to(device), targets.to(device)

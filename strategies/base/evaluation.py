@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.avalanche_home import avalanche_home
-from ciao_stream.metrics.answers import describe_answers
+from ciao_stream.faces.dataset import FaceDataset
 from ciao_stream.metrics.scores import evaluate
 
 with avalanche_home():
@@ -30,35 +30,39 @@ def silent_evaluator() -> EvaluationPlugin:
 
 
 class TaskMetrics(SupervisedPlugin):
-    """Collects the outputs of each evaluated experience and judges them by its task's metrics.
+    """Collects the outputs of each evaluated experience, and computes the metrics of its task's kind from them.
 
-    Metrics such as macro F1 and CCC are no means of batches: they are computed once, over the whole split.
+    Metrics such as macro F1 and CCC are not means over batches: they are computed once, over the whole split.
 
-    After ``strategy.eval(stream)``, :attr:`results` maps each task's name to its metrics, and :attr:`details` to what
-    else there is to say of the same answers.
+    After ``strategy.eval(stream)``, :attr:`outputs` holds the outputs (N, n_out) of each task of the stream, by name.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.results: dict[str, dict[str, float]] = {}
-        self.details: dict[str, dict[str, Any]] = {}
-        self._outputs: list[Tensor] = []
+        self.outputs: dict[str, Tensor] = {}
+        self._faces: dict[str, FaceDataset] = {}
+        self._batches: list[Tensor] = []
+
+    @property
+    def results(self) -> dict[str, dict[str, float]]:
+        """The metrics of each task of the stream, by name."""
+        judged = {name: (faces, self.outputs[name]) for name, faces in self._faces.items()}
+        return {name: evaluate(f.spec, outputs, f.targets, f.groups) for name, (f, outputs) in judged.items()}
 
     def before_eval(self, strategy: Any, **_: Any) -> None:  # noqa: ARG002
-        """Forget what was evaluated before."""
-        self.results = {}
+        """Drop what was evaluated before."""
+        self.outputs, self._faces = {}, {}
 
     def before_eval_exp(self, strategy: Any, **_: Any) -> None:  # noqa: ARG002
         """Begin an experience."""
-        self._outputs = []
+        self._batches = []
 
     def after_eval_iteration(self, strategy: Any, **_: Any) -> None:
         """Keep the outputs of one batch."""
-        self._outputs.append(strategy.mb_output.detach().cpu())
+        self._batches.append(strategy.mb_output.detach().cpu())
 
     def after_eval_exp(self, strategy: Any, **_: Any) -> None:
-        """Judge the experience."""
+        """Put the outputs of an experience together."""
         faces = strategy.experience.faces.faces
-        judged = faces.spec, torch.cat(self._outputs).float(), faces.targets, faces.groups
-        self.results[faces.spec.name] = evaluate(*judged)
-        self.details[faces.spec.name] = describe_answers(*judged)
+        self.outputs[faces.spec.name] = torch.cat(self._batches).float()
+        self._faces[faces.spec.name] = faces

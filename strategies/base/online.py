@@ -7,6 +7,7 @@ points, and the prequential metric of each fiftieth of the stream.
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -28,7 +29,8 @@ from ciao_stream.metrics.scores import evaluate, strict
 from ciao_stream.runtime.atomic import write_text
 from ciao_stream.runtime.seeds import numpy_generator
 from ciao_stream.stream.learner.settings import StreamSettings
-from strategies.base.sequence import Asked, Job, Outcome, TaskOutcome
+from strategies.base.driver import Judged, Learner, Strategy
+from strategies.base.sequence import Job, SplitFaces
 
 MICRO_BATCH = StreamSettings().micro_batch
 """Faces that are answered, then learned, at a time: as many as the streaming learner takes."""
@@ -58,8 +60,8 @@ class OnlineModel(Protocol):
         """
         ...
 
-    def outputs(self, asked: Asked) -> Tensor:
-        """Answer a split, (N, n_out), without a trace."""
+    def outputs(self, faces: SplitFaces) -> Tensor:
+        """Predict a split, (N, n_out). Changes no state."""
         ...
 
     def size(self) -> int:
@@ -72,15 +74,15 @@ class OnlineModel(Protocol):
 
 
 @dataclass(frozen=True)
-class Online:
+class Online(Strategy):
     """Runs one online learner per task.
 
     Args:
-        make: Makes the learner of a task.
-        reads: What of a face is learned from.
-        also_reads: What of a face is answered from beside that.
+        make: Makes the learner of a task; takes job, task, and whether it has a mask.
+        reads: The level that it learns from, without a mask.
+        also_reads: Further levels that it predicts from.
         masks: Whether it can have a mask.
-        only_classes: Whether it can learn no task but those with classes.
+        only_classes: Whether it can learn only tasks with classes.
     """
 
     make: Callable[[Job, TaskSpec, bool], OnlineModel]
@@ -89,59 +91,60 @@ class Online:
     masks: bool = False
     only_classes: bool = True
 
-    def level(self, masked: bool) -> Level:
-        """What it reads."""
-        return "z" if masked else self.reads
+    def learner(self, job: Job, masked: bool) -> Learner:
+        """Return a learner with a fresh model for every task."""
+        return _Streams(job, lambda spec: self.make(job, spec, masked), self.level(masked))
 
-    def run(self, job: Job, masked: bool) -> Outcome:
-        """Learn the tasks one after another, each as a stream of its own."""
-        saved = job.folder / "progress.json"
-        if saved.exists():
-            return Outcome.load(saved)
-        matrix = np.full((len(job.specs) + 1, len(job.specs)), np.nan)
-        outcome = Outcome(matrix)
-        for column, spec in enumerate(job.specs):
-            if reason := self._barred(spec, masked):
-                outcome.not_run[spec.name] = reason
-                continue
-            before, task = self._learn(job, spec, masked)
-            matrix[: column + 1, column] = before[spec.primary]
-            matrix[column + 1 :, column] = task.metrics[spec.primary]
-            outcome.tasks.append(task)
-            for _ in range(job.settings[spec.name].epochs):
-                job.on_epoch(spec.name)
-        outcome.save(saved)
-        return outcome
-
-    def _barred(self, spec: TaskSpec, masked: bool) -> str:
-        """Return why a task cannot be run; empty where it can."""
-        if masked and not self.masks:
-            return "this online learner has no mask"
+    def refuse(self, spec: TaskSpec) -> str:
+        """Refuse tasks without classes, unless it can learn them."""
         return f"{spec.kind} targets do not fit a classifier" if self.only_classes and not spec.has_classes else ""
 
-    def _learn(self, job: Job, spec: TaskSpec, masked: bool) -> tuple[Mapping[str, float], TaskOutcome]:
-        """Let one task stream by; return the metrics before it and how it ended."""
-        train = job.faces(spec, "train", self.level(masked))
-        order = numpy_generator(job.seed, spec.name, "stream").permutation(len(train))
-        model, asked = self.make(job, spec, masked), partial(job.faces, spec, "test")
 
-        def judge() -> dict[str, float]:
-            test = asked("pixels").faces
-            return evaluate(spec, model.outputs(asked), test.targets, test.groups)
+class _Streams(Learner):
+    """Each task as a stream of its own, with a model of its own."""
 
-        before, answers, judged, seconds = judge(), [], {}, 0.0
+    def __init__(self, job: Job, make: Callable[[TaskSpec], OnlineModel], level: Level) -> None:
+        self.job = job
+        self.level = level
+        self.model = functools.cache(make)
+        self.seconds: dict[str, float] = {}
+
+    def learn(self, spec: TaskSpec, faces: SplitFaces) -> None:
+        """Stream a task's training faces once, in one order, and write what was measured on the way."""
+        train, model = faces(self.level), self.model(spec)
+        order = numpy_generator(self.job.seed, spec.name, "stream").permutation(len(train))
+        predicted, judged, seconds = [], {}, 0.0
         due = points_of(len(train))
         for start in range(0, len(train), MICRO_BATCH):
             x, y = train.batch(order[start : start + MICRO_BATCH])
             began = time.perf_counter()
-            answers.append(model.take(x, y))
+            predicted.append(model.take(x, y))
             seconds += time.perf_counter() - began
             for point in due:
                 if start < point <= start + MICRO_BATCH:
-                    judged[point] = judge()
-        _write(job.folder / spec.name, spec, torch.cat(answers), train.faces.targets[order], judged)
-        n = asked("pixels").faces.n_judged()
-        return before, TaskOutcome(spec.name, judged[len(train)], n, model.size(), seconds, model.sha256())
+                    judged[point] = self._judge(spec)
+        _write(self.job.folder / spec.name, spec, torch.cat(predicted), train.faces.targets[order], judged)
+        self.seconds[spec.name] = seconds
+
+    def outputs(self, spec: TaskSpec, faces: SplitFaces) -> Tensor:
+        """See :meth:`strategies.base.driver.Learner.outputs`."""
+        return self.model(spec).outputs(faces)
+
+    def sha256(self, spec: TaskSpec) -> str:
+        """Return the hash of the task's model."""
+        return self.model(spec).sha256()
+
+    def cost(self, spec: TaskSpec) -> dict[str, float]:
+        """Return the size of the task's model, and the time it took to learn, without measuring on the way."""
+        return {"trained_parameters": self.model(spec).size(), "train_seconds": self.seconds[spec.name]}
+
+    def details(self, spec: TaskSpec, judged: Judged) -> dict[str, Any]:  # noqa: ARG002
+        """Return nothing: ``prequential.json`` has what was measured on the way."""
+        return {}
+
+    def _judge(self, spec: TaskSpec) -> dict[str, float]:
+        faces = self.job.faces(spec, "judged", self.level).faces
+        return Judged(faces, self.outputs(spec, partial(self.job.faces, spec, "judged"))).metrics
 
 
 def points_of(n: int) -> list[int]:

@@ -18,7 +18,7 @@ from ciao_stream.worlds.training import make_optimizer
 from ciao_stream.worlds.world import World
 from strategies.base.evaluation import silent_evaluator
 from strategies.base.online import MICRO_BATCH, Online
-from strategies.base.sequence import Asked, Job
+from strategies.base.sequence import Job, SplitFaces
 from strategies.base.shared_head import EVAL_BATCH, SharedNet
 
 with avalanche_home():
@@ -57,9 +57,9 @@ class _Learner:
         self.experiences += 1
         return outputs
 
-    def outputs(self, asked: Asked) -> Tensor:
+    def outputs(self, faces: SplitFaces) -> Tensor:
         """See :class:`strategies.base.online.OnlineModel`."""
-        return torch.cat([self._answer(x) for x, _ in asked(self.net.world.level).batches(EVAL_BATCH)])
+        return torch.cat([self._answer(x) for x, _ in faces(self.net.world.level).batches(EVAL_BATCH)])
 
     def size(self) -> int:
         """See :class:`strategies.base.online.OnlineModel`."""

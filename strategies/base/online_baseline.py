@@ -13,7 +13,7 @@ from ciao_stream.baselines import Baseline, make_baseline
 from ciao_stream.encoders.pooling import pooled_maps
 from ciao_stream.faces.task import TaskSpec
 from strategies.base.online import Online
-from strategies.base.sequence import Asked, Job
+from strategies.base.sequence import Job, SplitFaces
 
 EVAL_BATCH = 256
 """Faces per batch of evaluation."""
@@ -34,9 +34,9 @@ class _Learner:
             self.baseline.learn(face, target)
         return torch.from_numpy(np.stack(outputs)).float()
 
-    def outputs(self, asked: Asked) -> Tensor:
+    def outputs(self, faces: SplitFaces) -> Tensor:
         """See :class:`strategies.base.online.OnlineModel`."""
-        batches = asked("u").batches(EVAL_BATCH)
+        batches = faces("u").batches(EVAL_BATCH)
         return torch.from_numpy(np.concatenate([self.baseline.outputs(pooled_maps(x).numpy()) for x, _ in batches]))
 
     def size(self) -> int:

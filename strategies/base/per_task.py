@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,8 +28,9 @@ from ciao_stream.worlds.training import WorldLearner
 from ciao_stream.worlds.world import Scheme, World, level_read
 from ciao_stream.worlds.worlds import Worlds
 from strategies.base.curve import LossCurve
+from strategies.base.driver import Judged, Learner, run_sequence
 from strategies.base.evaluation import TaskMetrics, silent_evaluator
-from strategies.base.sequence import Job, Outcome, Predictor, TaskOutcome
+from strategies.base.sequence import Job, Outcome, Predictor, SplitFaces
 
 with avalanche_home():
     from avalanche.core import SupervisedPlugin
@@ -45,8 +46,11 @@ EVAL_BATCH = 256
 class PerTaskStrategy(SupervisedTemplate):
     """An Avalanche strategy with one world per task over a frozen encoder.
 
-    The optimiser holds the current task's parameters and no others. No head is padded and none grows; evaluating
-    creates nothing. Batches come from the feature cache, by whole batches.
+    Avalanche's are the loops over experiences, epochs and evaluation batches, the streams, and the plugins with all
+    their hooks. Ours are the batches, which come whole from the feature cache; the step, which is
+    :meth:`ciao_stream.worlds.training.WorldLearner.step`; the metrics, which are those of the task's kind; and the
+    model: the optimiser holds the current task's parameters only, no head is padded or grows, and evaluation creates
+    nothing.
 
     Args:
         encoder: The shared frozen encoder.
@@ -55,10 +59,12 @@ class PerTaskStrategy(SupervisedTemplate):
         masked: Whether each world has a CIAO mask.
         seed: Of initial weights, order of samples and dropout.
         unlabelled: Gives a task's training faces without a label, for worlds whose settings have a term for them.
+        on_epoch: Called with the name of the task after each epoch.
         plugins: Further Avalanche plugins.
     """
 
     scheme: ClassVar[Scheme]
+    also_reads: ClassVar[tuple[Level, ...]] = ()
 
     def __init__(
         self,
@@ -69,6 +75,7 @@ class PerTaskStrategy(SupervisedTemplate):
         masked: bool = False,
         seed: int = 0,
         unlabelled: Callable[[TaskSpec], EncodedFaces] | None = None,
+        on_epoch: Callable[[str], None] = lambda _: None,
         plugins: Sequence[Any] = (),
     ) -> None:
         self.worlds = Worlds(encoder)
@@ -77,6 +84,7 @@ class PerTaskStrategy(SupervisedTemplate):
         self.task_metrics = TaskMetrics()
         self.learner: WorldLearner
         self.unlabelled = unlabelled
+        self.on_epoch = on_epoch
         self.others: EncodedFaces | None = None
         self.curve = LossCurve()
         self.epoch = 0
@@ -107,21 +115,9 @@ class PerTaskStrategy(SupervisedTemplate):
     def run(cls, job: Job, masked: bool) -> Outcome:
         """Learn the tasks one after another, each in its own world; measure R after each.
 
-        A finished task is a world on disk with its row of R; a killed run loads those and goes on.
+        A stopped run loads the worlds of finished tasks and resumes.
         """
-        checkpoint = EpochCheckpoint(job.folder / "epoch.pt", CHECKPOINT_EVERY_S)
-        level = cls.level(masked)
-        strategy = cls(
-            encoder=job.encoder,
-            specs=job.specs,
-            settings=job.settings,
-            masked=masked,
-            seed=job.seed,
-            unlabelled=None if (given := job.unlabelled) is None else lambda spec: given(spec, level),
-            plugins=[checkpoint, EpochTold(job)],
-        )
-        benchmark = build_benchmark(job.all_faces("train", level), job.all_faces("test", level))
-        return _run(strategy, benchmark, job, checkpoint)
+        return run_sequence(job, partial(WorldSequence, cls, masked=masked), reads=cls.level(masked))
 
     @classmethod
     def predictor(cls, job: Job, spec: TaskSpec, masked: bool) -> Predictor:  # noqa: ARG003
@@ -180,6 +176,7 @@ class PerTaskStrategy(SupervisedTemplate):
         self.learner.fit(self.experience.faces, self.seed, unlabelled=self.others, epochs=epochs, step=step)
         self.curve.end_epoch()
         self.epoch += 1
+        self.on_epoch(self.world.spec.name)
 
     def forward(self) -> Tensor:
         """Return the outputs of the current batch in the current task's world."""
@@ -230,7 +227,7 @@ class EpochCheckpoint(SupervisedPlugin):
                 strategy.train_epochs -= state["epoch"]
                 self.started -= state["seconds"]
         except (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, UnpicklingError) as error:
-            raise CiaoError(f"checkpoint {self.path} is damaged: delete it to learn its task anew") from error
+            raise CiaoError(f"checkpoint {self.path} is damaged: delete it to learn its task again") from error
 
     def after_training_epoch(self, strategy: PerTaskStrategy, **_: Any) -> None:
         """Write the checkpoint when it is due."""
@@ -249,48 +246,65 @@ class EpochCheckpoint(SupervisedPlugin):
         self.written = time.monotonic()
 
 
-class EpochTold(SupervisedPlugin):
-    """Tells the job of every epoch."""
+class WorldSequence(Learner):
+    """Drives a :class:`PerTaskStrategy` through the streams of an Avalanche benchmark.
 
-    def __init__(self, job: Job) -> None:
-        super().__init__()
+    Every task is measured after each one: that worlds forget nothing is measured, not assumed.
+    """
+
+    isolated = False
+
+    def __init__(self, kind: type[PerTaskStrategy], job: Job, masked: bool) -> None:
+        level, given = kind.level(masked), job.unlabelled
         self.job = job
+        self.checkpoint = EpochCheckpoint(job.folder / "epoch.pt", CHECKPOINT_EVERY_S)
+        self.strategy = kind(
+            encoder=job.encoder,
+            specs=job.specs,
+            settings=job.settings,
+            masked=masked,
+            seed=job.seed,
+            unlabelled=None if given is None else lambda spec: given(spec, level),
+            on_epoch=job.on_epoch,
+            plugins=[self.checkpoint],
+        )
+        self.benchmark = build_benchmark(job.all_faces("train", level), job.all_faces("judged", level))
+        self.curves: dict[str, dict[str, Any]] = {}
 
-    def after_training_epoch(self, strategy: PerTaskStrategy, **_: Any) -> None:
-        """Tell."""
-        self.job.on_epoch(strategy.world.spec.name)
+    def learn(self, spec: TaskSpec, faces: SplitFaces) -> None:  # noqa: ARG002
+        """Train on the task's experience of the stream."""
+        self.strategy.train(self.benchmark.train_stream[self.job.specs.index(spec)], eval_streams=[])
+        self.curves[spec.name] = self.strategy.curve.details(self.strategy.worlds[spec.name].settings.epochs)
 
+    def outputs(self, spec: TaskSpec, faces: SplitFaces) -> Tensor:  # noqa: ARG002
+        """Evaluate the task's experience of the stream."""
+        self.strategy.eval(self.benchmark.test_stream[self.job.specs.index(spec)])
+        return self.strategy.task_metrics.outputs[spec.name]
 
-def _run(strategy: PerTaskStrategy, benchmark: Any, job: Job, checkpoint: EpochCheckpoint) -> Outcome:
-    saved = job.folder / "progress.json"
-    outcome = Outcome.load(saved) if saved.exists() else Outcome(_measure(strategy, benchmark, job)[None])
-    for spec in job.specs[: len(outcome.tasks)]:
-        try:
-            finished = World.load(job.folder / spec.name, job.encoder)
-        except CiaoError as error:
-            raise CiaoError(f"{error}; delete {job.folder} to run that strategy and seed anew") from error
-        strategy.worlds[spec.name].load_state_dict(finished.state_dict())
-    for experience in benchmark.train_stream[len(outcome.tasks) :]:
-        spec = job.specs[experience.task_label]
-        world = strategy.worlds[spec.name]
-        strategy.train(experience, eval_streams=[])
-        seconds = checkpoint.seconds
-        outcome.matrix = np.vstack([outcome.matrix, _measure(strategy, benchmark, job)])
-        n = benchmark.test_stream[experience.task_label].faces.faces.n_judged()
-        details = strategy.curve.details(world.settings.epochs)
-        outcome.tasks.append(TaskOutcome(spec.name, {}, n, world.parameter_count(), seconds, world.sha256(), details))
-        outcome.tasks = [_judged_now(task, strategy.task_metrics) for task in outcome.tasks]
-        world.save(job.folder / spec.name, samples=len(experience.faces), seed=job.seed)
-        outcome.save(saved)
-    checkpoint.path.unlink(missing_ok=True)
-    return outcome
+    def sha256(self, spec: TaskSpec) -> str:
+        """Return the hash of the task's world."""
+        return self.strategy.worlds[spec.name].sha256()
 
+    def cost(self, spec: TaskSpec) -> dict[str, float]:
+        """Return the size of the task's world, and its training time, including before an interruption."""
+        parameters = self.strategy.worlds[spec.name].parameter_count()
+        return {"trained_parameters": parameters, "train_seconds": self.checkpoint.seconds}
 
-def _judged_now(task: TaskOutcome, judged: TaskMetrics) -> TaskOutcome:
-    details = {**task.details, **judged.details[task.task]}
-    return replace(task, metrics=judged.results[task.task], details=details)
+    def details(self, spec: TaskSpec, judged: Judged) -> dict[str, Any]:
+        """Add the losses of each epoch."""
+        return {**self.curves.get(spec.name, {}), **super().details(spec, judged)}
 
+    def save(self, spec: TaskSpec) -> None:
+        """Write the task's world."""
+        experience = self.benchmark.train_stream[self.job.specs.index(spec)]
+        world = self.strategy.worlds[spec.name]
+        world.save(self.job.folder / spec.name, samples=len(experience.faces), seed=self.job.seed)
 
-def _measure(strategy: PerTaskStrategy, benchmark: Any, job: Job) -> np.ndarray[Any, np.dtype[np.float64]]:
-    strategy.eval(benchmark.test_stream)
-    return np.array([strategy.task_metrics.results[spec.name][spec.primary] for spec in job.specs])
+    def load(self, spec: TaskSpec) -> None:
+        """Read the task's world."""
+        finished = World.load(self.job.folder / spec.name, self.job.encoder)
+        self.strategy.worlds[spec.name].load_state_dict(finished.state_dict())
+
+    def finish(self) -> None:
+        """Remove the checkpoint."""
+        self.checkpoint.path.unlink(missing_ok=True)

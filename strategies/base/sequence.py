@@ -1,4 +1,4 @@
-"""What every strategy is asked to do, and what it answers: learn the tasks one after another and fill R."""
+"""What a strategy is given and what it returns: learn the tasks one after another, fill R."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,19 @@ from torch import Tensor
 from ciao_stream.encoders.base import Encoder, Level
 from ciao_stream.encoders.encoded import EncodedFaces
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.faces.dataset import Split
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.metrics.scores import strict
 from ciao_stream.runtime.atomic import write_text
 from ciao_stream.worlds.settings import Settings
+
+JobSplit = Literal["train", "judged"]
+"""``judged`` is the split that the results are measured on: test, or validation with ``--judge-on validation``."""
+
+SplitFaces = Callable[[Level], EncodedFaces]
+"""One split of one task at any level; the caller asks for the level that it reads."""
+
+Predictor = Callable[[SplitFaces], Tensor]
+"""Predicts a split: outputs (N, n_out) as a head gives them, on the CPU, in the order of its samples."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +36,17 @@ class Job:
 
     Args:
         specs: The tasks, in the order in which they are learned.
-        faces: Gives each task's split at a level; ``test`` is what R is measured on.
+        faces: Gives a split of a task at a level.
         encoder: The shared frozen encoder.
-        settings: Of each task, by name.
-        seed: Of initial weights, order of samples and dropout.
-        folder: Where worlds and progress are kept; what is there already is not learned again.
+        settings: The settings of each task, by name.
+        seed: Seeds initial weights, order of samples and dropout.
+        folder: Holds worlds and progress; finished tasks found there are not learned again.
         on_epoch: Called with the name of the task after each epoch of training.
         unlabelled: Gives a task's training faces without a label at a level; None where all have one.
     """
 
     specs: tuple[TaskSpec, ...]
-    faces: Callable[[TaskSpec, Split, Level], EncodedFaces]
+    faces: Callable[[TaskSpec, JobSplit, Level], EncodedFaces]
     encoder: Encoder
     settings: dict[str, Settings]
     seed: int
@@ -46,26 +54,57 @@ class Job:
     on_epoch: Callable[[str], None]
     unlabelled: Callable[[TaskSpec, Level], EncodedFaces] | None = None
 
-    def all_faces(self, split: Split, level: Level) -> list[EncodedFaces]:
+    def all_faces(self, split: JobSplit, level: Level) -> list[EncodedFaces]:
         """Return one split of every task."""
         return [self.faces(spec, split, level) for spec in self.specs]
 
 
 @dataclass(frozen=True)
 class TaskOutcome:
-    """How one task ended: its metrics on the test split after the last task, and its cost.
+    """How one task ended.
 
-    ``details`` says more of the same answers (:func:`ciao_stream.metrics.answers.describe_answers`) and, under
-    ``curve``, how the losses fell; both are for the report, and may be missing.
+    Args:
+        task: Name of the task.
+        metrics: On the judged split, after the last task.
+        n: Samples that they were computed on.
+        cost: What learning the task cost: ``trained_parameters``, ``train_seconds``, and whatever else the strategy
+            reports.
+        state_sha256: Hash of what was learned.
+        details: More about the same predictions (:func:`ciao_stream.metrics.answers.describe_answers`) and, under
+            ``curve``, the losses of each epoch; for the report, may be empty.
     """
 
     task: str
     metrics: dict[str, float]
     n: int
-    trained_parameters: int
-    train_seconds: float
+    cost: dict[str, float]
     state_sha256: str
     details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def trained_parameters(self) -> int:
+        """Number of parameters that training moved."""
+        return int(self.cost["trained_parameters"])
+
+    @property
+    def train_seconds(self) -> float:
+        """Seconds of training."""
+        return self.cost["train_seconds"]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return strict JSON values: costs by their own names, undefined metrics as null."""
+        data = asdict(self) | {"metrics": strict(self.metrics)}
+        return data | data.pop("cost")
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> TaskOutcome:
+        """Rebuild what :meth:`to_json` returned."""
+        own = {key: data[key] for key in ("task", "n", "state_sha256", "details")}
+        metrics = {name: float("nan") if value is None else value for name, value in data["metrics"].items()}
+        cost = {key: value for key, value in data.items() if key not in own and key != "metrics"}
+        if not {"trained_parameters", "train_seconds"} <= cost.keys():
+            raise ValueError("a cost is missing")
+        return cls(**own, metrics=metrics, cost=cost)
 
 
 @dataclass
@@ -73,9 +112,10 @@ class Outcome:
     """What a sequence gave.
 
     Args:
-        matrix: R, float64 (T + 1, T): the primary metric of task j after training task i; row 0 is before any.
+        matrix: R, float64 (T + 1, T): the primary metric of task j after training task i; row 0 is before any. NaN
+            where nothing was measured.
         tasks: One outcome per task that ran.
-        not_run: Why, for each task that this strategy cannot run.
+        not_run: The reason, for each task that this strategy cannot run.
     """
 
     matrix: npt.NDArray[np.float64]
@@ -85,10 +125,8 @@ class Outcome:
     def save(self, path: Path) -> None:
         """Write the outcome as strict JSON; values that are not numbers become null."""
         rows = [[None if np.isnan(v) else float(v) for v in row] for row in self.matrix]
-        tasks = [asdict(t) | {"metrics": strict(t.metrics)} for t in self.tasks]
-        write_text(
-            path, json.dumps({"matrix": rows, "tasks": tasks, "not_run": self.not_run}, allow_nan=False, indent=1)
-        )
+        document = {"matrix": rows, "tasks": [task.to_json() for task in self.tasks], "not_run": self.not_run}
+        write_text(path, json.dumps(document, allow_nan=False, indent=1))
 
     @classmethod
     def load(cls, path: Path) -> Outcome:
@@ -99,32 +137,24 @@ class Outcome:
         """
         try:
             data: dict[str, Any] = json.loads(path.read_text())
-            tasks = [
-                TaskOutcome(**t | {"metrics": {k: float("nan") if v is None else v for k, v in t["metrics"].items()}})
-                for t in data["tasks"]
-            ]
+            tasks = [TaskOutcome.from_json(task) for task in data["tasks"]]
             return cls(np.array(data["matrix"], dtype=np.float64), tasks, data["not_run"])
         except (OSError, LookupError, TypeError, ValueError) as error:
-            raise CiaoError(f"{path} is damaged: delete its folder to run that strategy and seed anew") from error
-
-
-Asked = Callable[[Level], EncodedFaces]
-"""Gives one split, of whichever task, at the level that is asked for."""
-
-Predictor = Callable[[Asked], Tensor]
-"""Answers for a split: outputs (N, n_out) as a head gives them, on the CPU, in the order of its samples."""
+            raise CiaoError(f"{path} is damaged: delete its folder to run that strategy and seed again") from error
 
 
 class Runner(Protocol):
-    """What a strategy's module offers under the name ``STRATEGY``.
+    """What a strategy's module returns from ``strategy()``; most derive from :class:`strategies.base.driver.Strategy`.
 
-    One that reads further levels beside :meth:`level` names them in an attribute ``also_reads``, a tuple. One that
-    learns each task by itself may offer a method ``predictor(job, spec, masked)``, which returns what a finished
-    :meth:`run` of the job left for a task as a :data:`Predictor`: it can then be asked about other tasks' faces.
+    A strategy that learns each task separately may offer a method ``predictor(job, spec, masked)``. It returns what a
+    finished :meth:`run` of the job learned for a task, as a :data:`Predictor`, which predicts other tasks' faces too.
     """
 
+    also_reads: tuple[Level, ...]
+    """Levels that it reads as well as :meth:`level`."""
+
     def level(self, masked: bool) -> Level:
-        """What the strategy reads, so that it can be encoded beforehand."""
+        """Return what the strategy reads, so that it can be encoded before."""
         ...
 
     def run(self, job: Job, masked: bool) -> Outcome:
@@ -134,4 +164,4 @@ class Runner(Protocol):
 
 def levels_read(strategy: Runner, masked: bool) -> set[Level]:
     """Return all levels that a strategy reads."""
-    return {strategy.level(masked), *getattr(strategy, "also_reads", ())}
+    return {strategy.level(masked), *strategy.also_reads}

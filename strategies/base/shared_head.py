@@ -6,12 +6,10 @@ time it is told which classes the task has, and chooses among those.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -20,16 +18,14 @@ from benchmarks.avalanche_home import avalanche_home
 from ciao_stream.encoders.base import Level
 from ciao_stream.encoders.encoded import EncodedFaces
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
-from ciao_stream.metrics.answers import describe_answers
-from ciao_stream.metrics.scores import evaluate
 from ciao_stream.runtime.precision import autocast
 from ciao_stream.runtime.seeds import derive_seed, numpy_generator, seeded_torch
-from ciao_stream.worlds.settings import Settings
 from ciao_stream.worlds.training import make_optimizer
 from ciao_stream.worlds.world import World
 from strategies.base.curve import LossCurve
+from strategies.base.driver import Judged, Learner, Strategy
 from strategies.base.evaluation import silent_evaluator
-from strategies.base.sequence import Job, Outcome, TaskOutcome
+from strategies.base.sequence import Job, Outcome, SplitFaces
 
 with avalanche_home():
     from avalanche.benchmarks import benchmark_from_datasets, with_classes_timeline, with_task_labels
@@ -74,8 +70,11 @@ class SharedLabels(Dataset[tuple[Tensor, int]]):
 
 
 @dataclass(frozen=True)
-class SharedHead:
+class SharedHead(Strategy):
     """Runs one of Avalanche's strategies on a shared head.
+
+    Avalanche's are the strategy, its plugins, and the loops over the experiences, epochs and batches of its stream.
+    Ours are the network, and the predictions, which keep to the classes of the task asked about.
 
     Args:
         make: Builds the Avalanche strategy from keyword arguments common to all of them.
@@ -84,86 +83,95 @@ class SharedHead:
 
     make: Callable[..., Any]
     at_once: bool = False
+    masks = True
 
-    def level(self, masked: bool) -> Level:
-        """What the shared world reads."""
-        return "z" if masked else "u"
+    def learner(self, job: Job, masked: bool) -> Learner:
+        """Return a learner whose head knows the classes of all tasks that have some."""
+        return (AtOnce if self.at_once else OneByOne)(job, self, masked)
+
+    def refuse(self, spec: TaskSpec) -> str:
+        """Refuse tasks without classes."""
+        return "" if spec.has_classes else f"{spec.kind} targets do not fit a shared class head"
 
     def run(self, job: Job, masked: bool) -> Outcome:
-        """Train on the tasks that have classes; R has NaN for the others and for moments that do not exist."""
-        saved = job.folder / "progress.json"
-        if saved.exists():
-            return Outcome.load(saved)
-        specs = [spec for spec in job.specs if spec.has_classes]
-        reasons = {s.name: f"{s.kind} targets do not fit a shared class head" for s in job.specs if not s.has_classes}
+        """Learn the tasks of a job in order; all that Avalanche draws comes from one seeded generator."""
         with seeded_torch(job.seed, "shared"):
-            outcome = self._train(job, specs, masked) if specs else Outcome(_unmeasured(job))
-        outcome.not_run = reasons
-        outcome.save(saved)
-        return outcome
+            return super().run(job, masked)
 
-    def _train(self, job: Job, specs: list[TaskSpec], masked: bool) -> Outcome:
-        union = {label for spec in specs for label in spec.labels}
+
+class OneByOne(Learner):
+    """Trains one head on the union of all classes, one experience after another."""
+
+    isolated = False
+    resumes = False
+
+    def __init__(self, job: Job, shared: SharedHead, masked: bool) -> None:
+        self.job = job
+        self.specs = [spec for spec in job.specs if spec.has_classes]
+        union = {label for spec in self.specs for label in spec.labels}
         labels = tuple(sorted(union, key=lambda label: (EMOTIONS.index(label) if label in EMOTIONS else 99, label)))
-        settings = job.settings[specs[0].name]
+        self.settings = job.settings[self.specs[0].name]
         universal = TaskSpec("universal", "categorical", labels)
-        world = World(universal, job.encoder, "dl", masked, settings, derive_seed(job.seed, "universal"))
-        net = SharedNet(world).to(job.encoder.device)
-        level = self.level(masked)
-        train = [SharedLabels(_train_faces(job, spec, level), labels) for spec in specs]
-        test = {spec.name: SharedLabels(job.faces(spec, "test", level), labels) for spec in specs}
-        stream = _stream(train)
-        told = EpochTold(job, specs)
-        strategy = self._strategy(net, settings, told)
-        outcome = Outcome(_unmeasured(job))
-        outcome.matrix[0] = _row(job, _judge(test, _answer(net, test)))
-        start = time.perf_counter()
-        if self.at_once:
-            strategy.train(stream, eval_streams=[], drop_last=_ends_in_one(train, settings.batch_size))
-            seconds = [(time.perf_counter() - start) / len(specs)] * len(specs)
-        else:
-            seconds = []
-            for spec, data, experience in zip(specs, train, stream, strict=True):
-                strategy.train(experience, eval_streams=[], drop_last=_ends_in_one([data], settings.batch_size))
-                seconds.append(time.perf_counter() - start - sum(seconds))
-                outcome.matrix[job.specs.index(spec) + 1] = _row(job, _judge(test, _answer(net, test)))
-        answers = _answer(net, test)
-        results = _judge(test, answers)
-        outcome.matrix[-1] = _row(job, results)
-        outcome.tasks = [
-            TaskOutcome(
-                spec.name,
-                results[spec.name],
-                test[spec.name].encoded.faces.n_judged(),
-                world.parameter_count(),
-                seconds[i],
-                world.sha256(),
-                {
-                    **told.curves[spec.name].details(settings.epochs),
-                    **describe_answers(*_judged(test[spec.name], answers[spec.name])),
-                },
-            )
-            for i, spec in enumerate(specs)
-        ]
-        world.save(job.folder / "universal", tasks=[spec.name for spec in specs], seed=job.seed)
-        return outcome
-
-    def _strategy(self, net: SharedNet, settings: Settings, told: EpochTold) -> Any:
-        return self.make(
-            model=net,
-            optimizer=make_optimizer([*net.parameters()], settings),
+        seed = derive_seed(job.seed, "universal")
+        self.world = World(universal, job.encoder, "dl", masked, self.settings, seed)
+        self.net = SharedNet(self.world).to(job.encoder.device)
+        self.train = [SharedLabels(_train_faces(job, spec, self.world.level), labels) for spec in self.specs]
+        self.stream = _stream(self.train)
+        self.epochs = Epochs(job, self.specs)
+        self.strategy = shared.make(
+            model=self.net,
+            optimizer=make_optimizer([*self.net.parameters()], self.settings),
             criterion=nn.CrossEntropyLoss(),
-            train_mb_size=settings.batch_size,
-            train_epochs=settings.epochs,
+            train_mb_size=self.settings.batch_size,
+            train_epochs=self.settings.epochs,
             eval_mb_size=EVAL_BATCH,
-            device=net.world.device,
-            plugins=[told],
+            device=self.net.world.device,
+            plugins=[self.epochs],
             evaluator=silent_evaluator,
         )
 
+    def learn(self, spec: TaskSpec, faces: SplitFaces) -> None:  # noqa: ARG002
+        """Train on the task's experience of the stream."""
+        index = self.specs.index(spec)
+        self._train(self.stream[index], [self.train[index]])
 
-class EpochTold(SupervisedPlugin):
-    """Tells the job of every epoch and keeps its loss; one of joint training counts once for every task."""
+    def outputs(self, spec: TaskSpec, faces: SplitFaces) -> Tensor:  # noqa: ARG002
+        """Predict among the task's own classes."""
+        return outputs_of(self.net, SharedLabels(faces(self.world.level), self.world.spec.labels))
+
+    def sha256(self, spec: TaskSpec) -> str:  # noqa: ARG002
+        """Return the hash of the shared world."""
+        return self.world.sha256()
+
+    def cost(self, spec: TaskSpec) -> dict[str, float]:  # noqa: ARG002
+        """Return the size of the shared world."""
+        return {"trained_parameters": self.world.parameter_count()}
+
+    def details(self, spec: TaskSpec, judged: Judged) -> dict[str, Any]:
+        """Add the losses of each epoch."""
+        return {**self.epochs.curves[spec.name].details(self.settings.epochs), **super().details(spec, judged)}
+
+    def save(self, spec: TaskSpec) -> None:  # noqa: ARG002
+        """Write the shared world."""
+        self.world.save(self.job.folder / "universal", tasks=[spec.name for spec in self.specs], seed=self.job.seed)
+
+    def _train(self, experiences: Any, data: list[SharedLabels]) -> None:
+        self.strategy.train(experiences, eval_streams=[], drop_last=_ends_in_one(data, self.settings.batch_size))
+
+
+class AtOnce(OneByOne):
+    """Trains the head on all experiences together."""
+
+    at_once = True
+
+    def learn(self, spec: TaskSpec, faces: SplitFaces) -> None:  # noqa: ARG002
+        """Train on the whole stream when the last task comes."""
+        if spec is self.specs[-1]:
+            self._train(self.stream, self.train)
+
+
+class Epochs(SupervisedPlugin):
+    """Reports every epoch to the job and keeps its loss; an epoch of joint training counts once for every task."""
 
     def __init__(self, job: Job, specs: list[TaskSpec]) -> None:
         super().__init__()
@@ -172,12 +180,12 @@ class EpochTold(SupervisedPlugin):
         self.curves = {spec.name: LossCurve() for spec in specs}
 
     def after_training_iteration(self, strategy: Any, **_: Any) -> None:
-        """Note the loss that was minimised."""
+        """Add the loss of a batch."""
         for spec in self._learned(strategy):
             self.curves[spec.name].add(len(strategy.mb_x), loss=strategy.loss.detach())
 
     def after_training_epoch(self, strategy: Any, **_: Any) -> None:
-        """Tell."""
+        """Report the epoch."""
         for spec in self._learned(strategy):
             self.curves[spec.name].end_epoch()
             self.job.on_epoch(spec.name)
@@ -211,29 +219,9 @@ def _ends_in_one(train: list[SharedLabels], batch_size: int) -> bool:
     return n > batch_size > 1 and n % batch_size == 1
 
 
-def _answer(net: SharedNet, test: dict[str, SharedLabels]) -> dict[str, Tensor]:
-    """Return the outputs of each task's own classes."""
+def outputs_of(net: SharedNet, data: SharedLabels) -> Tensor:
+    """Return a shared head's outputs for the classes of a task, (N, n_out)."""
     net.eval()
-    answers = {}
-    for name, data in test.items():
-        with torch.no_grad():
-            outputs = [net(x.to(net.world.device)).cpu() for x, _ in data.encoded.batches(EVAL_BATCH)]
-        answers[name] = torch.cat(outputs)[:, data.columns]
-    return answers
-
-
-def _judged(data: SharedLabels, outputs: Tensor) -> tuple[TaskSpec, Tensor, Any, Any]:
-    faces = data.encoded.faces
-    return faces.spec, outputs, faces.targets, faces.groups
-
-
-def _judge(test: dict[str, SharedLabels], answers: dict[str, Tensor]) -> dict[str, dict[str, float]]:
-    return {name: evaluate(*_judged(data, answers[name])) for name, data in test.items()}
-
-
-def _unmeasured(job: Job) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.full((len(job.specs) + 1, len(job.specs)), np.nan)
-
-
-def _row(job: Job, results: dict[str, dict[str, float]]) -> list[float]:
-    return [results[spec.name][spec.primary] if spec.name in results else np.nan for spec in job.specs]
+    with torch.no_grad():
+        outputs = [net(x.to(net.world.device)).cpu() for x, _ in data.encoded.batches(EVAL_BATCH)]
+    return torch.cat(outputs)[:, data.columns]

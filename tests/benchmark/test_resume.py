@@ -45,7 +45,7 @@ def counted(argv):
     """Run, and print how many batches the worlds and the shared heads learned from."""
     steps = {
         "ciao_stream.worlds.training:WorldLearner.step": 0,
-        "strategies.base.shared_head:EpochTold.after_training_epoch": 0,
+        "strategies.base.shared_head:Epochs.after_training_epoch": 0,
     }
 
     def wrapper(place):
@@ -89,7 +89,7 @@ KILLED = {
     "between a world and its progress": ("ciao_stream.worlds.world:World.save", 1, "after", STEPS - 3, STEPS),
     "after the progress of a task": ("strategies.base.sequence:Outcome.save", 1, "after", STEPS - 3, STEPS),
     "before the last progress of a cell": ("strategies.base.sequence:Outcome.save", 2, "before", 0, STEPS),
-    "in a shared head": ("strategies.base.shared_head:EpochTold.after_training_epoch", 4, "after", 0, STEPS),
+    "in a shared head": ("strategies.base.shared_head:Epochs.after_training_epoch", 4, "after", 0, STEPS),
     "after a shared head was saved": ("strategies.base.sequence:Outcome.save", 3, "before", 0, STEPS),
     "before the results": ("ciao_stream.benchmark.run:write_results", 1, "before", 0, 0),
     "between two files of results": ("ciao_stream.report.results:write_text", 2, "before", 0, 0),

@@ -117,8 +117,8 @@ def _answers(job: Job, predictor: Predictor) -> dict[str, Answer]:
     """Ask about every task."""
     answers = {}
     for spec in job.specs:
-        outputs = predictor(functools.partial(job.faces, spec, "test"))
-        test = job.faces(spec, "test", "pixels").faces
+        outputs = predictor(functools.partial(job.faces, spec, "judged"))
+        test = job.faces(spec, "judged", "pixels").faces
         answers[spec.name] = Answer(test.n_judged(), evaluate(spec, outputs, test.targets, test.groups))
     return answers
 
