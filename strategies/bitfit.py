@@ -1,14 +1,17 @@
-"""``bitfit``: trains the decision layer and the bias of the last convolution."""
+"""``bitfit``: trains the head and the bias of the last convolution."""
 
 from __future__ import annotations
 
-from strategies.base.per_task import PerTaskStrategy
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from strategies.base.sequence import Runner
+
+TAKES_MASK = True
 
 
-class BitFit(PerTaskStrategy):
-    """Trains the decision layer and the bias of the last convolution."""
+def strategy() -> Runner:
+    """Return the strategy."""
+    from strategies.base.per_task import PerTaskStrategy
 
-    scheme = "bitfit"
-
-
-STRATEGY = BitFit
+    return PerTaskStrategy.of("bitfit")

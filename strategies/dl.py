@@ -1,14 +1,17 @@
-"""``dl``: re-trains the decision layer only, over the frozen encoder; with a mask this is CIAO."""
+"""``dl``: retrains the head only, over the frozen encoder; with a mask this is CIAO."""
 
 from __future__ import annotations
 
-from strategies.base.per_task import PerTaskStrategy
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from strategies.base.sequence import Runner
+
+TAKES_MASK = True
 
 
-class DecisionLayer(PerTaskStrategy):
-    """Re-trains the decision layer only, over the frozen encoder; with a mask this is CIAO."""
+def strategy() -> Runner:
+    """Return the strategy."""
+    from strategies.base.per_task import PerTaskStrategy
 
-    scheme = "dl"
-
-
-STRATEGY = DecisionLayer
+    return PerTaskStrategy.of("dl")

@@ -7,15 +7,19 @@ References:
 
 from __future__ import annotations
 
-from functools import partial
+from typing import TYPE_CHECKING
 
-from benchmarks.avalanche_home import avalanche_home
-from strategies.base.shared_head import SharedHead
+if TYPE_CHECKING:
+    from strategies.base.sequence import Runner
 
-with avalanche_home():
-    from avalanche.training import EWC
+TAKES_MASK = True
 
 STRENGTH = 100.0
 """Factor of the quadratic penalty, lambda of [0]."""
 
-STRATEGY = SharedHead(partial(EWC, ewc_lambda=STRENGTH))
+
+def strategy() -> Runner:
+    """Return the strategy."""
+    from strategies.base.shared_head import SharedHead, avalanche_strategy
+
+    return SharedHead(avalanche_strategy("EWC", ewc_lambda=STRENGTH))

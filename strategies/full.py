@@ -1,14 +1,17 @@
-"""``full``: re-trains the decision layer and a copy of the whole encoder."""
+"""``full``: retrains the head and a copy of the whole encoder."""
 
 from __future__ import annotations
 
-from strategies.base.per_task import PerTaskStrategy
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from strategies.base.sequence import Runner
+
+TAKES_MASK = True
 
 
-class FullRetraining(PerTaskStrategy):
-    """Re-trains the decision layer and a copy of the whole encoder."""
+def strategy() -> Runner:
+    """Return the strategy."""
+    from strategies.base.per_task import PerTaskStrategy
 
-    scheme = "full"
-
-
-STRATEGY = FullRetraining
+    return PerTaskStrategy.of("full")

@@ -1,14 +1,17 @@
-"""``ia3``: trains the decision layer and one factor for each channel of the frozen map."""
+"""``ia3``: trains the head and one factor for each channel of the frozen map."""
 
 from __future__ import annotations
 
-from strategies.base.per_task import PerTaskStrategy
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from strategies.base.sequence import Runner
+
+TAKES_MASK = True
 
 
-class IA3(PerTaskStrategy):
-    """Trains the decision layer and one factor for each channel of the frozen map."""
+def strategy() -> Runner:
+    """Return the strategy."""
+    from strategies.base.per_task import PerTaskStrategy
 
-    scheme = "ia3"
-
-
-STRATEGY = IA3
+    return PerTaskStrategy.of("ia3")

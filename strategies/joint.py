@@ -1,11 +1,17 @@
-"""``joint``: a shared head, trained on all tasks at once: the best a universal reading can do (``JointTraining``)."""
+"""``joint``: a shared head, trained on all tasks at once: the best for one head (Avalanche's ``JointTraining``)."""
 
 from __future__ import annotations
 
-from benchmarks.avalanche_home import avalanche_home
-from strategies.base.shared_head import SharedHead
+from typing import TYPE_CHECKING
 
-with avalanche_home():
-    from avalanche.training import JointTraining
+if TYPE_CHECKING:
+    from strategies.base.sequence import Runner
 
-STRATEGY = SharedHead(JointTraining, at_once=True)
+TAKES_MASK = True
+
+
+def strategy() -> Runner:
+    """Return the strategy."""
+    from strategies.base.shared_head import SharedHead, avalanche_strategy
+
+    return SharedHead(avalanche_strategy("JointTraining"), at_once=True)

@@ -1,14 +1,17 @@
-"""``lc``: re-trains the decision layer and a copy of the last convolution."""
+"""``lc``: retrains the head and a copy of the last convolution."""
 
 from __future__ import annotations
 
-from strategies.base.per_task import PerTaskStrategy
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from strategies.base.sequence import Runner
+
+TAKES_MASK = True
 
 
-class LastConv(PerTaskStrategy):
-    """Re-trains the decision layer and a copy of the last convolution."""
+def strategy() -> Runner:
+    """Return the strategy."""
+    from strategies.base.per_task import PerTaskStrategy
 
-    scheme = "lc"
-
-
-STRATEGY = LastConv
+    return PerTaskStrategy.of("lc")

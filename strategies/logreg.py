@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
-from ciao_stream.faces.task import Kind
-from strategies.base.frozen import FrozenFeatures
+    from ciao_stream.faces.task import Kind
+    from strategies.base.sequence import Runner
+
+TAKES_MASK = False
 
 C = 0.01
 """Inverse of the L2 penalty, on standardised features."""
 
 
-def _logistic() -> LogisticRegression:
-    return LogisticRegression(C=C, max_iter=200)
+def linear_models() -> Mapping[Kind, Callable[[], Any]]:
+    """Return what makes an unfitted linear model, by kind of task."""
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    def logistic() -> LogisticRegression:
+        return LogisticRegression(C=C, max_iter=200)
+
+    return {
+        "categorical": lambda: make_pipeline(StandardScaler(), logistic()),
+        "multilabel": lambda: make_pipeline(StandardScaler(), OneVsRestClassifier(logistic())),
+        "dimensional": lambda: make_pipeline(StandardScaler(), Ridge(alpha=1 / C)),
+    }
 
 
-ESTIMATORS: Mapping[Kind, Callable[[], Any]] = {
-    "categorical": lambda: make_pipeline(StandardScaler(), _logistic()),
-    "multilabel": lambda: make_pipeline(StandardScaler(), OneVsRestClassifier(_logistic())),
-    "dimensional": lambda: make_pipeline(StandardScaler(), Ridge(alpha=1 / C)),
-}
-"""By kind of task."""
+def strategy() -> Runner:
+    """Return the strategy."""
+    from strategies.base.frozen import FrozenFeatures
 
-STRATEGY = FrozenFeatures(ESTIMATORS)
+    return FrozenFeatures(linear_models())

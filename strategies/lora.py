@@ -1,14 +1,17 @@
-"""``lora``: trains the decision layer and a low-rank change of the last convolution, as large as a mask."""
+"""``lora``: trains the head and a low-rank change of the last convolution, as large as a mask."""
 
 from __future__ import annotations
 
-from strategies.base.per_task import PerTaskStrategy
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from strategies.base.sequence import Runner
+
+TAKES_MASK = True
 
 
-class LoRA(PerTaskStrategy):
-    """Trains the decision layer and a low-rank change of the last convolution, as large as a mask."""
+def strategy() -> Runner:
+    """Return the strategy."""
+    from strategies.base.per_task import PerTaskStrategy
 
-    scheme = "lora"
-
-
-STRATEGY = LoRA
+    return PerTaskStrategy.of("lora")

@@ -6,13 +6,12 @@ References:
 
 from __future__ import annotations
 
-from functools import partial
+from typing import TYPE_CHECKING
 
-from benchmarks.avalanche_home import avalanche_home
-from strategies.base.shared_head import SharedHead
+if TYPE_CHECKING:
+    from strategies.base.sequence import Runner
 
-with avalanche_home():
-    from avalanche.training import LwF
+TAKES_MASK = True
 
 ALPHA = 1.0
 """Weight of the distillation."""
@@ -20,4 +19,9 @@ ALPHA = 1.0
 TEMPERATURE = 2.0
 """Temperature of the distillation, as in [0]."""
 
-STRATEGY = SharedHead(partial(LwF, alpha=ALPHA, temperature=TEMPERATURE))
+
+def strategy() -> Runner:
+    """Return the strategy."""
+    from strategies.base.shared_head import SharedHead, avalanche_strategy
+
+    return SharedHead(avalanche_strategy("LwF", alpha=ALPHA, temperature=TEMPERATURE))

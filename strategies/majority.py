@@ -1,17 +1,25 @@
-"""``majority``: always the most frequent class, or the mean of arousal and valence; what looking at faces must beat."""
+"""``majority``: always the most frequent class, or the mean of arousal and valence; a floor for all others."""
 
 from __future__ import annotations
 
-from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.multiclass import OneVsRestClassifier
+from typing import TYPE_CHECKING
 
-from strategies.base.frozen import FrozenFeatures
+if TYPE_CHECKING:
+    from strategies.base.sequence import Runner
 
-
-def _prior() -> DummyClassifier:
-    return DummyClassifier(strategy="prior")
+TAKES_MASK = False
 
 
-STRATEGY = FrozenFeatures(
-    {"categorical": _prior, "multilabel": lambda: OneVsRestClassifier(_prior()), "dimensional": DummyRegressor}
-)
+def strategy() -> Runner:
+    """Return the strategy."""
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+    from sklearn.multiclass import OneVsRestClassifier
+
+    from strategies.base.frozen import FrozenFeatures
+
+    def prior() -> DummyClassifier:
+        return DummyClassifier(strategy="prior")
+
+    return FrozenFeatures(
+        {"categorical": prior, "multilabel": lambda: OneVsRestClassifier(prior()), "dimensional": DummyRegressor}
+    )

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from benchmarks.avalanche_home import avalanche_home
-from strategies.base.shared_head import SharedHead
+from typing import TYPE_CHECKING
 
-with avalanche_home():
-    from avalanche.training import Naive
+if TYPE_CHECKING:
+    from strategies.base.sequence import Runner
 
-STRATEGY = SharedHead(Naive)
+TAKES_MASK = True
+
+
+def strategy() -> Runner:
+    """Return the strategy."""
+    from strategies.base.shared_head import SharedHead, avalanche_strategy
+
+    return SharedHead(avalanche_strategy("Naive"))

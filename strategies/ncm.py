@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-from sklearn.neighbors import NearestCentroid
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+if TYPE_CHECKING:
+    from strategies.base.sequence import Runner
 
-from strategies.base.frozen import FrozenFeatures
+TAKES_MASK = False
 
 
-class NearestMean(NearestCentroid):  # type: ignore[misc]
-    """scikit-learn's, also where every class has a single face: there is no deviation then, and no unit."""
+def strategy() -> Runner:
+    """Return the strategy."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
-    def fit(self, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> NearestMean:
-        """Learn samples (N, n) with classes (N,)."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            super().fit(x, y)
-        if len(x) == len(self.classes_):
-            self.within_class_std_dev_ = np.zeros(x.shape[1])
-        return self
+    from strategies.base.estimators import NearestMean
+    from strategies.base.frozen import FrozenFeatures
 
-
-STRATEGY = FrozenFeatures({"categorical": lambda: make_pipeline(StandardScaler(), NearestMean())})
+    return FrozenFeatures({"categorical": lambda: make_pipeline(StandardScaler(), NearestMean())})

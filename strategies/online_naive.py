@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from benchmarks.avalanche_home import avalanche_home
-from strategies.base.online_avalanche import online_avalanche
+from typing import TYPE_CHECKING
 
-with avalanche_home():
-    from avalanche.training import Naive
+if TYPE_CHECKING:
+    from strategies.base.sequence import Runner
 
-STRATEGY = online_avalanche(Naive)
+TAKES_MASK = True
+
+
+def strategy() -> Runner:
+    """Return the strategy."""
+    from strategies.base.online_avalanche import online_avalanche
+    from strategies.base.shared_head import avalanche_strategy
+
+    return online_avalanche(avalanche_strategy("Naive"))

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from benchmarks.avalanche_home import avalanche_home
-from strategies.base.online_avalanche import MEMORY, REHEARSED, online_avalanche
+if TYPE_CHECKING:
+    from strategies.base.sequence import Runner
 
-with avalanche_home():
-    from avalanche.training import Naive
-    from avalanche.training.plugins import ReplayPlugin
-    from avalanche.training.storage_policy import ReservoirSamplingBuffer
+TAKES_MASK = True
 
 
-class Memory(ReservoirSamplingBuffer):
-    """Avalanche's memory, without the warning that its own plugin causes by calling a deprecated function."""
+def strategy() -> Runner:
+    """Return the strategy."""
+    from strategies.base.online_avalanche import online_avalanche
+    from strategies.base.replay import reservoir_replay
 
-    def update(self, strategy: Any, **_: Any) -> None:
-        """Take samples of the experience that was just learned."""
-        self.post_adapt(strategy, strategy.experience)
-
-
-def replay(plugins: list[Any], **common: Any) -> Any:
-    """Build ``Naive`` with Avalanche's plugin for replay."""
-    plugin = ReplayPlugin(MEMORY, batch_size_mem=REHEARSED, storage_policy=Memory(MEMORY))
-    return Naive(plugins=[*plugins, plugin], **common)
-
-
-STRATEGY = online_avalanche(replay)
+    return online_avalanche(reservoir_replay)

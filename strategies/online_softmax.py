@@ -1,7 +1,17 @@
-"""``online-softmax``: River's softmax regression on frozen features, answered before it learns."""
+"""``online-softmax``: River's softmax regression on frozen features; it predicts each face, then learns it."""
 
 from __future__ import annotations
 
-from strategies.base.online_baseline import online_baseline
+from typing import TYPE_CHECKING
 
-STRATEGY = online_baseline("softmax")
+if TYPE_CHECKING:
+    from strategies.base.sequence import Runner
+
+TAKES_MASK = False
+
+
+def strategy() -> Runner:
+    """Return the strategy."""
+    from strategies.base.online_baseline import online_baseline
+
+    return online_baseline("softmax")

@@ -100,9 +100,8 @@ def _encoder_of_worker(name: str, device: str) -> Encoder:
 
 
 def _run(plan: Plan, encoder: Encoder, tasks: list[TaskData], cell: Cell, on_epoch: Callable[[str], None]) -> Outcome:
-    module, masked = load_strategy(cell.strategy)
-    outcome: Outcome = module.STRATEGY.run(job_of(plan, encoder, tasks, cell, on_epoch), masked)
-    return outcome
+    strategy, masked = load_strategy(cell.strategy)
+    return strategy.run(job_of(plan, encoder, tasks, cell, on_epoch), masked)
 
 
 def job_of(

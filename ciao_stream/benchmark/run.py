@@ -164,8 +164,7 @@ def _identity(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> dict[str, 
 
 def _levels(plan: Plan) -> list[Level]:
     """The levels that the plan's strategies read."""
-    chosen = [(module.STRATEGY, masked) for module, masked in map(load_strategy, plan.strategies)]
-    return sorted({level for strategy, masked in chosen for level in levels_read(strategy, masked)})
+    return sorted({level for name in plan.strategies for level in levels_read(*load_strategy(name))})
 
 
 def _rows(plan: Plan, outcomes: Outcomes, tasks: list[TaskData], seconds: dict[str, float]) -> list[RunRow]:

@@ -6,7 +6,7 @@
 
     check_strategy(MyStrategy)
 
-A strategy is what its module offers under the name ``STRATEGY``: see :class:`strategies.base.sequence.Runner`. One that
+A strategy is what ``strategy()`` of its module returns: see :class:`strategies.base.sequence.Runner`. One that
 derives from :class:`strategies.base.per_task.PerTaskStrategy` promises more, and is checked for more.
 """
 
@@ -39,7 +39,7 @@ from ciao_stream.runtime.expect import described
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds.settings import HeadSettings, Settings
 from strategies.base.per_task import PerTaskStrategy
-from strategies.base.sequence import Job, JobSplit, Outcome, Runner
+from strategies.base.sequence import Job, JobSplit, Outcome, Predicts, Runner
 
 TASKS = ("affectnet", "emoreact", "ferplus", "affectnet-va")
 """Synthetic worlds, one of each kind of target; those with classes do not come last."""
@@ -90,7 +90,7 @@ def check_strategy(strategy: Runner, masked: bool = False) -> None:
     """Run every check that concerns a strategy.
 
     Args:
-        strategy: What its module offers under the name ``STRATEGY``.
+        strategy: What ``strategy()`` of its module returns.
         masked: Whether it is to have a mask (``+ciao``).
 
     Raises:
@@ -228,7 +228,7 @@ def check_predicts_as_it_was_tested(strategy: Runner, masked: bool, ground: Grou
     job = ground.job("run")
     outcome = strategy.run(job, masked)
     for spec, task in ((s, t) for s in ground.specs for t in outcome.tasks if t.task == s.name):
-        if hasattr(strategy, "predictor"):
+        if isinstance(strategy, Predicts):
             outputs = strategy.predictor(job, spec, masked)(functools.partial(ground.faces, spec, "test"))
             test = ground.faces(spec, "test", "pixels").faces
             found = evaluate(spec, outputs, test.targets, test.groups)

@@ -65,6 +65,7 @@ class PerTaskStrategy(SupervisedTemplate):
 
     scheme: ClassVar[Scheme]
     also_reads: ClassVar[tuple[Level, ...]] = ()
+    masks: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -100,6 +101,11 @@ class PerTaskStrategy(SupervisedTemplate):
             plugins=[self.task_metrics, *plugins],
             evaluator=silent_evaluator,
         )
+
+    @classmethod
+    def of(cls, scheme: Scheme) -> type[PerTaskStrategy]:
+        """Return the strategy whose worlds train what a scheme names."""
+        return type(f"{cls.__name__}({scheme})", (cls,), {"scheme": scheme})
 
     @classmethod
     def settled(cls, settings: Settings) -> Settings:

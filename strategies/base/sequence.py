@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -144,14 +144,12 @@ class Outcome:
 
 
 class Runner(Protocol):
-    """What a strategy's module returns from ``strategy()``; most derive from :class:`strategies.base.driver.Strategy`.
+    """What ``strategy()`` of a strategy's module returns; most derive from :class:`strategies.base.driver.Strategy`."""
 
-    A strategy that learns each task separately may offer a method ``predictor(job, spec, masked)``. It returns what a
-    finished :meth:`run` of the job learned for a task, as a :data:`Predictor`, which predicts other tasks' faces too.
-    """
-
-    also_reads: tuple[Level, ...]
-    """Levels that it reads as well as :meth:`level`."""
+    @property
+    def also_reads(self) -> tuple[Level, ...]:
+        """Levels that it reads as well as :meth:`level`."""
+        ...
 
     def level(self, masked: bool) -> Level:
         """Return what the strategy reads, so that it can be encoded before."""
@@ -159,6 +157,15 @@ class Runner(Protocol):
 
     def run(self, job: Job, masked: bool) -> Outcome:
         """Run one sequence."""
+        ...
+
+
+@runtime_checkable
+class Predicts(Protocol):
+    """A :class:`Runner` that learns each task separately and can predict other tasks' faces, too."""
+
+    def predictor(self, job: Job, spec: TaskSpec, masked: bool) -> Predictor:
+        """Return what a finished run of the job learned for a task."""
         ...
 
 

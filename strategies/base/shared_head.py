@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,12 +29,18 @@ from strategies.base.evaluation import silent_evaluator
 from strategies.base.sequence import Job, Outcome, SplitFaces
 
 with avalanche_home():
+    import avalanche.training
     from avalanche.benchmarks import benchmark_from_datasets, with_classes_timeline, with_task_labels
     from avalanche.benchmarks.utils import DataAttribute, TaskAwareSupervisedClassificationDataset, TaskLabels
     from avalanche.core import SupervisedPlugin
 
 EVAL_BATCH = 256
 """Faces per batch of evaluation."""
+
+
+def avalanche_strategy(name: str, **fixed: Any) -> Callable[..., Any]:
+    """Return the constructor of a strategy of ``avalanche.training``, with some of its arguments fixed."""
+    return partial(getattr(avalanche.training, name), **fixed)
 
 
 class SharedNet(nn.Module):

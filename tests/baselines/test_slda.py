@@ -10,7 +10,8 @@ from sklearn.preprocessing import StandardScaler
 
 from ciao_stream.baselines.slda import StreamingLDA
 from ciao_stream.exceptions import CiaoError
-from strategies import slda
+from strategies import load_strategy
+from strategies.base import estimators
 from strategies.base.frozen import FrozenFeatures
 from tests.helpers import sequences, tiny
 
@@ -76,7 +77,7 @@ def test_it_equals_scikit_learn_if_the_mean_variance_is_one(e):
     weights, offsets = model.classifier()
     assert np.allclose(weights, theirs.coef_, rtol=1e-6)
     assert np.allclose(offsets, theirs.intercept_ - np.log(model.counts / 90), rtol=1e-6)
-    estimator = slda.StreamingLDAClassifier(e).fit(x, y)
+    estimator = estimators.StreamingLDAClassifier(e).fit(x, y)
     assert np.allclose(estimator.predict_proba(x), theirs.predict_proba(x), atol=1e-6), (
         "all classes have the same frequency"
     )
@@ -229,7 +230,7 @@ def test_arguments_out_of_range_are_refused(arguments):
 
 
 def test_as_a_strategy_it_uses_standardised_features_of_tasks_with_classes(ground):
-    outcome = slda.STRATEGY.run(ground.job("slda"), masked=False)
+    outcome = load_strategy("slda")[0].run(ground.job("slda"), masked=False)
     classes = [spec for spec in ground.specs if spec.has_classes]
     assert [task.task for task in outcome.tasks] == [spec.name for spec in classes]
     assert {*outcome.not_run} == {spec.name for spec in ground.specs} - {spec.name for spec in classes}
@@ -252,9 +253,9 @@ def test_the_estimator_learns_batch_by_batch_what_it_would_at_once(monkeypatch):
             super().update(x, y)
 
     x, y = samples()
-    whole = slda.StreamingLDAClassifier().fit(x, y)
-    monkeypatch.setattr(slda, "StreamingLDA", Counting)
-    monkeypatch.setattr(slda, "BATCH", 25)
-    parts = slda.StreamingLDAClassifier().fit(x, y)
+    whole = estimators.StreamingLDAClassifier().fit(x, y)
+    monkeypatch.setattr(estimators, "StreamingLDA", Counting)
+    monkeypatch.setattr(estimators, "BATCH", 25)
+    parts = estimators.StreamingLDAClassifier().fit(x, y)
     assert sizes == [25, 25, 10]
     assert np.allclose(parts.coef_, whole.coef_)

@@ -27,8 +27,8 @@ PATIENCE_S = 900
 
 PRELOAD = [
     "ciao_stream.benchmark.run",
-    "strategies.dl",
-    "strategies.naive",
+    "strategies.base.per_task",
+    "strategies.base.shared_head",
     "benchmarks.synthetic.renderer",
     "cv2",
     "sklearn.metrics",

@@ -21,12 +21,9 @@ from benchmarks.streams import build_benchmark
 from benchmarks.synthetic import load
 from ciao_stream.checks.strategy import SIZES, TASKS
 from ciao_stream.encoders.encoded import EncodedFaces
+from strategies import load_strategy
 from strategies.base.evaluation import SilentLogger, silent_evaluator
 from strategies.base.shared_head import SharedLabels, _ends_in_one, _stream
-from strategies.dl import DecisionLayer
-from strategies.lwf import STRATEGY as LWF
-from strategies.naive import STRATEGY as NAIVE
-from strategies.replay import STRATEGY as REPLAY
 from tests.helpers import sequences
 
 with avalanche_home():
@@ -36,6 +33,9 @@ with avalanche_home():
     from avalanche.models import MultiHeadClassifier
     from avalanche.training import Naive, Replay
     from avalanche.training.plugins import EvaluationPlugin
+
+
+DecisionLayer, LWF, NAIVE, REPLAY = (load_strategy(name)[0] for name in ("dl", "lwf", "naive", "replay"))
 
 
 class Untouchable:

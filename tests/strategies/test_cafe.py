@@ -22,7 +22,7 @@ from ciao_stream.faces.dataset import FaceDataset
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.seeds import numpy_generator, seeded_torch
 from ciao_stream.worlds.settings import Settings
-from strategies import cafe, cafe_small, load_strategy, strategy_names
+from strategies import load_strategy, strategy_names
 from strategies.base import cafe as _cafe
 from strategies.base.cafe import (
     Cafe,
@@ -35,6 +35,7 @@ from strategies.base.cafe import (
     noisy,
     separation_loss,
 )
+from strategies.base.cafe_masks import ResNetMask, small_mask
 from strategies.base.sequence import Job, Outcome, levels_read
 from tests.helpers import sequences, tiny
 from tests.helpers.sequences import arguments, document
@@ -43,6 +44,7 @@ one_thread = sequences.one_thread
 cache = sequences.cache
 ground = sequences.ground
 
+CAFE_SMALL = load_strategy("cafe-small")[0]
 SEVEN = TaskSpec("seven", "categorical", tuple("abcdefg"))
 VOTED = TaskSpec("voted", "votes", tuple("abcdefg"))
 TEXTURES = TaskSpec("textures", "categorical", ("plain", "lying", "standing"))
@@ -225,10 +227,10 @@ def test_without_mask_and_terms_on_channels_it_is_a_linear_probe_of_the_mean_map
 def test_training_follows_the_authors_recipe(tmp_path):
     """Adam with an L2 penalty, batches of 32, the rate times 0.9 after each epoch, and 1, 5 and 1.5 as weights."""
     job = job_of(tmp_path)
-    cafe_small.STRATEGY.run(job, masked=False)
-    learned = cafe_small.STRATEGY.load(job.folder / "textures", job.encoder)
+    CAFE_SMALL.run(job, masked=False)
+    learned = CAFE_SMALL.load(job.folder / "textures", job.encoder)
     with seeded_torch(0, "textures", "cafe"):
-        net = CafeNet(TEXTURES, job.encoder, cafe_small.small_mask)
+        net = CafeNet(TEXTURES, job.encoder, small_mask)
     optimizer = torch.optim.Adam(net.parameters(), lr=2e-4, weight_decay=1e-4, fused=True)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
     net.train()
@@ -262,7 +264,7 @@ def test_the_mask_sees_views_and_the_frozen_feature_stays_that_of_the_same_face(
         return whole(net, images, taken, targets)
 
     monkeypatch.setattr(CafeNet, "losses", watched)
-    cafe_small.STRATEGY.run(job, masked=False)
+    CAFE_SMALL.run(job, masked=False)
     images, taken, targets = map(torch.cat, zip(*seen, strict=True))
     rows = torch.cdist(taken.flatten(1), maps.flatten(1)).argmin(dim=1)
     assert torch.equal(taken, maps[rows])
@@ -281,8 +283,8 @@ def test_the_mask_sees_views_and_the_frozen_feature_stays_that_of_the_same_face(
 def test_it_learns_what_a_linear_probe_can(kind, tmp_path):
     spec = replace(TEXTURES, kind=kind)
     job = job_of(tmp_path, (spec,), epochs=16)
-    outcome = cafe_small.STRATEGY.run(job, masked=False)
-    probe = load_strategy("logreg")[0].STRATEGY.run(replace(job, folder=tmp_path / "probe"), masked=False)
+    outcome = CAFE_SMALL.run(job, masked=False)
+    probe = load_strategy("logreg")[0].run(replace(job, folder=tmp_path / "probe"), masked=False)
     assert probe.tasks[0].metrics["accuracy"] > 0.9
     assert outcome.tasks[0].metrics["accuracy"] > 0.8
     assert outcome.matrix[0, 0] < 0.7
@@ -302,7 +304,7 @@ class KilledError(Exception):
 
 @pytest.mark.parametrize("where", ["in an epoch", "between net and progress"])
 def test_a_killed_job_goes_on_with_the_next_task_and_ends_the_same(where, tmp_path, monkeypatch):
-    whole = cafe_small.STRATEGY.run(job_of(tmp_path / "whole", THREE, epochs=2), masked=False)
+    whole = CAFE_SMALL.run(job_of(tmp_path / "whole", THREE, epochs=2), masked=False)
     told = []
 
     def dying(task):
@@ -321,25 +323,23 @@ def test_a_killed_job_goes_on_with_the_next_task_and_ends_the_same(where, tmp_pa
         if where != "in an epoch":
             patch.setattr(Outcome, "save", unsaved)
         with pytest.raises(KilledError):
-            cafe_small.STRATEGY.run(replace(job, on_epoch=dying), masked=False)
+            CAFE_SMALL.run(replace(job, on_epoch=dying), masked=False)
     kept = (job.folder / "first" / "weights.safetensors").stat().st_mtime_ns
     told.clear()
-    gone_on = cafe_small.STRATEGY.run(replace(job, on_epoch=told.append), masked=False)
+    gone_on = CAFE_SMALL.run(replace(job, on_epoch=told.append), masked=False)
     assert told == ["second"] * 2 + ["third"] * 2
     assert numbers(gone_on) == numbers(whole)
     assert (job.folder / "first" / "weights.safetensors").stat().st_mtime_ns == kept
     assert all(task.train_seconds > 0 for task in gone_on.tasks)
     (job.folder / "progress.json").write_text("{")
     with pytest.raises(CiaoError, match="damaged"):
-        cafe_small.STRATEGY.run(job, masked=False)
+        CAFE_SMALL.run(job, masked=False)
 
 
 def test_every_task_is_learned_by_itself(tmp_path):
     """The nets of a sequence are those of the tasks alone, so that R changes in no column after its own row."""
-    together = cafe_small.STRATEGY.run(job_of(tmp_path / "together", THREE, epochs=1), masked=False)
-    turned = cafe_small.STRATEGY.run(
-        replace(job_of(tmp_path / "turned", THREE, epochs=1), specs=THREE[::-1]), masked=False
-    )
+    together = CAFE_SMALL.run(job_of(tmp_path / "together", THREE, epochs=1), masked=False)
+    turned = CAFE_SMALL.run(replace(job_of(tmp_path / "turned", THREE, epochs=1), specs=THREE[::-1]), masked=False)
     assert {t.state_sha256 for t in together.tasks} == {t.state_sha256 for t in turned.tasks}
     for column in range(3):
         assert len({*together.matrix[: column + 1, column]}) == 1
@@ -347,31 +347,31 @@ def test_every_task_is_learned_by_itself(tmp_path):
 
 
 def test_the_small_one_keeps_every_promise():
-    check_strategy(cafe_small.STRATEGY)
+    check_strategy(CAFE_SMALL)
 
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_promises_hold_where_a_class_has_many_channels(check, ground):
-    check(cafe_small.STRATEGY, False, replace(ground, encoder=wide()))
+    check(CAFE_SMALL, False, replace(ground, encoder=wide()))
 
 
 def test_tasks_without_classes_and_second_masks_are_not_run(ground):
     told = []
-    outcome = cafe_small.STRATEGY.run(ground.job("plain"), masked=False)
+    outcome = CAFE_SMALL.run(ground.job("plain"), masked=False)
     assert [task.task for task in outcome.tasks] == ["affectnet", "ferplus"]
     assert outcome.not_run == {
         name: f"{kind} targets do not fit CAFE, which parts its channels among classes"
         for name, kind in (("emoreact", "multilabel"), ("affectnet-va", "dimensional"))
     }
     with pytest.raises(CiaoError, match="has no mask"):
-        cafe_small.STRATEGY.run(ground.job("masked", told=told), masked=True)
+        CAFE_SMALL.run(ground.job("masked", told=told), masked=True)
     assert told == []
 
 
 def test_a_net_on_disk_answers_as_it_did(tmp_path):
     job = job_of(tmp_path, epochs=1)
-    outcome = cafe_small.STRATEGY.run(job, masked=False)
-    net = cafe_small.STRATEGY.load(job.folder / "textures", job.encoder)
+    outcome = CAFE_SMALL.run(job, masked=False)
+    net = CAFE_SMALL.load(job.folder / "textures", job.encoder)
     test = {level: job.faces(TEXTURES, "test", level) for level in ("pixels", "u")}
     (pixels, y), (maps, _) = (test[level].batch(np.arange(N_TEST)) for level in ("pixels", "u"))
     right = net.predict(pixels, maps).argmax(dim=1) == y
@@ -401,7 +401,7 @@ DAMAGED = {
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
     job = job_of(tmp_path_factory.mktemp("learned"), epochs=1)
-    cafe_small.STRATEGY.run(job, masked=False)
+    CAFE_SMALL.run(job, masked=False)
     return job
 
 
@@ -411,19 +411,19 @@ def test_a_damaged_net_is_refused(damage, learned, tmp_path):
     folder.mkdir()
     for file in (learned.folder / "textures").iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
-    cafe_small.STRATEGY.load(folder, learned.encoder)
+    CAFE_SMALL.load(folder, learned.encoder)
     change, message = DAMAGED[damage]
     change(folder)
     with pytest.raises(WorldError, match=message):
-        cafe_small.STRATEGY.load(folder, learned.encoder)
+        CAFE_SMALL.load(folder, learned.encoder)
 
 
 def test_a_net_stands_on_its_own_encoder_and_mask_network(learned):
     folder = learned.folder / "textures"
     with pytest.raises(WorldError, match="was made for another encoder than wide"):
-        cafe_small.STRATEGY.load(folder, wide(41))
+        CAFE_SMALL.load(folder, wide(41))
     with pytest.raises(WorldError, match="weights do not fit"):
-        cafe.STRATEGY.load(folder, learned.encoder)
+        load_strategy("cafe")[0].load(folder, learned.encoder)
 
 
 def size_of(module):
@@ -431,14 +431,14 @@ def size_of(module):
 
 
 def test_the_mask_networks_have_the_size_that_is_told_of_them():
-    assert size_of(cafe.ResNetMask(1, 512)) == 11_176_512  # torchvision's, without its last layer
-    assert size_of(cafe.ResNetMask(3, 256)) == 11_176_512 + 512 * 256 + 256
-    assert [round(size_of(cafe_small.small_mask(1, n)) / 1e6, 2) for n in (256, 512)] == [0.45, 0.52]
-    assert size_of(cafe_small.small_mask(3, 768)) <= 0.6e6
+    assert size_of(ResNetMask(1, 512)) == 11_176_512  # torchvision's, without its last layer
+    assert size_of(ResNetMask(3, 256)) == 11_176_512 + 512 * 256 + 256
+    assert [round(size_of(small_mask(1, n)) / 1e6, 2) for n in (256, 512)] == [0.45, 0.52]
+    assert size_of(small_mask(3, 768)) <= 0.6e6
 
 
 @pytest.mark.parametrize("size", [16, 48])
-@pytest.mark.parametrize("network", [cafe.ResNetMask, cafe_small.small_mask], ids=["cafe", "cafe-small"])
+@pytest.mark.parametrize("network", [ResNetMask, small_mask], ids=["cafe", "cafe-small"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_mask_networks_take_faces_of_any_size_and_colour(network, channels, size):
     with seeded_torch(0, "net"):
@@ -451,7 +451,7 @@ def test_mask_networks_take_faces_of_any_size_and_colour(network, channels, size
 
 def test_as_published_a_mask_of_512_channels_halves_one_at_most():
     with seeded_torch(0, "net"):
-        net, images = cafe.ResNetMask(1, 512).eval(), torch.randn(2, 1, 32, 32)
+        net, images = ResNetMask(1, 512).eval(), torch.randn(2, 1, 32, 32)
     assert net(images).min() >= 0
     assert torch.equal(net(images), net.net(images.expand(-1, 3, -1, -1)))
 
@@ -470,7 +470,7 @@ def test_faces_are_encoded_at_both_levels_beforehand(tmp_path, monkeypatch):
     assert levels == ["pixels", "u"]
     found = document(tmp_path / "run")
     assert [run["task"] for run in found["runs"]] == ["affectnet"]
-    assert found["runs"][0]["trained_parameters"] == size_of(cafe_small.small_mask(1, 256)) + 256 * 8 + 8
+    assert found["runs"][0]["trained_parameters"] == size_of(small_mask(1, 256)) + 256 * 8 + 8
     assert found["runs"][0]["train_seconds"] > 0
     assert [(e["strategy"], e["task"]) for e in found["not_run"]] == [("cafe-small", "emoreact")]
     assert json.loads((tmp_path / "run/cells/cafe-small/seed0/affectnet/cafe.json").read_text())["trained_on"] == {
@@ -481,7 +481,7 @@ def test_faces_are_encoded_at_both_levels_beforehand(tmp_path, monkeypatch):
 def test_both_are_strategies_of_the_benchmark():
     assert {"cafe", "cafe-small"} <= {*strategy_names()}
     for name in ("cafe", "cafe-small"):
-        module, masked = load_strategy(name)
-        assert (levels_read(module.STRATEGY, masked), masked) == ({"pixels", "u"}, False)
-    assert levels_read(load_strategy("dl")[0].STRATEGY, True) == {"z"}
-    assert isinstance(load_strategy("cafe")[0].STRATEGY, Cafe)
+        strategy, masked = load_strategy(name)
+        assert (levels_read(strategy, masked), masked) == ({"pixels", "u"}, False)
+    assert levels_read(load_strategy("dl")[0], True) == {"z"}
+    assert isinstance(load_strategy("cafe")[0], Cafe)

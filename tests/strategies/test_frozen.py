@@ -26,7 +26,7 @@ features = FrozenFeatures({}).features
 
 
 def run(name: str, ground: Ground, masked: bool = False):
-    return load_strategy(name)[0].STRATEGY.run(ground.job(name), masked)
+    return load_strategy(name)[0].run(ground.job(name), masked)
 
 
 def encoded(shape, n=4):
@@ -115,7 +115,7 @@ def test_one_face_of_each_class_is_enough(name, ground):
 
     train = faces(spec, "train", "u")
     job = replace(ground.job(name), specs=(spec,), faces=lambda spec, _, level: faces(spec, "train", level))
-    (task,) = load_strategy(name)[0].STRATEGY.run(job, False).tasks
+    (task,) = load_strategy(name)[0].run(job, False).tasks
     assert len(train) == len(np.unique(train.faces.targets)) > 1
     assert task.metrics["accuracy"] == 1
 
@@ -135,7 +135,7 @@ def test_a_task_may_have_a_single_output(name, kind, value, ground):
         return replace(found, faces=replace(found.faces, spec=spec, targets=targets))
 
     job = replace(ground.job(f"{name} {kind} {value}"), specs=(spec,), faces=faces, settings={"one": ground.settings})
-    (task,) = load_strategy(name)[0].STRATEGY.run(job, False).tasks
+    (task,) = load_strategy(name)[0].run(job, False).tasks
     assert f"{'ccc' if kind == 'dimensional' else 'f1'}_{spec.labels[0]}" in task.metrics
     if value is not None:
         assert task.metrics["macro_f1"] == pytest.approx(1.0 if value else np.nan, nan_ok=True)
@@ -160,6 +160,6 @@ def test_histograms_of_gradients_tell_directions_and_no_brightness():
 
 
 def test_the_encoder_has_no_say_in_histograms_of_gradients(ground):
-    assert load_strategy("hog")[0].STRATEGY.level(masked=False) == "pixels"
+    assert load_strategy("hog")[0].level(masked=False) == "pixels"
     tasks = run("hog", ground).tasks
     assert [task.task for task in tasks] == [spec.name for spec in ground.specs]

@@ -44,7 +44,7 @@ def shuffled(name, labels):
 def test_the_head_has_the_union_of_labels_in_canonical_order(order, tmp_path, cache):
     specs = tuple(spec_of(name) for name in order)
     ground = Ground(tmp_path, cache, specs=specs)
-    load_strategy("naive")[0].STRATEGY.run(ground.job("run"), masked=False)
+    load_strategy("naive")[0].run(ground.job("run"), masked=False)
     labels = json.loads((tmp_path / "run" / "universal" / "world.json").read_text())["task"]["labels"]
     union = {label for spec in specs for label in spec.labels}
     assert labels == [label for label in EMOTIONS if label in union]
@@ -91,7 +91,7 @@ def test_evaluation_chooses_among_the_classes_of_the_task():
 
 
 def test_tasks_without_classes_are_left_out_with_a_reason(tmp_path, cache):
-    outcome = load_strategy("naive")[0].STRATEGY.run(Ground(tmp_path, cache).job("run"), masked=False)
+    outcome = load_strategy("naive")[0].run(Ground(tmp_path, cache).job("run"), masked=False)
     assert outcome.not_run == {
         "emoreact": "multilabel targets do not fit a shared class head",
         "affectnet-va": "dimensional targets do not fit a shared class head",
@@ -103,7 +103,7 @@ def test_tasks_without_classes_are_left_out_with_a_reason(tmp_path, cache):
 @pytest.mark.parametrize("name", ["naive", "joint"])
 def test_tasks_that_all_lack_classes_give_an_empty_outcome(name, tmp_path, cache):
     ground = Ground(tmp_path, cache, specs=(spec_of("emoreact"), spec_of("affectnet-va")))
-    outcome = load_strategy(name)[0].STRATEGY.run(ground.job("run"), masked=False)
+    outcome = load_strategy(name)[0].run(ground.job("run"), masked=False)
     assert outcome.tasks == []
     assert [*outcome.not_run] == ["emoreact", "affectnet-va"]
     assert np.isnan(outcome.matrix).all()
@@ -113,7 +113,7 @@ def test_tasks_that_all_lack_classes_give_an_empty_outcome(name, tmp_path, cache
 def test_r_has_the_rows_that_the_strategy_has_moments_for(name, tmp_path, cache):
     specs = tuple(spec_of(name) for name in ("affectnet", "fer", "ferplus"))
     told = []
-    outcome = load_strategy(name)[0].STRATEGY.run(Ground(tmp_path, cache, specs=specs).job("run", told=told), False)
+    outcome = load_strategy(name)[0].run(Ground(tmp_path, cache, specs=specs).job("run", told=told), False)
     measured = ~np.isnan(outcome.matrix)
     rows = [0, 1, 2, 3] if name != "joint" else [0, 3]
     assert measured[rows].all()
@@ -144,25 +144,25 @@ class Opposites:
 
 @pytest.mark.parametrize("name", ["naive", "ewc"])
 def test_fine_tuning_a_shared_head_forgets_an_opposite_world_and_worlds_of_their_own_do_not(name, tmp_path):
-    forgot = load_strategy(name)[0].STRATEGY.run(Opposites(tmp_path / "shared").job, masked=False).matrix
+    forgot = load_strategy(name)[0].run(Opposites(tmp_path / "shared").job, masked=False).matrix
     assert forgot[1, 0] == 1.0
     assert forgot[2, 0] < 0.5 < forgot[2, 1]
-    kept = load_strategy("dl")[0].STRATEGY.run(Opposites(tmp_path / "own").job, masked=False).matrix
+    kept = load_strategy("dl")[0].run(Opposites(tmp_path / "own").job, masked=False).matrix
     assert kept[2].tolist() == [1.0, 1.0]
     assert kept[1, 0] == 1.0
 
 
 def test_no_universal_reading_satisfies_opposite_worlds(tmp_path):
     """Each face has one answer in a shared head, and at most one of the two worlds agrees with it."""
-    outcome = load_strategy("joint")[0].STRATEGY.run(Opposites(tmp_path).job, masked=False)
+    outcome = load_strategy("joint")[0].run(Opposites(tmp_path).job, masked=False)
     assert outcome.matrix[-1].mean() <= 0.5
 
 
 @pytest.mark.parametrize(("name", "masked"), [("naive", False), ("joint", True)])
 def test_a_mask_gives_the_shared_world_the_map_before_the_last_convolution(name, masked, tmp_path, cache):
-    module, _ = load_strategy(name)
-    outcome = module.STRATEGY.run(Ground(tmp_path, cache).job("run"), masked)
+    strategy, _ = load_strategy(name)
+    outcome = strategy.run(Ground(tmp_path, cache).job("run"), masked)
     about = json.loads((tmp_path / "run" / "universal" / "world.json").read_text())
-    assert (about["masked"], module.STRATEGY.level(masked)) == (masked, "z" if masked else "u")
+    assert (about["masked"], strategy.level(masked)) == (masked, "z" if masked else "u")
     assert about["trained_on"] == {"tasks": ["affectnet", "ferplus"], "seed": 0}
     assert about["sha256"] == outcome.tasks[0].state_sha256

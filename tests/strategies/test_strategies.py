@@ -28,18 +28,15 @@ from ciao_stream.worlds.training import WorldLearner
 from ciao_stream.worlds.world import World, scheme_names
 from strategies import load_strategy, strategy_names
 from strategies.base.shared_head import SharedHead
-from strategies.dl import DecisionLayer
-from strategies.full import FullRetraining
-from strategies.lc import LastConv
-from strategies.lora import LoRA
-from strategies.naive import STRATEGY as NAIVE
 from tests.helpers import sequences
 
+DecisionLayer, LastConv, FullRetraining, LoRA = (load_strategy(name)[0] for name in ("dl", "lc", "full", "lora"))
+NAIVE = load_strategy("naive")[0]
 NAMES = [name for name in strategy_names() if name.removesuffix("+ciao") in scheme_names() or "+" not in name]
 PROMISES = [
     pytest.param(name, check, id=f"{name}-{check.__name__}")
     for name in NAMES
-    for check in checks_for(load_strategy(name)[0].STRATEGY)
+    for check in checks_for(load_strategy(name)[0])
 ]
 
 
@@ -50,12 +47,12 @@ ground = sequences.ground
 
 @pytest.mark.parametrize(("name", "check"), PROMISES)
 def test_strategy_keeps_its_promise(name, check, ground):
-    module, masked = load_strategy(name)
-    check(module.STRATEGY, masked, ground)
+    strategy, masked = load_strategy(name)
+    check(strategy, masked, ground)
 
 
 def test_strategies_with_worlds_of_their_own_are_checked_for_more():
-    per_task = {name for name in strategy_names() if len(checks_for(load_strategy(name)[0].STRATEGY)) == 9}
+    per_task = {name for name in strategy_names() if len(checks_for(load_strategy(name)[0])) == 9}
     assert per_task == {name + mask for name in ("crs-cont", *scheme_names()) for mask in ("", "+ciao")}
 
 

@@ -18,7 +18,7 @@ from ciao_stream.worlds.losses import consistency_loss, instance_contrast
 from ciao_stream.worlds.training import WorldLearner
 from ciao_stream.worlds.unlabelled import unlabelled_loss, view
 from ciao_stream.worlds.world import World
-from strategies.dl import STRATEGY
+from strategies import load_strategy
 from tests.helpers import tiny
 from tests.helpers.stream_events import QUICK, Stream, apply, learner, reborn, shared, snapshot
 
@@ -256,7 +256,7 @@ def test_a_strategy_learns_from_the_faces_whose_labels_are_left_out(tmp_path):
             specs=ground.specs[:1],
             unlabelled=(lambda spec, level, ground=ground: ground.faces(spec, "validation", level)) if given else None,
         )
-        digests[name] = [task.state_sha256 for task in STRATEGY.run(job, masked=True).tasks]
+        digests[name] = [task.state_sha256 for task in load_strategy("dl")[0].run(job, masked=True).tasks]
     assert digests["off"] == digests["nobody"] != digests["on"]
 
 

@@ -94,7 +94,7 @@ def test_a_second_run_learns_nothing_anew(ran):
 
 
 def test_rivers_learner_answers_as_in_rivers_own_prequential_evaluation(ground):
-    strategy, job = load_strategy("online-softmax")[0].STRATEGY, ground.job("run")
+    strategy, job = load_strategy("online-softmax")[0], ground.job("run")
     outcome = strategy.run(job, False)
     spec = next(s for s in job.specs if s.kind == "votes")
     assert {task.task for task in outcome.tasks} == {"affectnet", "ferplus"}
@@ -113,7 +113,7 @@ def test_rivers_learner_answers_as_in_rivers_own_prequential_evaluation(ground):
 def test_the_streams_own_world_is_the_one_that_learns(ground):
     """The same faces in the same order, taken frame by frame, give the same world, bit for bit."""
     job = ground.job("run")
-    outcome = load_strategy("online+ciao")[0].STRATEGY.run(job, True)
+    outcome = load_strategy("online+ciao")[0].run(job, True)
     for spec, task in zip(job.specs, outcome.tasks, strict=True):
         train = ground.faces(spec, "train", "z")
         world = OnlineWorld.fresh(spec, ground.encoder, StreamSettings(), PRESETS["online"], seed=0)

@@ -21,7 +21,7 @@ from ciao_stream.faces.dataset import TaskData
 from ciao_stream.metrics.scores import evaluate, strict
 from ciao_stream.runtime.atomic import write_text
 from strategies import load_strategy
-from strategies.base.sequence import Job, Predictor, TaskOutcome
+from strategies.base.sequence import Job, Predictor, Predicts, TaskOutcome
 
 FORMAT = "ciao_stream/zero-shot/1"
 FILE = "zero_shot.json"
@@ -70,9 +70,9 @@ def require_predictors(strategies: Sequence[str]) -> None:
     """Refuse strategies that cannot be asked about other tasks' faces.
 
     Raises:
-        CiaoError: One has no ``predictor``.
+        CiaoError: One cannot.
     """
-    lacking = [name for name in strategies if not hasattr(load_strategy(name)[0].STRATEGY, "predictor")]
+    lacking = [name for name in strategies if not isinstance(load_strategy(name)[0], Predicts)]
     if lacking:
         raise CiaoError(f"suite generalise cannot run {', '.join(lacking)}: what it learns is of no single task")
 
@@ -99,14 +99,15 @@ def judge(
     with progress_bars(console) as progress:
         bar = progress.add_task("judge", total=sum(len(outcome.tasks) for outcome in outcomes.values()))
         for cell, outcome in outcomes.items():
-            module, masked = load_strategy(cell.strategy)
+            strategy, masked = load_strategy(cell.strategy)
             job = job_of(plan, encoder, tasks, cell)
+            assert isinstance(strategy, Predicts)  # as require_predictors has checked
             for learned in outcome.tasks:
                 progress.update(bar, description=f"judge {cell.strategy}, {learned.task}, seed {cell.seed}")
                 path = job.folder / learned.task / FILE
                 answers = _kept(path, learned.state_sha256)
                 if answers is None:
-                    answers = _answers(job, module.STRATEGY.predictor(job, specs[learned.task], masked))
+                    answers = _answers(job, strategy.predictor(job, specs[learned.task], masked))
                     _keep(path, learned.state_sha256, answers)
                 judged += [_judged(cell, learned, test, answer) for test, answer in answers.items()]
                 progress.advance(bar)

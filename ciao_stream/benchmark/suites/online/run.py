@@ -40,7 +40,7 @@ def run(plan: Plan, command: list[str]) -> Document:
             task.
     """
     plan.check()
-    online = [name for name in plan.strategies if isinstance(load_strategy(name)[0].STRATEGY, Online)]
+    online = [name for name in plan.strategies if isinstance(load_strategy(name)[0], Online)]
     if not online:
         raise CiaoError(f"suite online needs a strategy that learns online, such as {', '.join(STRATEGIES[:2])}")
     results = experiment.run(plan, command, show=False)

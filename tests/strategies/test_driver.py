@@ -1,0 +1,119 @@
+"""The driver: a strategy is one file, its sequence resumes, and a mask is offered only where there is one."""
+
+from dataclasses import replace
+
+import pytest
+
+import strategies
+from ciao_stream.benchmark import __main__ as benchmark
+from ciao_stream.checks.strategy import check_strategy
+from strategies import load_strategy, strategy_names
+from strategies.base.driver import Strategy
+from strategies.base.sequence import Outcome
+from tests.helpers import sequences
+from tests.helpers.sequences import arguments, document
+
+one_thread = sequences.one_thread
+cache = sequences.cache
+ground = sequences.ground
+
+PRIOR = '''"""``prior``: predicts the classes as often as they occur in training."""
+
+TAKES_MASK = False
+
+
+def strategy():
+    import numpy as np
+    import torch
+
+    from strategies.base.driver import ArrayLearner, Strategy
+
+    class Prior(ArrayLearner):
+        def __init__(self):
+            self.logits = {}
+
+        def learn(self, spec, faces):
+            self.logits[spec.name] = np.log(np.bincount(faces("u").faces.classes(), minlength=spec.n_out) + 1)
+
+        def outputs(self, spec, faces):
+            logits = self.logits.get(spec.name, np.zeros(spec.n_out))
+            return torch.from_numpy(logits).expand(len(faces("u")), -1)
+
+        def arrays(self, spec):
+            return [self.logits[spec.name]]
+
+    class AlwaysThePrior(Strategy):
+        deterministic = True
+
+        def learner(self, job, masked):
+            return Prior()
+
+        def refuse(self, spec):
+            return "" if spec.has_classes else "it has no classes"
+
+    return AlwaysThePrior()
+'''
+
+
+@pytest.fixture
+def prior(tmp_path, monkeypatch):
+    """A strategy of the user's own, in one file of a folder that is added to the package."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "prior.py").write_text(PRIOR)
+    monkeypatch.setattr(strategies, "__path__", [*strategies.__path__, str(folder)])
+    yield load_strategy("prior")[0]
+    load_strategy.cache_clear()
+
+
+def test_a_strategy_is_one_file(prior, tmp_path, cache):
+    assert {"prior", "prior+ciao"} & {*strategy_names()} == {"prior"}
+    out = tmp_path / "run"
+    argv = arguments(out, "affectnet,emoreact", "prior,majority", "--cache", str(cache), size=12)
+    assert benchmark.main(argv) == 0
+    found = {run["strategy"]: run for run in document(out)["runs"] if run["task"] == "affectnet"}
+    assert found["prior"]["metrics"]["accuracy"] == found["majority"]["metrics"]["accuracy"]
+    assert found["prior"]["trained_parameters"] == 8
+    reasons = {(one["strategy"], one["task"]): one["reason"] for one in document(out)["not_run"]}
+    assert reasons == {("prior", "emoreact"): "it has no classes"}
+    check_strategy(prior)
+
+
+@pytest.mark.parametrize("name", strategy_names())
+def test_a_module_says_whether_its_strategy_has_a_mask(name):
+    strategy, masked = load_strategy(name)
+    assert strategy.masks == (f"{name.removesuffix('+ciao')}+ciao" in strategy_names()) >= masked
+
+
+@pytest.mark.parametrize("name", ["hog", "majority", "logreg", "cafe-small"])
+def test_a_mask_for_a_strategy_without_one_is_refused_in_one_line(name, tmp_path, capsys):
+    assert benchmark.main(["--tasks", "fer", "--strategies", f"dl,{name}+ciao", "--out", str(tmp_path / "run")]) == 2
+    line = capsys.readouterr().err.strip()
+    assert line == f"error: strategy '{name}' has no mask: use '{name}' in place of '{name}+ciao'"
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", ["prior", "online-softmax"])
+def test_a_stopped_sequence_resumes_after_its_last_finished_task(name, prior, ground, monkeypatch):
+    assert isinstance(prior, Strategy)
+    strategy = load_strategy(name)[0]
+    whole = strategy.run(ground.job("whole"), False)
+    save, job, told = Outcome.save, ground.job("stopped"), []
+
+    def dying(outcome, path):
+        save(outcome, path)
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Outcome, "save", dying)
+        with pytest.raises(KilledError):
+            strategy.run(job, False)
+    resumed = strategy.run(replace(job, on_epoch=told.append), False)
+    assert told == ["ferplus"] * 2
+    assert [(t.task, t.metrics, t.state_sha256) for t in resumed.tasks] == [
+        (t.task, t.metrics, t.state_sha256) for t in whole.tasks
+    ]
+    assert repr(resumed.matrix.tolist()) == repr(whole.matrix.tolist())
