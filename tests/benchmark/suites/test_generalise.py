@@ -469,6 +469,7 @@ def test_a_run_of_another_kind_is_not_gone_on_with(whole, ran, tmp_path):
         ("fer,emoreact,affectnet-va", (), "(emoreact is multilabel; affectnet-va is dimensional)"),
         ("fer,jaffe", ("--strategies", "dl,naive,joint"), "suite generalise cannot run naive, joint"),
         ("fer,jaffe", ("--strategies", "dll"), "unknown strategy 'dll'"),
+        ("fer,jaffe", ("--strategies", "logreg,logreg+ciao"), "strategy 'logreg' has no mask"),
     ],
 )
 def test_what_cannot_be_run_is_one_line(tasks, more, message, tmp_path, capsys):
@@ -477,14 +478,6 @@ def test_what_cannot_be_run_is_one_line(tasks, more, message, tmp_path, capsys):
     assert error[-1].startswith("error: ")
     assert message in error[-1]
     assert not (tmp_path / "run").exists()
-
-
-def test_a_strategy_without_a_place_for_a_mask_is_said_not_to_have_run(ran, tmp_path):
-    argv = arguments(tmp_path, "--seeds", "1", "--strategies", "logreg,logreg+ciao", cache=ran[0] / "cache")
-    code, printed = in_child(benchmark.main, argv)
-    assert code == 0, printed
-    assert {row["strategy"] for row in grid_of(tmp_path)["runs"]} == {"logreg"}
-    assert "logreg+ciao did not run: a baseline in closed form has no mask" in printed
 
 
 def test_classes_of_own_faces_are_known_by_their_names(tmp_path):
