@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.avalanche import avalanche_home
+from benchmarks.avalanche_home import avalanche_home
 from strategies.base.online_avalanche import MEMORY, REHEARSED
 
 with avalanche_home():
