@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ciao_stream.checks.dataset import check_dataset as check_dataset
+    from ciao_stream.checks.encoder import check_encoder as check_encoder
     from ciao_stream.checks.mask import check_mask as check_mask
     from ciao_stream.checks.strategy import check_strategy as check_strategy
     from ciao_stream.encoders import encoder_names as encoder_names
@@ -64,6 +65,7 @@ _HOMES = {
     "Worlds": "worlds.worlds",
     "attach": "encoders.attach",
     "check_dataset": "checks.dataset",
+    "check_encoder": "checks.encoder",
     "check_mask": "checks.mask",
     "check_strategy": "checks.strategy",
     "choose_mask": "worlds.masks",

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ciao_stream.checks.dataset import check_dataset as check_dataset
+    from ciao_stream.checks.encoder import check_encoder as check_encoder
     from ciao_stream.checks.mask import check_mask as check_mask
     from ciao_stream.checks.strategy import check_strategy as check_strategy
 
-_CHECKS = ("dataset", "mask", "strategy")
+_CHECKS = ("dataset", "encoder", "mask", "strategy")
 
 __all__ = ["ContractError", *(f"check_{what}" for what in _CHECKS)]
 

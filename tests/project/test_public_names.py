@@ -226,6 +226,7 @@ WRONG = {
         (lambda: ciao_stream.check_dataset(3), "expected a function that loads the data set but got int 3"),
         (lambda: ciao_stream.check_dataset(lambda: 3), "expected the function to return TaskData but got int 3"),
     ],
+    "check_encoder": [(lambda: ciao_stream.check_encoder("pk"), "expected an Encoder but got str")],
     "check_mask": [
         (lambda: ciao_stream.check_mask("ciao"), "expected a class derived from InhibitoryMask but got str")
     ],
