@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,18 +13,14 @@ from benchmarks.protocols.label_share import some_labels
 from benchmarks.protocols.splits import stratified
 from ciao_stream.benchmark.plan import Plan
 from ciao_stream.encoders.base import Encoder
-from ciao_stream.encoders.cache import FeatureCache
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import FaceDataset, TaskData, image_sources
 from ciao_stream.worlds.world import Scheme, level_read
 from tuning.trial import EncodedImages, Ground, Member
 
-Share = Literal["path", "store"]
-"""How features reach the workers: ``path``, mapped from the cache's folder; ``store``, once through Ray's own store."""
-
 
 def make_ground(
-    plan: Plan, task: TaskData, encoder: Encoder, scheme: Scheme, masked: bool, folds: int, share: Share
+    plan: Plan, task: TaskData, encoder: Encoder, scheme: Scheme, masked: bool, folds: int, share: str
 ) -> Ground:
     """Put together what all trials of a task share; its features are encoded already, or else are encoded now.
 
@@ -35,14 +31,14 @@ def make_ground(
         scheme: What a world trains beside its mask.
         masked: Whether it has a mask.
         folds: Folds of the (labelled) training faces that a trial is judged on; 1 for the task's own validation split.
-        share: How features reach the workers.
+        share: How workers get features: ``path``, mapped from the cache's folder; ``store``, once through Ray's store.
 
     Raises:
         CiaoError: There are too few faces for so many folds, or the cache has no room.
     """
     members = [m for seed in range(plan.seeds) for m in _members(task.of_run(seed), plan.labels, seed, folds)]
     level = level_read(scheme, masked)
-    cache = FeatureCache(plan.cache.absolute(), plan.cache_budget)
+    cache = plan.feature_cache()
     features: dict[str, npt.NDArray[Any] | Path] = {}
     for images in image_sources(split for member in members for split in (member.train, member.validation)):
         mapped = cache.get(images, encoder, level)

@@ -25,6 +25,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +56,34 @@ class TrialRow:
     ended: float = 0.0
     error: str | None = None
     at_fault: bool = False
+
+
+@dataclass
+class SearchState:
+    """Where the search of one task stands.
+
+    Args:
+        task: Its name.
+        metric: What is maximised.
+        trials: How many trials there will be.
+        ended: Those that ended.
+        running: By number, epochs trained and the last score, None before the first.
+    """
+
+    task: str
+    metric: str
+    trials: int
+    ended: list[TrialRow]
+    running: dict[int, tuple[int, float | None]] = field(default_factory=dict)
+
+
+Watch = Callable[[SearchState], AbstractContextManager[Callable[[], None]]]
+"""Shows a search while it runs; what it yields is called after every change of the state."""
+
+
+def unwatched(state: SearchState) -> AbstractContextManager[Callable[[], None]]:  # noqa: ARG001
+    """Show nothing: the default."""
+    return nullcontext(lambda: None)
 
 
 class Journal:

@@ -1,52 +1,64 @@
-"""The table that shows a search while it runs, and the one that it leaves behind."""
+"""The table that shows a search while it runs, and the one that ends it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
+from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 
-from tuning.journal import TrialRow, best
+from ciao_stream.runtime.command import output_console
+from ciao_stream.worlds.tuned import TUNED
+from tuning.journal import Journal, SearchState, TrialRow, best
 
 SHOWN = 8
-"""Trials that the live table shows: those that ended last."""
+"""Trials in the live table: those that ended last."""
 
 
-@dataclass
-class Progress:
-    """Where the search of one task stands.
+@contextmanager
+def watch(state: SearchState) -> Iterator[Callable[[], None]]:
+    """Show a table on a terminal's stderr while the body runs; yields what shows it again."""
+    console = Console(stderr=True)
+    screen = Console(stderr=True, quiet=not console.is_terminal)
+    with Live(search_table(state), console=screen, auto_refresh=False, transient=True) as live:
+        yield lambda: live.update(search_table(state), refresh=True)
+
+
+def show_summary(out: Path, page: Path) -> None:
+    """Print the best trial of each task of a finished search, and where its files are.
 
     Args:
-        task: Its name.
-        metric: What is maximised.
-        trials: How many there are to be.
-        ended: Those that ended.
-        running: By number, epochs trained and the last score, None before the first.
+        out: The folder of the search.
+        page: Its page.
     """
+    journal = Journal(out)
+    tasks = json.loads((out / TUNED).read_text())["tasks"]
+    metrics = {name: task["score"]["metric"] for name, task in tasks.items()}
+    shown = output_console()
+    shown.print(summary_table({name: journal.of_task(name) for name in metrics}, metrics))
+    shown.print(f"best settings: {out / TUNED}; all trials: {journal.path}; page: {page}", soft_wrap=True)
 
-    task: str
-    metric: str
-    trials: int
-    ended: list[TrialRow]
-    running: dict[int, tuple[int, float | None]] = field(default_factory=dict)
 
-    def table(self) -> Table:
-        """Return the table of this moment."""
-        top = best(self.ended)
-        so_far = "none yet" if top is None else f"{_score(top.score)} (trial {top.number})"
-        title = f"{self.task}: {len(self.ended)} of {self.trials} trials, best {self.metric} {so_far}"
-        table = Table(title=title, title_justify="left")
-        for heading in ("trial", "status", self.metric, "epochs", "seconds", "what was drawn"):
-            table.add_column(heading, no_wrap=heading != "what was drawn", overflow="ellipsis")
-        for row in self.ended[-SHOWN:]:
-            mark = "best" if row is top else row.status
-            drawn = row.error or describe(row.config)
-            seconds = f"{row.seconds.get('total', 0):.1f}"
-            table.add_row(str(row.number), mark, _score(row.score), str(len(row.curve)), seconds, drawn)
-        for number, (epochs, score) in sorted(self.running.items()):
-            table.add_row(str(number), "running", _score(score), str(epochs), "", "")
-        return table
+def search_table(state: SearchState) -> Table:
+    """Return the table of a search as it is now."""
+    top = best(state.ended)
+    so_far = "none yet" if top is None else f"{_score(top.score)} (trial {top.number})"
+    title = f"{state.task}: {len(state.ended)} of {state.trials} trials, best {state.metric} {so_far}"
+    table = Table(title=title, title_justify="left")
+    for heading in ("trial", "status", state.metric, "epochs", "seconds", "settings"):
+        table.add_column(heading, no_wrap=heading != "settings", overflow="ellipsis")
+    for row in state.ended[-SHOWN:]:
+        mark = "best" if row is top else row.status
+        drawn = row.error or describe(row.config)
+        seconds = f"{row.seconds.get('total', 0):.1f}"
+        table.add_row(str(row.number), mark, _score(row.score), str(len(row.curve)), seconds, drawn)
+    for number, (epochs, score) in sorted(state.running.items()):
+        table.add_row(str(number), "running", _score(score), str(epochs), "", "")
+    return table
 
 
 def summary_table(rows: Mapping[str, list[TrialRow]], metrics: Mapping[str, str]) -> Table:

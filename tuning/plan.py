@@ -1,26 +1,32 @@
-"""What a search is to do: the options of the command as one value, and what decides its numbers."""
+"""The plan of a search: the options of the command, and what determines its numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from ciao_stream.benchmark.plan import Plan
 from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.runtime.options import option, validate, words
+from ciao_stream.worlds.adapters import scheme_names
 from ciao_stream.worlds.published import published_settings
 from ciao_stream.worlds.settings import Settings
-from ciao_stream.worlds.world import Scheme, scheme_names
 from strategies import MASKED
-from tuning.ground import Share
-from tuning.search import SearchName
-from tuning.space import Point, Space, read_space
+from tuning.space import DEFAULT_SPACE, Point, Space, read_space
 
-EarlyStop = Literal["asha", "median", "none"]
+MODULE = "ciao_stream.tune"
+NO_OPTIONS = ("plan", "record")
+"""Fields that :func:`ciao_stream.runtime.options.add_options` gives no option."""
+
+DECIDED = (
+    "limit", "strategies", "seeds", "heads", "judge_on", "face_crop", "detector", "no_face", "several_faces", "suite",
+)  # fmt: skip
+"""Options of a benchmark that a search decides or does not have."""
 
 MASK_SETTINGS = ("mask", "mask_rate", "rank", "contrast", "contrast_on", "temperature", "contrast_weight", "alternate")
-"""Settings that mean nothing where there is no mask; but ``rank`` is also that of ``lora``."""
+"""Settings that mean nothing without a mask; but ``rank`` is also that of ``lora``."""
 
 
 @dataclass(frozen=True)
@@ -28,63 +34,64 @@ class TunePlan:
     """A search.
 
     Args:
-        plan: What it shares with a benchmark. Its one strategy is the scheme, its seeds are those of each trial, and
-            it is judged on validation.
-        trials: Of each task, those that fail or are stopped early included.
-        space: The file.
-        search: How points are proposed.
-        folds: That a trial is judged on; 1 for each task's own validation split.
-        early_stop: How trials that do badly are stopped.
-        concurrent: Trials at a time; None for one per core.
-        seed: Of the search.
-        known_points: Whether the preset, and what the paper's authors found, are tried first.
-        share: How features reach the workers.
+        plan: What a search shares with a benchmark; its strategy, seeds and split follow from the fields below.
+        trials: Trials per task, including those that fail or are stopped early.
+        scheme: What is trained: dl, lc, full or an adapter, with or without +ciao.
+        space: File of the settings to search and their ranges, .toml or .json.
+        search: How trials are proposed.
+        folds: Judge each trial on this many folds of the training faces; 1 uses the validation split.
+        trial_seeds: Seeds per trial; the score of a trial is their mean.
+        early_stop: Rule that stops bad trials.
+        known_points: Try the preset and the paper's own settings first.
+        seed: Seed of the search.
+        concurrent: Trials at a time.
+        share: How workers get encoded faces: path (from --cache, which all machines see) or store.
+        record: The options of the command as JSON, for ``run.json``.
+
+    Raises:
+        CiaoError: A value is out of range, there is no such scheme, or the space is bad.
     """
 
     plan: Plan
-    trials: int
-    space: Path
-    search: SearchName
-    folds: int
-    early_stop: EarlyStop
-    concurrent: int | None
-    seed: int
-    known_points: bool
-    share: Share
+    trials: int = option(60, least=1)
+    scheme: str = "dl+ciao"
+    space: Path = option(DEFAULT_SPACE, shown="tuning/space.toml")
+    search: Literal["tpe", "random"] = "tpe"
+    folds: int = option(1, least=1)
+    trial_seeds: int = option(2, least=1)
+    early_stop: Literal["asha", "median", "none"] = "asha"
+    known_points: bool = True
+    seed: int = 0
+    concurrent: int | None = option(None, least=1, shown="one per core, 4 per GPU")
+    share: Literal["path", "store"] = "path"
+    record: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if self.trained not in scheme_names():
+            raise UnknownNameError("scheme", self.scheme, [n + m for n in scheme_names() for m in ("", MASKED)])
+        shared = replace(self.plan, strategies=(self.scheme,), seeds=self.trial_seeds, judge_on="validation")
+        object.__setattr__(self, "plan", shared)
+        for task in shared.tasks:
+            self.space_of(task.partition(":")[0])
 
     @property
-    def scheme(self) -> Scheme:
-        """What a world trains beside its mask."""
-        return self.plan.strategies[0].removesuffix(MASKED)
+    def command(self) -> list[str]:
+        """The command line."""
+        return [MODULE, *self.plan.options, *words(TunePlan, self.record, leave_out=NO_OPTIONS)]
+
+    @property
+    def trained(self) -> str:
+        """What a world trains besides its mask."""
+        return self.scheme.removesuffix(MASKED)
 
     @property
     def masked(self) -> bool:
-        """Whether it has a mask."""
-        return self.plan.strategies[0].endswith(MASKED)
-
-    def check(self) -> None:
-        """Refuse what cannot be, before anything is loaded; the space is read in any case.
-
-        Raises:
-            CiaoError: As said.
-        """
-        if self.scheme not in scheme_names():
-            raise UnknownNameError(
-                "scheme", self.plan.strategies[0], [n + m for n in scheme_names() for m in ("", MASKED)]
-            )
-        for what, value, known in (
-            ("search", self.search, get_args(SearchName)),
-            ("early stop", self.early_stop, get_args(EarlyStop)),
-            ("way to share features", self.share, get_args(Share)),
-        ):
-            if value not in known:
-                raise UnknownNameError(what, value, known)
-        self.plan.check()
-        for task in self.plan.tasks:
-            self.space_of(task.partition(":")[0])
+        """Whether a world has a mask."""
+        return self.scheme.endswith(MASKED)
 
     def space_of(self, task: str) -> Space:
-        """Return the space of a task: the file's, without what the options fix and the scheme does not have.
+        """Return the space of a task: the file's, without what the options fix or the scheme does not use.
 
         Raises:
             CiaoError: The file is bad, or nothing is left to search.
@@ -96,17 +103,17 @@ class TunePlan:
             *(["balanced"] if base.balanced else []),
         }
         if not self.masked:
-            names |= {name for name in MASK_SETTINGS if (name, self.scheme) != ("rank", "lora")}
+            names |= {name for name in MASK_SETTINGS if (name, self.trained) != ("rank", "lora")}
         space = read_space(self.space, base, {name: _value(base, name) for name in names})
         searched = {dimension.setting for dimension in space.dimensions} | space.fixed.keys()
         if base.unlabelled != "none" or "unlabelled" in searched:
-            raise CiaoError("a search trains on faces with labels only: leave out the setting 'unlabelled'")
+            raise CiaoError("a search trains on labelled faces only: omit the setting 'unlabelled'")
         if not space.dimensions:
-            raise CiaoError(f"space {self.space}: nothing is left to search once the options have fixed their settings")
+            raise CiaoError(f"space {self.space}: the options fix every setting in it: nothing is left to search")
         return space
 
     def points(self, task: str, space: Space) -> list[Point]:
-        """Return the points that are tried first: the preset, and what the paper has for the task."""
+        """Return the points that are tried first: the preset, and the paper's settings for the task."""
         if not self.known_points:
             return []
         known = [self.plan.settings(task), published_settings(self.plan.encoder, task)]
@@ -114,7 +121,7 @@ class TunePlan:
         return points[:1] if points[0] == points[1] else points
 
     def identity(self, data: Mapping[str, Any], fingerprint: str, form: str) -> dict[str, Any]:
-        """Return what decides the numbers of this search; how many trials it has may grow.
+        """Return what determines the numbers of this search; more trials may be added.
 
         Args:
             data: Digests of the tasks' data, by name.
@@ -123,17 +130,17 @@ class TunePlan:
         """
         return {
             "format": form,
-            "tasks": self.plan.tasks,
+            "tasks": list(self.plan.tasks),
             "data": dict(data),
             "encoder": fingerprint,
-            "scheme": self.plan.strategies[0],
+            "scheme": self.scheme,
             "space": {task: self.space_of(task).sha256 for task in data},
             "search": self.search,
             "seed": self.seed,
             "known_points": self.known_points,
             "labels": self.plan.labels,
             "folds": self.folds,
-            "trial_seeds": self.plan.seeds,
+            "trial_seeds": self.trial_seeds,
             "early_stop": self.early_stop,
             "device": self.plan.device,
             "settings": {task: self.plan.settings(task).to_json() for task in data},

@@ -1,4 +1,4 @@
-"""What Ray Tune tells of trials, written into the journal and onto the screen."""
+"""Ray Tune's reports of trials, written to the journal and shown."""
 
 from __future__ import annotations
 
@@ -10,42 +10,41 @@ from typing import Any
 from ray.tune import Callback
 
 from ciao_stream.worlds.settings import Settings
-from tuning.journal import Journal, TrialRow
-from tuning.live import Progress
+from tuning.journal import Journal, SearchState, TrialRow
 from tuning.space import Space
 from tuning.worker import WHOLE
 
 
 class Recorder(Callback):
-    """Writes every trial down when it ends.
+    """Records every trial when it ends.
 
     Args:
-        journal: Where.
-        space: What points mean.
+        journal: Where to record it.
+        space: The space of the search.
         base: The settings that trials change.
-        progress: What is shown; kept up to date.
-        told: Called after every change of it, with whether a trial has ended.
+        state: What is shown; kept up to date.
+        on_change: Called after every change of it, with whether a trial has ended.
     """
 
     def __init__(
-        self, journal: Journal, space: Space, base: Settings, progress: Progress, told: Callable[[bool], None]
+        self, journal: Journal, space: Space, base: Settings, state: SearchState, on_change: Callable[[bool], None]
     ) -> None:
         self.journal = journal
         self.space = space
         self.base = base
-        self.progress = progress
-        self.told = told
+        self.state = state
+        self.on_change = on_change
         self.curves: dict[str, list[float]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Keep it out of what Ray Tune writes of a search: the journal alone is gone on from."""
+        """Keep it out of Ray Tune's own files: only the journal is resumed from."""
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:  # noqa: ARG002
-        """Begin its curve; also where it begins anew on another machine."""
+        """Start its curve; also if it starts again on another machine."""
         self.curves[trial.trial_id] = []
-        self.progress.running[trial.config["number"]] = (0, None)
-        self.told(False)
+        self.state.running[trial.config["number"]] = (0, None)
+        self.on_change(False)
 
     def on_trial_result(
         self,
@@ -55,14 +54,14 @@ class Recorder(Callback):
         result: dict[str, Any],
         **_: Any,
     ) -> None:
-        """Go on with its curve."""
+        """Extend its curve."""
         if not result.get("error"):
             self.curves[trial.trial_id].append(result["score"])
-            self.progress.running[trial.config["number"]] = (result["epoch"], result["score"])
-            self.told(False)
+            self.state.running[trial.config["number"]] = (result["epoch"], result["score"])
+            self.on_change(False)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:  # noqa: ARG002
-        """Write it down: finished, stopped early, or failed by its own settings."""
+        """Record it: finished, stopped early, or failed because of its own settings."""
         result = trial.last_result
         if error := result.get("error"):
             self._write(trial, status="failed", score=None, error=error, at_fault=True)
@@ -71,14 +70,14 @@ class Recorder(Callback):
             self._write(trial, status=status, score=result["score"], values=result["values"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:  # noqa: ARG002
-        """Write down that its worker died, more often than it was given another try."""
+        """Record that its worker died, more often than it is retried."""
         self._write(trial, status="failed", score=None, error=_last_line(trial.error_file) or "its worker died")
 
     def _write(self, trial: Any, **fields: Any) -> None:
         number, point, changes = (trial.config[key] for key in ("number", "point", "changes"))
         result = trial.last_result or {}
         row = TrialRow(
-            task=self.progress.task,
+            task=self.state.task,
             number=number,
             config=changes,
             point=point,
@@ -90,13 +89,13 @@ class Recorder(Callback):
             **fields,
         )
         self.journal.add(row)
-        self.progress.ended.append(row)
-        self.progress.running.pop(number, None)
-        self.told(True)
+        self.state.ended.append(row)
+        self.state.running.pop(number, None)
+        self.on_change(True)
 
 
 def _last_line(path: str | None) -> str:
-    """Return the last line of a report of errors; nothing where there is none."""
+    """Return the last line of an error report, or an empty text."""
     try:
         lines = Path(path or "").read_text(errors="replace").splitlines()
     except OSError:

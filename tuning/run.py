@@ -7,12 +7,9 @@ import logging
 import os
 import shutil
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.live import Live
 
 from ciao_stream.benchmark.prepare import crop_tasks, data_sha256, encode_tasks, load_tasks
 from ciao_stream.encoders import load_encoder
@@ -21,16 +18,15 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import TaskData
 from ciao_stream.report.html.tuning import write_tuning_report
 from ciao_stream.runtime.atomic import write_text
-from ciao_stream.runtime.command import output_console
+from ciao_stream.runtime.progress import SILENT, Progress
 from ciao_stream.runtime.ray_cluster import ray_cluster, require_answer
-from ciao_stream.runtime.run_folder import claim, given_up_on_bad_data
+from ciao_stream.runtime.run_folder import claim, released_on_bad_data
 from ciao_stream.runtime.versions import installed_version
 from ciao_stream.worlds.tuned import FORMAT as TUNED_FORMAT
 from ciao_stream.worlds.tuned import TUNED
 from ciao_stream.worlds.world import level_read
 from tuning.ground import make_ground
-from tuning.journal import Journal, TrialRow, best
-from tuning.live import Progress, summary_table
+from tuning.journal import Journal, SearchState, TrialRow, Watch, best, unwatched
 from tuning.plan import TunePlan
 from tuning.trial import Ground
 
@@ -51,27 +47,24 @@ MEDIAN_FROM = 5
 _RAY_FOLDER = "ray"
 
 
-def run(plan: TunePlan, command: list[str], show: bool = True) -> Path:
-    """Run a search, or go on with one, and return the path of its ``tuned.json``.
+def run(plan: TunePlan, progress: Progress = SILENT, watch: Watch = unwatched) -> Path:
+    """Run or resume a search, write ``tuned.json`` and the page, and return the path of the page.
 
     Args:
         plan: What to search.
-        command: The arguments of the command, for the record.
-        show: Whether to print the best settings.
+        progress: Shows the progress of loading and encoding.
+        watch: Shows the state of a search.
 
     Raises:
         CiaoError: The plan, the space or the data are bad, the output cannot be written, there is no Ray to connect
             to, ``--resume`` meets another search, or no trial of a task finished.
     """
-    console = Console(stderr=True)
-    encoder, tasks = _prepare(plan, console)
-    screen = Console(stderr=True, quiet=not console.is_terminal)
-    out = plan.plan.out
-    journal = Journal(out)
-    header = _header(plan, encoder, command)
+    encoder, tasks = _prepare(plan, progress)
+    journal = Journal(plan.plan.out)
+    header = _header(plan, encoder)
     metrics = {task.spec.name: task.spec.primary for task in tasks}
     grounds = {
-        task.spec.name: make_ground(plan.plan, task, encoder, plan.scheme, plan.masked, plan.folds, plan.share)
+        task.spec.name: make_ground(plan.plan, task, encoder, plan.trained, plan.masked, plan.folds, plan.share)
         for task in tasks
     }
     _quiet()
@@ -81,40 +74,34 @@ def run(plan: TunePlan, command: list[str], show: bool = True) -> Path:
             ended = journal.of_task(name)
             if len(ended) >= plan.trials:
                 continue
-            progress = Progress(name, task.spec.primary, plan.trials, ended)
-            with Live(progress.table(), console=screen, auto_refresh=False, transient=True) as live:
+            state = SearchState(name, task.spec.primary, plan.trials, ended)
+            with watch(state) as show:
 
-                def told(one_ended: bool, live: Live = live, progress: Progress = progress) -> None:
-                    live.update(progress.table(), refresh=True)
+                def on_change(one_ended: bool, show: Callable[[], None] = show) -> None:
+                    show()
                     if one_ended:
                         _write_tuned(plan, header, tasks, journal)
 
-                _search(plan, grounds[name], journal, progress, told)
+                _search(plan, grounds[name], journal, state, on_change)
     _write_tuned(plan, header, tasks, journal)
     if none := [name for name in metrics if best(journal.of_task(name)) is None]:
         reasons = {row.error for row in journal.of_task(none[0]) if row.error}
         why = f", such as: {min(reasons)}" if reasons else ""
-        raise CiaoError(f"no trial of {', '.join(none)} finished: the reasons stand in {journal.path}{why}")
-    page = write_tuning_report(out)
-    if show:
-        shown = output_console()
-        shown.print(summary_table({name: journal.of_task(name) for name in metrics}, metrics))
-        shown.print(f"best settings: {out / TUNED}; all trials: {journal.path}; pictures: {page}", soft_wrap=True)
-    return out / TUNED
+        raise CiaoError(f"no trial of {', '.join(none)} finished: see {journal.path}{why}")
+    return write_tuning_report(plan.plan.out)
 
 
-def _prepare(plan: TunePlan, console: Console) -> tuple[Encoder, list[TaskData]]:
-    plan.check()
+def _prepare(plan: TunePlan, progress: Progress) -> tuple[Encoder, list[TaskData]]:
     shared = plan.plan
     if shared.ray:
         require_answer(shared.ray)
     encoder = load_encoder(shared.encoder).to(shared.device)
-    tasks = load_tasks(shared, console)
+    tasks = load_tasks(shared, progress)
     data = {task.spec.name: data_sha256(task) for task in tasks}
-    claim(shared.out, plan.identity(data, encoder.fingerprint(), FORMAT), shared.resume)
-    with given_up_on_bad_data(shared.out, shared.resume):
-        tasks = crop_tasks(tasks, shared.crop, console)
-        encode_tasks(shared, tasks, encoder, [level_read(plan.scheme, plan.masked)], console)
+    claim(shared.out, plan.identity(data, encoder.fingerprint(), FORMAT), plan.record, shared.resume)
+    with released_on_bad_data(shared.out, shared.resume):
+        tasks = crop_tasks(tasks, shared.crop, progress)
+        encode_tasks(shared, tasks, encoder, [level_read(plan.trained, plan.masked)], progress)
     return encoder, tasks
 
 
@@ -128,8 +115,10 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def _search(plan: TunePlan, ground: Ground, journal: Journal, progress: Progress, told: Any) -> None:
-    """Run what is missing of a task's trials."""
+def _search(
+    plan: TunePlan, ground: Ground, journal: Journal, state: SearchState, on_change: Callable[[bool], None]
+) -> None:
+    """Run the trials of a task that have not ended."""
     import ray
     from ray import tune
 
@@ -139,14 +128,14 @@ def _search(plan: TunePlan, ground: Ground, journal: Journal, progress: Progress
 
     task = ground.spec.name
     space = plan.space_of(task)
-    done = {row.number for row in progress.ended}
+    done = {row.number for row in state.ended}
     numbers = [number for number in range(plan.trials) if number not in done]
     search = HeadSearch(
         space,
         task,
         numbers,
         plan.points(task, space),
-        [known(row) for row in progress.ended],
+        [known(row) for row in state.ended],
         plan.search,
         plan.seed,
     )
@@ -167,7 +156,7 @@ def _search(plan: TunePlan, ground: Ground, journal: Journal, progress: Progress
         run_config=tune.RunConfig(
             name=task,
             storage_path=str(scratch),
-            callbacks=[Recorder(journal, space, ground.settings, progress, told)],
+            callbacks=[Recorder(journal, space, ground.settings, state, on_change)],
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
@@ -214,21 +203,21 @@ def _scheduler(plan: TunePlan) -> Any:
     return schedulers.FIFOScheduler()
 
 
-def _header(plan: TunePlan, encoder: Encoder, command: list[str]) -> dict[str, Any]:
+def _header(plan: TunePlan, encoder: Encoder) -> dict[str, Any]:
     packages = ("ciao-stream", "torch", "ray", "hyperopt")
     return {
         "format": TUNED_FORMAT,
-        "command": command,
+        "command": plan.command,
         "versions": {name: installed_version(name) for name in packages},
         "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint(), "weights": encoder.weights},
-        "scheme": plan.plan.strategies[0],
+        "scheme": plan.scheme,
         "search": plan.search,
         "seed": plan.seed,
         "early_stop": plan.early_stop,
         "known_points": plan.known_points,
         "labels": plan.plan.labels,
         "folds": plan.folds,
-        "trial_seeds": plan.plan.seeds,
+        "trial_seeds": plan.trial_seeds,
         "preset": plan.plan.preset,
     }
 

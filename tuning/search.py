@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import hyperopt
 import numpy as np
@@ -23,8 +23,6 @@ from ray.tune.search.hyperopt import HyperOptSearch
 
 from ciao_stream.runtime.seeds import derive_seed
 from tuning.space import Dimension, Point, Space
-
-SearchName = Literal["tpe", "random"]
 
 STARTUP = 10
 """Trials, the given points among them, before TPE models what it has seen; until then it draws at random."""
@@ -74,7 +72,7 @@ class HeadSearch(HyperOptSearch):
         numbers: Sequence[int],
         points: Sequence[Point] = (),
         known: Sequence[Known] = (),
-        search: SearchName = "tpe",
+        search: str = "tpe",
         seed: int = 0,
     ) -> None:
         ahead = [dict(points[n]) for n in numbers if n < len(points)]

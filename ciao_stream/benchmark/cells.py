@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from rich.console import Console
 
 from ciao_stream.benchmark.plan import Plan
-from ciao_stream.benchmark.prepare import RunFaces, progress_bars
+from ciao_stream.benchmark.prepare import RunFaces
 from ciao_stream.encoders import load_encoder
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import TaskData
 from ciao_stream.runtime.allocator import keep_memory
+from ciao_stream.runtime.progress import SILENT, Bar, Progress
 from ciao_stream.runtime.ray_cluster import ray_cluster
 from strategies import load_strategy
 from strategies.base.sequence import Job, Outcome
@@ -38,7 +38,7 @@ def threads(plan: Plan) -> int:
     return torch.get_num_threads() if plan.ray is None else 1
 
 
-def run_cells(plan: Plan, encoder: Encoder, tasks: list[TaskData], console: Console) -> Outcomes:
+def run_cells(plan: Plan, encoder: Encoder, tasks: list[TaskData], progress: Progress = SILENT) -> Outcomes:
     """Run every cell of a plan whose tasks are encoded already; what lies finished in its folder is not run again.
 
     Raises:
@@ -47,24 +47,23 @@ def run_cells(plan: Plan, encoder: Encoder, tasks: list[TaskData], console: Cons
     cells = [Cell(name, seed) for name in plan.strategies for seed in range(plan.seeds)]
     per_cell = sum(plan.settings(task.spec.name).epochs for task in tasks)
     outcomes: Outcomes = {}
-    with progress_bars(console) as progress:
-        bar = progress.add_task("train", total=per_cell * len(cells))
-
-        def told(cell: Cell, task: str) -> None:
-            progress.update(bar, advance=1, description=f"train {cell.strategy}, {task}, seed {cell.seed}")
-
-        done = _here(plan, encoder, tasks, cells, told) if plan.ray is None else _on_ray(plan, tasks, cells)
+    with progress.bar("train", per_cell * len(cells)) as bar:
+        done = _here(plan, encoder, tasks, cells, bar) if plan.ray is None else _on_ray(plan, tasks, cells)
         for cell, outcome in done:
             outcomes[cell] = outcome
-            progress.update(bar, completed=per_cell * len(outcomes))
+            bar.reach(per_cell * len(outcomes))
     return {cell: outcomes[cell] for cell in cells}
 
 
 def _here(
-    plan: Plan, encoder: Encoder, tasks: list[TaskData], cells: list[Cell], told: Callable[[Cell, str], None]
+    plan: Plan, encoder: Encoder, tasks: list[TaskData], cells: list[Cell], bar: Bar
 ) -> Iterator[tuple[Cell, Outcome]]:
     for cell in cells:
-        yield cell, _run(plan, encoder, tasks, cell, functools.partial(told, cell))
+
+        def on_epoch(task: str, cell: Cell = cell) -> None:
+            bar.advance(what=f"train {cell.strategy}, {task}, seed {cell.seed}")
+
+        yield cell, _run(plan, encoder, tasks, cell, on_epoch)
 
 
 def _on_ray(plan: Plan, tasks: list[TaskData], cells: list[Cell]) -> Iterator[tuple[Cell, Outcome]]:
@@ -72,7 +71,8 @@ def _on_ray(plan: Plan, tasks: list[TaskData], cells: list[Cell]) -> Iterator[tu
     with ray_cluster(plan.ray or ""):
         import ray
 
-        here = replace(plan, out=plan.out.absolute(), cache=plan.cache.absolute())
+        here = replace(plan, out=plan.out.absolute(), cache=plan.feature_cache().folder)
+        here.settings(tasks[0].spec.name)  # reads the file of --heads, which other machines may not have
         shared = ray.put((here, tasks))
         remote = ray.remote(num_cpus=1, num_gpus=1 if plan.device == "cuda" else 0, max_retries=0)(_on_worker)
         pending = {remote.remote(shared, cell): cell for cell in cells}

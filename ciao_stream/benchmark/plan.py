@@ -1,66 +1,173 @@
-"""What a benchmark is to do: the options of the command as one value."""
+"""The plan of a benchmark: the options of the command, with what follows from them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from benchmarks.names import OWN, split_rule
+from benchmarks.names import OWN, split_rule, task_names
+from ciao_stream.encoders import check_encoder_name
 from ciao_stream.exceptions import CiaoError, UnknownNameError
-from ciao_stream.faces.crop import FaceCrop
-from ciao_stream.faces.dataset import Split
+from ciao_stream.runtime.command import default_cache
+from ciao_stream.runtime.options import names, option, validate, words
+from ciao_stream.runtime.run_folder import begun
 from ciao_stream.worlds.published import published_settings
 from ciao_stream.worlds.settings import PRESETS, Settings
-from ciao_stream.worlds.tuned import TunedHeads
+from ciao_stream.worlds.tuned import TunedHeads, read_tuned
 from strategies import check_strategy_name
+
+if TYPE_CHECKING:
+    from ciao_stream.encoders.cache import FeatureCache
+    from ciao_stream.faces.crop import FaceCrop
+
+MODULE = "ciao_stream.benchmark"
+NO_OPTIONS = ("changes", "out", "resume", "record")
+"""Fields that :func:`ciao_stream.runtime.options.add_options` gives no option."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run; the options of the command, checked for their form only."""
+    """What to run.
 
-    tasks: list[str]
-    data_root: Path | None
-    encoder: str
-    strategies: list[str]
-    preset: str
-    seeds: int
-    epochs: int | None
-    out: Path
-    resume: bool
-    device: str
-    cache: Path
-    cache_budget: int
-    synthetic_size: int | None
-    crop: FaceCrop
-    balance: list[str]
-    ray: str | None
-    """Address of a Ray cluster to run cells on, empty for one of this machine's cores; None: one cell after another."""
-    labels: float = 1.0
-    """Share of the training faces whose labels are used, in (0, 1]; each seed draws its own."""
-    judged: Split = "test"
-    """The split that results are measured on: choices are made on ``validation``."""
+    Args:
+        tasks: Tasks, learned in this order: NAME, NAME:RULE, folder:DIR or csv:FILE.
+        data_root: Folder that holds the data sets. Without it (and $CIAO_DATA_ROOT) the tasks are synthetic worlds.
+        limit: Use at most this many training faces per task, and as small a share of its other splits.
+        labels: Use this share of the training labels; each seed draws its own.
+        balance: Tasks whose training draws all classes equally often.
+        synthetic_size: Training faces of each synthetic world.
+        encoder: Encoder. The suite ``paper`` takes several.
+        strategies: Strategies, or all.
+        seeds: Seeds per strategy, from 0.
+        preset: Named settings of training.
+        epochs: Passes over the training faces of each task.
+        changes: Settings that replace the preset's, by name as :meth:`Settings.changed` takes them.
+        heads: The tuned.json of a search, in place of the preset.
+        judge_on: Split on which results are computed: choose on validation, then report test once.
+        device: Where to compute.
+        ray: Run on this machine's cores in parallel, or on the Ray cluster at ADDRESS.
+        cache: Folder of encoded faces.
+        cache_budget: Largest size of the cache in GiB.
+        face_crop: Cut images to the face: auto (data sets of photographs), always or never.
+        detector: Face detector: haar or yunet:FILE.
+        no_face: An image without a face is used whole, dropped, or an error.
+        several_faces: Of several faces use the largest, the central one, or raise an error.
+        suite: Set of runs that answers one question.
+        out: Folder of the results.
+        resume: Whether to resume the run in ``out``.
+        record: The options of the whole command as JSON, for ``run.json``; those of a suite, in each of its runs.
+
+    Raises:
+        CiaoError: A name does not exist or is given twice, or a value is out of range.
+    """
+
+    tasks: tuple[str, ...] = ()
+    data_root: Path | None = option(None, metavar="DIR", read=str)
+    limit: int | None = option(None, least=2)
+    labels: float = option(1.0, above=0, most=1)
+    balance: tuple[str, ...] = ()
+    synthetic_size: int | None = option(None, least=1)
+    encoder: str = "ciao-face"
+    strategies: tuple[str, ...] = ("dl", "dl+ciao", "naive", "joint")
+    seeds: int = option(3, least=1)
+    preset: str = option("default")
+    epochs: int | None = option(None, least=1, shown="the preset's")
     changes: Mapping[str, Any] = field(default_factory=dict)
-    """Settings that replace the preset's, by name as in :meth:`Settings.to_json`; ``head.`` before the head's."""
-    heads: TunedHeads | None = None
-    """What a search found, in place of the preset."""
+    heads: Path | None = None
+    judge_on: Literal["validation", "test"] = "test"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    ray: str | None = option(None, const="", metavar="ADDRESS")
+    cache: Path | None = option(None, metavar="DIR", shown="$CIAO_CACHE or ~/.cache/ciao_stream")
+    cache_budget: int = option(64, least=1)
+    face_crop: Literal["auto", "always", "never"] = "auto"
+    detector: str = "haar"
+    no_face: Literal["whole", "drop", "error"] = "whole"
+    several_faces: Literal["largest", "central", "error"] = "largest"
+    suite: Literal["paper", "generalise", "ablation", "online"] | None = None
+    out: Path = Path()
+    resume: bool = False
+    record: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        named = [task if split_rule(task)[0] in OWN else split_rule(task)[0] for task in self.tasks]
+        for what, flag, given in (
+            ("task", "--tasks", named),
+            ("strategy", "--strategies", self.strategies),
+            ("encoder", "--encoder", names(self.encoder)),
+        ):
+            if not given:
+                raise CiaoError(f"no {what} given: name one with {flag}")
+            if twice := {name for name in given if given.count(name) > 1}:
+                raise CiaoError(f"{what} {min(twice)!r} is given twice")
+        for task in named:
+            if task not in task_names() and split_rule(task)[0] not in OWN:
+                raise UnknownNameError("task", task, [*task_names(), *OWN.values()])
+        for strategy in self.strategies:
+            check_strategy_name(strategy)
+        for encoder in names(self.encoder):
+            check_encoder_name(encoder)
+        if self.preset not in PRESETS:
+            raise UnknownNameError("preset", self.preset, PRESETS)
+        if PRESETS[self.preset].changed(self.changes).unlabelled != "none" and self.labels == 1:
+            raise CiaoError("--set unlabelled: with all labels every face has one; use --labels below 1")
+        if self.tuned is not None:
+            if self.preset != "default":
+                raise CiaoError(f"--preset {self.preset}: the file of --heads has all settings; give one of them")
+            for task in named:
+                if split_rule(task)[0] not in OWN:
+                    self.tuned.of_task(task)
+
+    @cached_property
+    def tuned(self) -> TunedHeads | None:
+        """The settings that a search found, in place of the preset."""
+        return None if self.heads is None else read_tuned(self.heads)
+
+    @property
+    def crop(self) -> FaceCrop:
+        """How photographs are cut to the face."""
+        from ciao_stream.faces.crop import FaceCrop
+
+        return FaceCrop(self.face_crop, self.detector, self.no_face, self.several_faces)
+
+    @property
+    def command(self) -> list[str]:
+        """Command line of this plan, or of the suite that it is a part of, without ``--out``."""
+        return [MODULE, *self.options]
+
+    @property
+    def options(self) -> list[str]:
+        """The options of :attr:`command`."""
+        fixed = [
+            word for name, value in self.record.get("changes", {}).items() for word in ("--set", pair(name, value))
+        ]
+        always = ("strategies", "seeds", "judge_on") if self.record.get("suite") else ()
+        return [*words(Plan, self.record, leave_out=NO_OPTIONS, always=always), *fixed]
 
     def settings(self, task: str) -> Settings:
         """Return how the task of this name is trained.
 
         Raises:
-            CiaoError: A search found nothing for it.
+            CiaoError: The search of ``heads`` found nothing for it.
         """
-        if self.heads is not None:
-            chosen = self.heads.of_task(task)
+        if self.tuned is not None:
+            chosen = self.tuned.of_task(task)
         else:
             chosen = published_settings(self.encoder, task) if self.preset == "paper" else PRESETS[self.preset]
         if self.epochs is not None:
             chosen = replace(chosen, epochs=self.epochs)
         chosen = chosen.changed(self.changes)
         return replace(chosen, balanced=chosen.balanced or task in self.balance)
+
+    def feature_cache(self) -> FeatureCache:
+        """Return the cache of encoded faces."""
+        from ciao_stream.encoders.cache import FeatureCache
+
+        return FeatureCache((self.cache or default_cache(self.out)).absolute(), self.cache_budget * 2**30)
 
     def sizes(self) -> dict[str, int] | None:
         """Return how many faces a synthetic world has per split, None for its own numbers."""
@@ -72,27 +179,21 @@ class Plan:
             "test": max(self.synthetic_size // 3, 8),
         }
 
-    def check(self) -> None:
-        """Refuse names that do not exist or stand twice, before anything is loaded.
+    def part(self, folder: str, **changed: Any) -> Plan:
+        """Return the plan of one of a suite's runs, in a folder of its own; it is resumed if it has begun.
 
-        Raises:
-            CiaoError: As said.
+        Args:
+            folder: Name of its folder.
+            changed: Fields in which it differs.
         """
-        named = [task if split_rule(task)[0] in OWN else split_rule(task)[0] for task in self.tasks]
-        for what, names in (("task", named), ("strategy", self.strategies)):
-            if not names:
-                raise CiaoError(f"no {what} given")
-            twice = {name for name in names if names.count(name) > 1}
-            if twice:
-                raise CiaoError(f"{what} {min(twice)!r} stands twice")
-        for name in self.strategies:
-            check_strategy_name(name)
-        for task in self.tasks:
-            if self.heads is not None and split_rule(task)[0] not in OWN:
-                self.heads.of_task(split_rule(task)[0])
-        if self.preset not in PRESETS:
-            raise UnknownNameError("preset", self.preset, PRESETS)
-        if not 0 < self.labels <= 1:
-            raise CiaoError(f"--labels: expected a share above 0 and at most 1 but got {self.labels}")
-        if PRESETS[self.preset].changed(self.changes).unlabelled != "none" and self.labels == 1:
-            raise CiaoError("--set unlabelled: with all labels no face is without one; use --labels below 1")
+        out = self.out / folder
+        return replace(self, out=out, resume=self.resume and begun(out), **changed)
+
+
+def pair(name: str, value: Any) -> str:
+    """Return a setting as ``--set`` takes it.
+
+    >>> pair("head.hidden", [64]), pair("mask", "ciao")
+    ('head.hidden=[64]', 'mask=ciao')
+    """
+    return f"{name}={value if isinstance(value, str) else json.dumps(value)}"

@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from benchmarks.protocols.label_share import other_faces, some_labels
 from benchmarks.tasks import load_task
 from ciao_stream.benchmark.plan import Plan
 from ciao_stream.encoders.base import Encoder, Level
-from ciao_stream.encoders.cache import FeatureCache
 from ciao_stream.encoders.encoded import EncodedFaces
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.faces.crop import FaceCrop, crop_faces, searches
-from ciao_stream.faces.dataset import FaceDataset, Split, TaskData, image_sources
+from ciao_stream.faces.dataset import FaceDataset, TaskData, image_sources
+from ciao_stream.faces.part import limited
 from ciao_stream.faces.task import TaskSpec
+from ciao_stream.runtime.progress import SILENT, Progress
+from strategies.base.sequence import JobSplit
 
 
-def load_tasks(plan: Plan, console: Console) -> list[TaskData]:
+def load_tasks(plan: Plan, progress: Progress = SILENT) -> list[TaskData]:
     """Load the tasks of a plan; no image is decoded.
 
     Raises:
-        CiaoError: A task cannot be had, is too small, bears the name of another, or cannot be balanced.
+        CiaoError: A task cannot be loaded, is too small, has the name of another, or cannot be balanced.
     """
     tasks = []
     for name in plan.tasks:
-        with console.status(f"load {name}"):
-            tasks.append(load_task(name, plan.data_root, sizes=plan.sizes()))
+        with progress.bar(f"load {name}"):
+            task = load_task(name, plan.data_root, sizes=plan.sizes())
+            tasks.append(task if plan.limit is None else limited(task, plan.limit))
     names = [task.spec.name for task in tasks]
     for task, given in zip(tasks, plan.tasks, strict=True):
         if len(task.train) < 2:
@@ -51,37 +50,35 @@ def load_tasks(plan: Plan, console: Console) -> list[TaskData]:
     return tasks
 
 
-def crop_tasks(tasks: list[TaskData], crop: FaceCrop, console: Console) -> list[TaskData]:
+def crop_tasks(tasks: list[TaskData], crop: FaceCrop, progress: Progress = SILENT) -> list[TaskData]:
     """Cut the tasks' photographs to the face: see :func:`ciao_stream.faces.crop.crop_faces`."""
     cropped = []
-    with progress_bars(console) as progress:
-        for task in tasks:
-            if total := searches(task, crop):
-                bar = progress.add_task(f"find faces in {task.spec.name}", total=total)
-                cropped.append(crop_faces(task, crop, functools.partial(progress.advance, bar)))
-                progress.update(bar, completed=total)
-            else:
-                cropped.append(task)
+    for task in tasks:
+        if total := searches(task, crop):
+            with progress.bar(f"find faces in {task.spec.name}", total) as bar:
+                cropped.append(crop_faces(task, crop, bar.advance))
+                bar.reach(total)
+        else:
+            cropped.append(task)
     return cropped
 
 
 def encode_tasks(
-    plan: Plan, tasks: list[TaskData], encoder: Encoder, levels: list[Level], console: Console
+    plan: Plan, tasks: list[TaskData], encoder: Encoder, levels: list[Level], progress: Progress = SILENT
 ) -> dict[str, float]:
-    """Encode what is learned from and judged on; return the seconds it took per task, 0 for what was in the cache."""
-    seconds, cache = {}, FeatureCache(plan.cache, plan.cache_budget)
-    with progress_bars(console) as progress:
-        for task in tasks:
-            start = time.perf_counter()
-            splits = (split for fold in task.every_fold for split in (fold.train, getattr(fold, plan.judged)))
-            sources = image_sources(splits)
-            missing = sum(max(cache.work(images, encoder, level) for level in levels) for images in sources)
-            if missing:
-                bar = progress.add_task(f"encode {task.spec.name}", total=missing)
+    """Encode the training faces and those that are judged; return the seconds per task, 0 if all were in the cache."""
+    seconds, cache = {}, plan.feature_cache()
+    for task in tasks:
+        start = time.perf_counter()
+        splits = (split for fold in task.every_fold for split in (fold.train, getattr(fold, plan.judge_on)))
+        sources = image_sources(splits)
+        missing = sum(max(cache.work(images, encoder, level) for level in levels) for images in sources)
+        if missing:
+            with progress.bar(f"encode {task.spec.name}", missing) as bar:
                 for images in sources:
                     for level in levels:
-                        cache.get(images, encoder, level, functools.partial(progress.advance, bar))
-            seconds[task.spec.name] = time.perf_counter() - start if missing else 0.0
+                        cache.get(images, encoder, level, bar.advance)
+        seconds[task.spec.name] = time.perf_counter() - start if missing else 0.0
     return seconds
 
 
@@ -100,10 +97,10 @@ class RunFaces:
         self.encoder = encoder
         self.seed = seed
         self.tasks = {task.spec.name: task.of_run(seed) for task in tasks}
-        self.cache = FeatureCache(plan.cache, plan.cache_budget)
+        self.cache = plan.feature_cache()
         self.mapped: dict[tuple[str, Level], npt.NDArray[Any]] = {}
 
-    def __call__(self, spec: TaskSpec, split: Literal[Split, "judged"], level: Level) -> EncodedFaces:
+    def __call__(self, spec: TaskSpec, split: JobSplit, level: Level) -> EncodedFaces:
         """Return the faces of a task at a level.
 
         Args:
@@ -114,7 +111,7 @@ class RunFaces:
         task = self.tasks[spec.name]
         if split == "train":
             return self._encoded(some_labels(task.train, self.plan.labels, self.seed), level)
-        return self._encoded(getattr(task, self.plan.judged), level)
+        return self._encoded(getattr(task, self.plan.judge_on), level)
 
     def unlabelled(self, spec: TaskSpec, level: Level) -> EncodedFaces:
         """Return the training faces of a task whose labels the plan does not use.
@@ -141,17 +138,3 @@ def _split_sha256(split: FaceDataset) -> str:
     for array in (split.rows, split.targets, *(() if split.groups is None else (split.groups,))):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-@contextmanager
-def progress_bars(console: Console) -> Iterator[Progress]:
-    """Show progress bars while the body runs."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        yield progress

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from benchmarks.synthetic import universal_ceiling
 from ciao_stream.benchmark.cells import Outcomes, run_cells, threads
@@ -30,8 +28,9 @@ from ciao_stream.report.table import build_table, to_rich
 from ciao_stream.runtime.allocator import keep_memory
 from ciao_stream.runtime.command import output_console
 from ciao_stream.runtime.precision import fast_dtype
+from ciao_stream.runtime.progress import SILENT, Progress
 from ciao_stream.runtime.ray_cluster import require_answer
-from ciao_stream.runtime.run_folder import claim, given_up_on_bad_data
+from ciao_stream.runtime.run_folder import claim, released_on_bad_data
 from ciao_stream.worlds.masks import choose_mask, mask_options, mask_size
 from ciao_stream.worlds.settings import AUTO
 from strategies import load_strategy
@@ -40,17 +39,16 @@ from strategies.base.sequence import levels_read
 FORMAT = "ciao_stream/run/1"
 
 
-def run(plan: Plan, command: list[str], show: bool = True) -> Document:
-    """Run a plan, print its table unless ``show`` is false, and return its results document.
+def run(plan: Plan, progress: Progress = SILENT) -> Document:
+    """Run a plan, write its results and figures, and return the results document.
 
     Raises:
-        CiaoError: The plan or its data are bad, the output cannot be written, or ``--resume`` meets another run.
+        CiaoError: The data are bad, the output cannot be written, or ``--resume`` finds another run.
     """
-    console = Console(stderr=True)
-    encoder, tasks, seconds = prepare(plan, console)
-    outcomes = run_cells(plan, encoder, tasks, console)
+    encoder, tasks, seconds = prepare(plan, progress)
+    outcomes = run_cells(plan, encoder, tasks, progress)
     document = build_document(
-        command=command,
+        command=plan.command,
         environment=describe_environment(plan.device, str(fast_dtype(plan.device)).removeprefix("torch.")),
         encoder=describe_encoder(encoder),
         tasks=[describe_task(task, plan.seeds) for task in tasks],
@@ -63,23 +61,29 @@ def run(plan: Plan, command: list[str], show: bool = True) -> Document:
     write_results(document, plan.out)
     write_figures(document, plan.out)
     write_report(document, plan.out)
-    if show:
-        shown = output_console()
-        shown.print(to_rich(build_table(document)))
-        shown.print(f"results, table and figures: {plan.out}", soft_wrap=True)
     return document
 
 
+def show(document: Document, out: Path) -> None:
+    """Print the table of a run, and where its files are."""
+    shown = output_console()
+    shown.print(to_rich(build_table(document)))
+    shown.print(f"results, table and figures: {out}", soft_wrap=True)
+
+
 def prepare(
-    plan: Plan, console: Console, change: Callable[[list[TaskData]], list[TaskData]] = list, form: str = FORMAT
+    plan: Plan,
+    progress: Progress = SILENT,
+    change: Callable[[list[TaskData]], list[TaskData]] = list,
+    form: str = FORMAT,
 ) -> tuple[Encoder, list[TaskData], dict[str, float]]:
     """Load a plan's encoder and tasks, claim its folder, crop and encode.
 
     Args:
         plan: The plan.
-        console: Shows the progress.
-        change: Makes of the tasks that were loaded those that are run.
-        form: Name and version of the run; a run of another one is not gone on with.
+        progress: Shows the progress.
+        change: Turns the tasks that were loaded into those that are run.
+        form: Name and version of the run; a run with another one is not resumed.
 
     Returns:
         The encoder, the tasks, and the seconds that it took to encode each.
@@ -87,18 +91,17 @@ def prepare(
     Raises:
         CiaoError: As :func:`run`.
     """
-    plan.check()
     if plan.ray:
         require_answer(plan.ray)
     keep_memory()
     encoder = load_encoder(plan.encoder).to(plan.device)
-    if plan.heads is not None:
-        plan.heads.check_encoder(encoder.name, encoder.fingerprint())
-    tasks = change(load_tasks(plan, console))
-    claim(plan.out, _identity(plan, encoder, tasks) | {"format": form}, plan.resume)
-    with given_up_on_bad_data(plan.out, plan.resume):
-        tasks = crop_tasks(tasks, plan.crop, console)
-        seconds = encode_tasks(plan, tasks, encoder, _levels(plan), console)
+    if plan.tuned is not None:
+        plan.tuned.check_encoder(encoder.name, encoder.fingerprint())
+    tasks = change(load_tasks(plan, progress))
+    claim(plan.out, _identity(plan, encoder, tasks) | {"format": form}, plan.record, plan.resume)
+    with released_on_bad_data(plan.out, plan.resume):
+        tasks = crop_tasks(tasks, plan.crop, progress)
+        seconds = encode_tasks(plan, tasks, encoder, _levels(plan), progress)
     return encoder, tasks, seconds
 
 
@@ -120,8 +123,8 @@ def describe_settings(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> di
         **({} if others else {"epochs": first}),
         "tasks": {task.spec.name: plan.settings(task.spec.name).to_json() for task in tasks},
         **({"labels": plan.labels} if plan.labels < 1 else {}),
-        **({"judged": plan.judged} if plan.judged != "test" else {}),
-        **({"heads": plan.heads.describe()} if plan.heads is not None else {}),
+        **({"judged": plan.judge_on} if plan.judge_on != "test" else {}),
+        **({"heads": plan.tuned.describe()} if plan.tuned is not None else {}),
         **_mask(plan, encoder, tasks),
     }
 
@@ -150,14 +153,19 @@ def _identity(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> dict[str, 
     """Return what decides the numbers of this run."""
     return {
         "format": FORMAT,
-        "tasks": plan.tasks,
+        "tasks": list(plan.tasks),
         "data": {task.spec.name: data_sha256(task) for task in tasks},
-        "crop": asdict(plan.crop),
+        "crop": {
+            "when": plan.face_crop,
+            "detector": plan.detector,
+            "no_face": plan.no_face,
+            "several": plan.several_faces,
+        },
         "encoder": encoder.fingerprint(),
         "device": plan.device,
         "threads": threads(plan),
         "labels": plan.labels,
-        "judged": plan.judged,
+        "judged": plan.judge_on,
         "settings": {task.spec.name: plan.settings(task.spec.name).to_json() for task in tasks},
     }
 
@@ -171,7 +179,7 @@ def _rows(plan: Plan, outcomes: Outcomes, tasks: list[TaskData], seconds: dict[s
     primary = {task.spec.name: task.spec.primary for task in tasks}
     return [
         RunRow(
-            strategy, task.task, seed, plan.judged, task.n, task.metrics, primary[task.task],
+            strategy, task.task, seed, plan.judge_on, task.n, task.metrics, primary[task.task],
             task.trained_parameters, seconds[task.task], task.train_seconds, task.state_sha256,
             task.details,
         )

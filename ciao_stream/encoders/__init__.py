@@ -6,15 +6,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ciao_stream.encoders.names import FETCHED, LIBRARIES, RANDOM, encoder_names
+from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.runtime.expect import expect
 
 if TYPE_CHECKING:
     from ciao_stream.encoders.base import Encoder
 
-__all__ = ["LIBRARIES", "SHIPPED", "encoder_names", "load_encoder"]
+__all__ = ["LIBRARIES", "SHIPPED", "check_encoder_name", "encoder_names", "load_encoder"]
 
 SHIPPED = Path(__file__).with_name("shipped")
 """Folder of the trained weights in this package, one folder per encoder."""
+
+
+def check_encoder_name(name: str) -> None:
+    """Refuse a name that :func:`load_encoder` does not know, without loading torch.
+
+    Raises:
+        UnknownNameError: There is no such encoder, or no such library.
+    """
+    if any((folder / "encoder.json").is_file() for folder in (Path(name), SHIPPED / name)):
+        return
+    own = name.removeprefix(RANDOM)
+    prefix, colon, _ = own.partition(":")
+    if colon and prefix not in (*LIBRARIES, FETCHED[:-1]):
+        raise UnknownNameError("encoder prefix", prefix, (*LIBRARIES, FETCHED[:-1], RANDOM[:-1]))
+    if not colon and own not in encoder_names():
+        raise UnknownNameError("encoder", own, encoder_names())
 
 
 def load_encoder(name: str | Path, *, seed: int = 0) -> Encoder:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from rich.console import Console
 
 from benchmarks.names import split_rule
+from ciao_stream.benchmark.plan import Plan
+from ciao_stream.benchmark.prepare import crop_tasks, data_sha256, load_tasks
 from ciao_stream.exceptions import CiaoError, DataError
-from ciao_stream.explain.command_line import options_of
 from ciao_stream.explain.folder import WorldFolder
 from ciao_stream.faces.dataset import FaceDataset, Image
 from ciao_stream.faces.detection import Detector
-from ciao_stream.faces.readers.image_files import ImageFiles
+from ciao_stream.faces.readers.image_files import SUFFIXES, ImageFiles
 from ciao_stream.runtime.command import data_root
+from ciao_stream.runtime.options import from_json
 from ciao_stream.runtime.seeds import numpy_generator
+
+DATA = (
+    "tasks", "data_root", "limit", "synthetic_size", "judge_on", "face_crop", "detector", "no_face", "several_faces",
+)  # fmt: skip
+"""Options of a benchmark that determine which faces it is judged on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,23 +51,37 @@ def faces_from_files(paths: Sequence[Path], detector: Detector | None) -> list[F
     """Read image files.
 
     Args:
-        paths: The files.
-        detector: Cuts each to its largest face; None takes it as it is.
+        paths: Files, and folders whose images are read, those of folders in them included.
+        detector: Cuts each image to its largest face; None uses all of it.
 
     Raises:
-        DataError: A file is no image, or no face is found in it.
+        DataError: A file is not an image, a folder has none, or no face is found.
     """
     faces = []
-    for path in paths:
+    for path in chain.from_iterable(map(_images, paths)):
         image = ImageFiles(path.parent, (path.name,)).read(0)
         if detector is not None:
             boxes = detector.find(image)
             if len(boxes) == 0:
-                raise DataError(f"{path}: {detector.name} finds no face; cut it out yourself and leave out --crop")
+                raise DataError(f"{path}: {detector.name} finds no face; cut it out yourself and omit --crop")
             x, y, width, height = boxes[0].clip(min=0).tolist()
             image = image[y : y + height, x : x + width]
         faces.append(Face(image, str(path), None, {}, "real"))
     return faces
+
+
+def _images(path: Path) -> list[Path]:
+    """Return a file, or the images in a folder by name.
+
+    Raises:
+        DataError: The folder has no image.
+    """
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    if not found:
+        raise DataError(f"{path}: no image in this folder; expected files that end in {', '.join(SUFFIXES)}")
+    return found
 
 
 def faces_of_benchmark(folder: WorldFolder, given_root: str | None, n: int, seed: int) -> list[Face]:
@@ -77,29 +98,24 @@ def faces_of_benchmark(folder: WorldFolder, given_root: str | None, n: int, seed
     """
     if folder.document is None or folder.identity is None:
         raise CiaoError(f"--run {folder.path} holds worlds but no benchmark: say with --images which faces to explain")
-    from ciao_stream.benchmark.__main__ import make_plan
-    from ciao_stream.benchmark.prepare import crop_tasks, data_sha256, load_tasks
-
-    options = options_of(folder.document["command"])
-    options.data_root = given_root or options.data_root
-    options.tasks = ",".join(t for t in options.tasks.split(",") if _has_worlds(t.strip(), folder))
-    options.device, options.balance, options.heads, options.set = "cpu", "", None, []
-    plan = make_plan(options, folder.path, [], 1, folder.document["settings"].get("judged", "test"))
-    quiet = Console(stderr=True, quiet=True)
-    loaded = [data for data in load_tasks(plan, quiet) if data.spec.name in folder.tasks]
+    options = {name: value for name, value in folder.options.items() if name in DATA}
+    options["tasks"] = [task for task in options["tasks"] if _has_worlds(task, folder)]
+    if given_root is not None:
+        options["data_root"] = data_root(given_root)
+    plan = from_json(Plan, options, "option")
+    loaded = [data for data in load_tasks(plan) if data.spec.name in folder.tasks]
     sources = {task["name"]: task["source"] for task in folder.document["tasks"]}
     for data in loaded:
         if data.train.source != sources.get(data.spec.name) or (
             data_sha256(data) != folder.identity.get("data", {}).get(data.spec.name)
         ):
-            where = data_root(options.data_root) or "the synthetic worlds"
             raise CiaoError(
-                f"the faces of task {data.spec.name!r} in {where} are not those of the benchmark in {folder.path}: "
-                "give its own with --data-root, or others with --images"
+                f"the faces of task {data.spec.name!r} in {plan.data_root or 'the synthetic worlds'} are not those of "
+                f"the benchmark in {folder.path}: give its own with --data-root, or others with --images"
             )
     faces: dict[tuple[str, int], Face] = {}
-    for data in crop_tasks(loaded, plan.crop, quiet):
-        split: FaceDataset = getattr(data.of_run(seed), plan.judged)
+    for data in crop_tasks(loaded, plan.crop):
+        split: FaceDataset = getattr(data.of_run(seed), plan.judge_on)
         for i in _spread(split, n, seed):
             at = split.images.fingerprint, int(split.rows[i])
             if at not in faces:

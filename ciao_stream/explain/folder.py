@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ciao_stream.encoders import load_encoder
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
+from ciao_stream.runtime.command import data_root
+from ciao_stream.runtime.options import names
 from ciao_stream.runtime.run_folder import CLAIM, begun
 from ciao_stream.worlds.world import World
 from strategies import MASKED
@@ -51,6 +54,13 @@ class WorldFolder:
         """Strategies that left worlds, in order."""
         return list(dict.fromkeys(name.strategy for name in self.worlds))
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the benchmark; empty if the folder holds only worlds."""
+        if self.document is None or self.identity is None:
+            return {}
+        return self.identity.get("plan") or _options_of_old(self.document["command"], self.identity)
+
     def only(self, tasks: Sequence[str] | None, strategies: Sequence[str] | None) -> WorldFolder:
         """Return the same folder with some of its worlds, in the order that is asked for.
 
@@ -82,7 +92,7 @@ class WorldFolder:
             CiaoError: It cannot be had, or is another than the worlds'.
         """
         about = _described(next(iter(self.worlds.values())))["encoder"]
-        tried = [given] if given else list(dict.fromkeys([*_encoders_of_command(self.document), about["name"]]))
+        tried = [given] if given else dict.fromkeys([*names(self.options.get("encoder", "")), about["name"]])
         problems = []
         for name in tried:
             try:
@@ -176,8 +186,18 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _encoders_of_command(document: dict[str, Any] | None) -> list[str]:
-    """Return the encoders that a benchmark's command names: a suite names several."""
-    from ciao_stream.explain.command_line import options_of
-
-    return [] if document is None else options_of(document["command"]).encoder.split(",")
+def _options_of_old(command: Sequence[str], identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a benchmark whose version recorded its command but no plan."""
+    words = dict(pairwise(command)) | dict(w.split("=", 1) for w in command if "=" in w)
+    crop = identity["crop"]
+    return {
+        "tasks": identity["tasks"],
+        "data_root": data_root(words.get("--data-root")),
+        "encoder": words.get("--encoder", "ciao-face"),
+        "synthetic_size": int(words["--synthetic-size"]) if "--synthetic-size" in words else None,
+        "judge_on": identity["judged"],
+        "face_crop": crop["when"],
+        "detector": crop["detector"],
+        "no_face": crop["no_face"],
+        "several_faces": crop["several"],
+    }

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 
-from ciao_stream.benchmark.prepare import progress_bars
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.explain import measure
-from ciao_stream.explain.cam import METHODS
 from ciao_stream.explain.curves import BLUR, STEPS
 from ciao_stream.explain.drawing import ACROSS, SILENCED, Findings, draw
 from ciao_stream.explain.faces_of_run import Face, faces_from_files, faces_of_benchmark
 from ciao_stream.explain.folder import Name, find_worlds
 from ciao_stream.explain.inhibition import MaskEffect, mask_effect
 from ciao_stream.explain.measure import Look, look
+from ciao_stream.explain.options import Request
 from ciao_stream.explain.regions import REGIONS, Source
 from ciao_stream.explain.targets import questions
 from ciao_stream.explain.views import Views
@@ -30,65 +26,25 @@ from ciao_stream.faces.detection import load_detector
 from ciao_stream.report.embed import EXPLAIN, FORMAT
 from ciao_stream.runtime.atomic import write_text
 from ciao_stream.runtime.command import torch_device
+from ciao_stream.runtime.progress import SILENT, Progress
 from ciao_stream.runtime.seeds import numpy_generator
 from ciao_stream.worlds.world import World
 
 
-@dataclass(frozen=True)
-class Request:
-    """What to explain; the options of the command.
-
-    Args:
-        run: Folder of a benchmark, or of worlds.
-        out: Where to.
-        images: Files to explain in place of the benchmark's faces.
-        tasks: None for all that have worlds.
-        strategies: None for all that left worlds.
-        method: One of :data:`ciao_stream.explain.cam.METHODS`.
-        label: Explain this label whatever is answered, in the tasks that have it.
-        encoder: None: what the benchmark or the worlds say.
-        data_root: None: what the benchmark says.
-        crop: Detector that cuts ``images`` to the face; None takes them as they are.
-        seed: Which run of the benchmark; also draws faces and random maps.
-        faces: Of each task, at most: over these the numbers are means.
-        rows: Faces drawn of each task.
-        curve_faces: Faces of the deletion and insertion curves, at most.
-        device: As every command has it.
-    """
-
-    run: Path
-    out: Path
-    images: tuple[Path, ...] = ()
-    tasks: tuple[str, ...] | None = None
-    strategies: tuple[str, ...] | None = None
-    method: str = "grad-cam++"
-    label: str | None = None
-    encoder: str | None = None
-    data_root: str | None = None
-    crop: str | None = None
-    seed: int = 0
-    faces: int = 100
-    rows: int = 5
-    curve_faces: int = 40
-    device: str = "auto"
-
-
-def run(request: Request, command: Sequence[str], console: Console) -> dict[str, Any]:
+def run(request: Request, command: Sequence[str], progress: Progress = SILENT) -> dict[str, Any]:
     """Explain, write ``explain.json`` and its figures, and return the document.
 
     Raises:
-        CiaoError: What is asked for is not there or damaged, or the output cannot be written.
+        CiaoError: A world, face or label does not exist or is damaged, or the output cannot be written.
     """
     if (request.out / EXPLAIN).exists():
-        raise CiaoError(f"{request.out} holds an explanation already: choose another --out")
-    if request.method not in METHODS:
-        raise UnknownNameError("method", request.method, METHODS)
+        raise CiaoError(f"{request.out} already holds an explanation: choose another --out")
     folder = find_worlds(request.run, request.seed).only(request.tasks, request.strategies)
     if request.images:
         detector = load_detector(request.crop) if request.crop else None
         faces = faces_from_files(request.images, detector)
     else:
-        with console.status("load faces"):
+        with progress.bar("load faces"):
             faces = faces_of_benchmark(folder, request.data_root, request.faces, request.seed)
     encoder = folder.load_encoder(request.encoder).to(torch_device(request.device))
     worlds = folder.load(encoder)
@@ -97,16 +53,15 @@ def run(request: Request, command: Sequence[str], console: Console) -> dict[str,
     views, source = Views(encoder, pixels), _source(faces)
     some = _evenly(len(faces), request.curve_faces)
     entries, looks, effects = [], [], {}
-    with progress_bars(console) as progress:
-        bar = progress.add_task("explain", total=len(asked))
+    with progress.bar("explain", len(asked)) as bar:
         for name, label in asked:
-            progress.update(bar, description=f"explain {name.task}, {name.strategy}")
+            bar.advance(0, f"explain {name.task}, {name.strategy}")
             found = look(name, worlds[name], views, label, request.method)
             looks.append(found)
             entries.append(_entry(found, worlds[name], views, some, request, source))
             if worlds[name].mask is not None and name not in effects:
                 effects[name] = mask_effect(worlds[name], views)
-            progress.advance(bar)
+            bar.advance()
     first = {name: next(one for one in looks if one.name == name) for name in worlds}
     document: dict[str, Any] = {
         "format": FORMAT,

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from ciao_stream.pretrain.crs_cont import command as crs_cont
+from ciao_stream.pretrain.options import MODULE
 from ciao_stream.pretrain.pk import command as pk
 from ciao_stream.pretrain.supervised import command as supervised
+from ciao_stream.runtime.options import Parser
 
-MODULE = "ciao_stream.pretrain"
 
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Describe the methods and their options."""
-    p = argparse.ArgumentParser(
+    p = Parser(
         prog=f"python -m {MODULE}", description="Train an encoder, to be frozen afterwards and shared by all worlds."
     )
     methods = p.add_subparsers(required=True, metavar="METHOD")
     for method in (crs_cont, pk, supervised):
-        method.add_parser(methods).set_defaults(main=method.main)
+        method.add_parser(methods)
     return p
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,54 +10,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.console import Console
 
 from benchmarks.tasks import load_task
-from ciao_stream.benchmark.prepare import crop_tasks, progress_bars
+from ciao_stream.benchmark.prepare import crop_tasks
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.encoders.cache import FeatureCache
 from ciao_stream.encoders.encoded import EncodedFaces, encode
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.crop import FaceCrop
-from ciao_stream.faces.dataset import FaceDataset, Image, ImageSource, TaskData
+from ciao_stream.faces.dataset import FaceDataset, TaskData
+from ciao_stream.faces.part import part
 from ciao_stream.pretrain.method import Batch
+from ciao_stream.runtime.progress import SILENT, Progress
 from ciao_stream.runtime.seeds import numpy_generator
 
 VALIDATION_FACES = 490
 """At most so many faces per task are looked at for measurements and pictures."""
-
-
-class SomeImages:
-    """Some images of a source, as a source: so that only those are prepared and cached.
-
-    Args:
-        images: The source.
-        chosen: int64 (M,), which.
-    """
-
-    def __init__(self, images: ImageSource, chosen: npt.NDArray[np.int64]) -> None:
-        self.images = images
-        self.chosen = chosen
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of the source and the choice."""
-        return hashlib.sha256(self.images.fingerprint.encode() + self.chosen.tobytes()).hexdigest()
-
-    def __len__(self) -> int:
-        return len(self.chosen)
-
-    def name(self, index: int) -> str:
-        """Say where an image stands."""
-        return self.images.name(int(self.chosen[index]))
-
-    def read(self, index: int) -> Image:
-        """Decode an image.
-
-        Raises:
-            DataError: It is unreadable.
-        """
-        return self.images.read(int(self.chosen[index]))
 
 
 def some(faces: FaceDataset, limit: int | None, seed: int) -> FaceDataset:
@@ -67,13 +33,11 @@ def some(faces: FaceDataset, limit: int | None, seed: int) -> FaceDataset:
     if limit is None or limit >= len(faces):
         return faces
     rng = numpy_generator(seed, "some", faces.spec.name, faces.split)
-    drawn = faces.take(np.sort(rng.choice(len(faces), limit, replace=False)))
-    chosen, rows = np.unique(drawn.rows, return_inverse=True)
-    return replace(drawn, images=SomeImages(drawn.images, chosen), rows=rows.astype(np.int64))
+    return part(faces, rng.choice(len(faces), limit, replace=False))
 
 
 def load_some(
-    names: Sequence[str], root: Path | None, limit: int | None, seed: int, console: Console
+    names: Sequence[str], root: Path | None, limit: int | None, seed: int, progress: Progress = SILENT
 ) -> list[TaskData]:
     """Load training and validation faces of tasks, photographs cut to the face. Test faces are not looked at.
 
@@ -82,15 +46,11 @@ def load_some(
         root: Where data sets lie; None for synthetic worlds.
         limit: Training faces per task at most; None for all.
         seed: Draws the faces, and of a cross-validation chooses the fold.
-        console: Where progress is shown.
+        progress: Shows the progress.
 
     Raises:
-        CiaoError: A task stands twice, cannot be had, or has too few faces.
+        CiaoError: A task cannot be loaded, or has too few faces.
     """
-    if not names:
-        raise CiaoError("no task given")
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise CiaoError(f"task {min(twice)!r} stands twice")
     found = []
     for name in names:
         data = load_task(name, root).of_run(seed)
@@ -98,7 +58,7 @@ def load_some(
         if min(len(train), len(validation)) < 2:
             raise CiaoError(f"task {name!r}: at least two faces to train on and two to validate with are needed")
         found.append(replace(data, train=train, validation=validation, test=validation, folds=()))
-    return crop_tasks(found, FaceCrop(), console)
+    return crop_tasks(found, FaceCrop(), progress)
 
 
 def source_of(tasks: Sequence[TaskData]) -> str:
@@ -142,7 +102,7 @@ class Faces:
         labels: npt.NDArray[np.float32],
         encoder: Encoder,
         cache: FeatureCache,
-        console: Console,
+        progress: Progress = SILENT,
     ) -> Faces:
         """Prepare the pixels of a split of each task, or find them in the cache.
 
@@ -151,12 +111,11 @@ class Faces:
             CiaoError: The cache has no room.
         """
         parts = []
-        with progress_bars(console) as progress:
-            for split in splits:
-                work = cache.work(split.images, encoder, "pixels")
-                bar = progress.add_task(f"prepare {split.spec.name}, {split.split}", total=work) if work else None
-                told = (lambda _: None) if bar is None else functools.partial(progress.advance, bar)
-                parts.append(encode(split, encoder, cache, "pixels", told))
+        for split in splits:
+            work = cache.work(split.images, encoder, "pixels")
+            shown = progress if work else SILENT
+            with shown.bar(f"prepare {split.spec.name}, {split.split}", work) as bar:
+                parts.append(encode(split, encoder, cache, "pixels", bar.advance))
         return cls(tuple(parts), labels)
 
     def __len__(self) -> int:

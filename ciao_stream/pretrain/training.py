@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
+import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.console import Console
 
-from ciao_stream.benchmark.prepare import data_sha256, progress_bars
+from ciao_stream.benchmark.prepare import data_sha256
 from ciao_stream.encoders.cache import DEFAULT_BUDGET, FeatureCache
 from ciao_stream.encoders.saved import save_encoder
 from ciao_stream.exceptions import CiaoError
@@ -23,13 +22,18 @@ from ciao_stream.pretrain.board import Board
 from ciao_stream.pretrain.curves import Curves, mean
 from ciao_stream.pretrain.data import Faces, describe, load_some, source_of
 from ciao_stream.pretrain.method import Batch, Measures, Method
+from ciao_stream.pretrain.plan import Plan
 from ciao_stream.runtime.allocator import keep_memory
 from ciao_stream.runtime.atomic import open_for_replace
+from ciao_stream.runtime.command import default_cache
 from ciao_stream.runtime.precision import fast_dtype
-from ciao_stream.runtime.run_folder import claim, given_up_on_bad_data
+from ciao_stream.runtime.progress import SILENT, Progress
+from ciao_stream.runtime.run_folder import claim, released_on_bad_data
 from ciao_stream.runtime.seeds import derive_seed, numpy_generator
 
 FORMAT = "ciao_stream/pretrain/1"
+logger = logging.getLogger(__name__)
+
 CHECKPOINT_EVERY_S = 60.0
 """Seconds of training between two checkpoints inside an epoch; the end of an epoch is always kept."""
 
@@ -37,52 +41,37 @@ SHOWN = 10
 """Validation faces in pictures."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What to train on, for how long, and where results go; the options that all methods share."""
-
-    tasks: list[str]
-    data_root: Path | None
-    epochs: int
-    batch: int
-    seed: int
-    out: Path
-    resume: bool
-    device: str
-    limit: int | None
-    cache: Path
-
-
-def run(plan: Plan, method: Method, command: str) -> None:
-    """Train an encoder and write it, with what it saw, into ``plan.out``.
+def run(plan: Plan, method: Method, command: str, progress: Progress = SILENT) -> str:
+    """Train an encoder, write it, with what it saw, into ``plan.out``, and return a summary in one line.
 
     Args:
         plan: What to train on.
         method: How.
         command: The command line, for the record.
+        progress: Shows the progress.
 
     Raises:
         CiaoError: The plan or its data are bad, the output cannot be written, or ``--resume`` meets another run.
     """
     keep_memory()
-    training = _Training(plan, method, Console(stderr=True))
+    training = _Training(plan, method, progress)
     training.train()
-    training.save(command)
+    return training.save(command)
 
 
 class _Training:
-    """A training that is under way: data, method, curves, and how far it has come."""
+    """A training in progress: data, method, curves and position."""
 
-    def __init__(self, plan: Plan, method: Method, console: Console) -> None:
+    def __init__(self, plan: Plan, method: Method, progress: Progress) -> None:
         self.plan = plan
         self.method = method
-        self.console = console
-        self.tasks = load_some(plan.tasks, plan.data_root, plan.limit, plan.seed, console)
+        self.progress = progress
+        self.tasks = load_some(plan.tasks, plan.data_root, plan.limit, plan.seed, progress)
         method.admit(self.tasks)
         self.source = source_of(self.tasks)
-        claim(plan.out, self._identity(), plan.resume)
-        cache = FeatureCache(plan.cache, DEFAULT_BUDGET)
-        with given_up_on_bad_data(plan.out, plan.resume):
+        claim(plan.out, self._identity(), plan.record, plan.resume)
+        cache = FeatureCache(plan.cache or default_cache(plan.out), DEFAULT_BUDGET)
+        with released_on_bad_data(plan.out, plan.resume):
             self.faces = self._encode("train", cache)
             self.validation = self._encode("validation", cache)
         self.steps = len(self._order(0)) * plan.epochs
@@ -92,7 +81,7 @@ class _Training:
         self.seconds = 0.0
         self._load()
         for remark in method.remarks():
-            console.print(remark, soft_wrap=True)
+            logger.warning(remark)
 
     @property
     def checkpoint(self) -> Path:
@@ -102,20 +91,20 @@ class _Training:
         """Train the epochs that are left; each ends in a checkpoint and pictures."""
         name = f"train {self.method.name}"
         board = Board(self.plan.out / "tensorboard", self.step)
-        with progress_bars(self.console) as progress:
-            bar = progress.add_task(name, total=self.steps, completed=self.step)
+        with self.progress.bar(name, self.steps) as bar:
+            bar.reach(self.step)
             if self.step == 0:
                 self._measure(board)
 
             def on_step(measures: Measures) -> None:
-                progress.update(bar, advance=1, description=f"{name}, {self.method.progress(measures)}")
+                bar.advance(what=f"{name}, {self.method.progress(measures)}")
 
             while self.epoch < self.plan.epochs:
                 self._train_epoch(board, on_step)
         board.close()
 
-    def save(self, command: str) -> None:
-        """Write the encoder, the curves and the pictures."""
+    def save(self, command: str) -> str:
+        """Write the encoder, the curves and the pictures; return a summary in one line."""
         plan, method = self.plan, self.method
         self._show()
         first, last = (self.curves.validation(at) for at in (0, -1))
@@ -136,18 +125,13 @@ class _Training:
             "validation": last,
         }
         save_encoder(plan.out, method.learner.encoder(), trained_on)
-        shown = Console()
-        shown.print(
-            f"{self.source} validation faces: {method.summary(first, last)}; "
-            f"{self.step * plan.batch / max(self.seconds, 1e-9):.1f} images/s",
-            soft_wrap=True,
-        )
-        shown.print(f"encoder and curves: {plan.out}", soft_wrap=True)
+        per_second = self.step * plan.batch / max(self.seconds, 1e-9)
+        return f"{self.source} validation faces: {method.summary(first, last)}; {per_second:.1f} images/s"
 
     def _encode(self, split: str, cache: FeatureCache) -> Faces:
         splits = [getattr(task, split) for task in self.tasks]
         labels = np.concatenate([self.method.labels(faces) for faces in splits])
-        return Faces.encode(splits, labels, self.method.encoder, cache, self.console)
+        return Faces.encode(splits, labels, self.method.encoder, cache, self.progress)
 
     def _order(self, epoch: int) -> list[npt.NDArray[np.int64]]:
         """Return the batches of an epoch; a single sample that is left over stays out: it has no batch statistics."""
@@ -237,7 +221,7 @@ class _Training:
         return {
             "format": FORMAT,
             "method": self.method.name,
-            "tasks": plan.tasks,
+            "tasks": list(plan.tasks),
             "data": {task.spec.name: data_sha256(task) for task in self.tasks},
             "limit": plan.limit,
             "epochs": None if self.method.extendable else plan.epochs,

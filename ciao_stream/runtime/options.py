@@ -25,7 +25,7 @@ import inspect
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
@@ -153,7 +153,8 @@ def add_options(
         kind: The dataclass.
         leave_out: Fields without an option.
     """
-    described = {name: " ".join(text.split()) for name, text in _ARGUMENT.findall(inspect.getdoc(kind) or "")}
+    docs = [inspect.cleandoc(base.__doc__ or "") for base in reversed(kind.__mro__)]
+    described = {name: " ".join(text.split()) for doc in docs for name, text in _ARGUMENT.findall(doc)}
     hints = get_type_hints(kind)
     for f in fields(kind):
         if f.name not in leave_out:
@@ -165,6 +166,34 @@ def given(options: argparse.Namespace, kind: type[DataclassInstance]) -> dict[st
     """Return the values that were given for fields of ``kind``, by name."""
     values = ((f.name, getattr(options, f.name, None)) for f in fields(kind))
     return {name: value for name, value in values if value is not None}
+
+
+def words(
+    kind: type[DataclassInstance],
+    values: Mapping[str, Any],
+    leave_out: Iterable[str] = (),
+    always: Iterable[str] = (),
+) -> list[str]:
+    """Return the options that give these values; the inverse of :func:`given`.
+
+    Args:
+        kind: The dataclass.
+        values: Values of its fields, by name, as they are or as :func:`to_json` writes them.
+        leave_out: Fields without an option.
+        always: Fields whose option is written even for the default value.
+    """
+    found: list[str] = []
+    for f in fields(kind):
+        value, default = values.get(f.name), _plain(f.default)
+        if f.name in leave_out or value is None or (_plain(value) == default and f.name not in always):
+            continue
+        flag = "--" + f.name.replace("_", "-")
+        if isinstance(value, bool):
+            found.append(flag if value else flag.replace("--", "--no-", 1))
+        else:
+            text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            found += [flag, text] if text else [flag]
+    return found
 
 
 def number(text: str) -> int:

@@ -1,7 +1,8 @@
-"""A run's claim on its results folder: what decides its numbers, written down before any work begins."""
+"""A run's claim on its results folder: what determines its numbers, written before any work begins."""
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,74 +13,109 @@ from ciao_stream.exceptions import CiaoError, DataError
 from ciao_stream.runtime.atomic import write_text
 
 CLAIM = "run.json"
-"""Name of the file; a folder that has it holds a run that ``--resume`` can go on with."""
+"""Name of the file; ``--resume`` can resume the run in a folder that has it."""
 
 
 def begun(out: Path) -> bool:
-    """Whether a folder holds a run that can be gone on with."""
-    return any(out.glob(CLAIM))
+    """Whether a folder holds a run that can be resumed, or a suite whose runs have folders of their own in it."""
+    return bool(_claims(out))
 
 
-def part_begun(out: Path) -> bool:
-    """Whether a folder in it does, as where a suite's runs have folders of their own."""
-    return any(out.glob(f"*/{CLAIM}"))
-
-
-def claim(out: Path, identity: Mapping[str, Any], resume: bool) -> None:
-    """Write down what decides the numbers of this run, or check that the run to go on with is the same.
+def claim(out: Path, identity: Mapping[str, Any], plan: Mapping[str, Any], resume: bool) -> None:
+    """Record what determines the numbers of this run, or check that the run to resume is the same.
 
     Args:
         out: The results folder.
         identity: JSON values, by name.
-        resume: Whether there is a run to go on with.
+        plan: The options of the command as JSON, to resume with. They may change between two parts of a run.
+        resume: Whether to resume a run.
 
     Raises:
-        CiaoError: There is none, there is one already, or it was started with something else.
+        CiaoError: There is no run to resume, there is one already, or it has another identity.
     """
     path = out / CLAIM
     try:
-        text = path.read_text()
+        before = _read(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         if resume:
-            hint = f"there is no {CLAIM}; leave out --resume to start"
-            raise CiaoError(f"nothing to resume in {out}: {hint}") from error
-        write_text(path, json.dumps(identity, indent=1))
+            raise _nothing(out) from error
+        write_text(path, json.dumps({**identity, "plan": plan}, indent=1))
         return
-    except (OSError, ValueError) as error:
-        raise CiaoError(f"cannot read {path}: {error}; choose another --out") from error
     if not resume:
-        raise CiaoError(f"{out} holds a run already: add --resume to go on with it, or choose another --out")
-    try:
-        before: dict[str, Any] = dict(json.loads(text))
-    except (TypeError, ValueError) as error:
-        raise CiaoError(f"{path} is damaged: choose another --out") from error
+        raise CiaoError(f"{out} already holds a run: add --resume to resume it, or choose another --out")
     if changed := [key for key, value in identity.items() if before.get(key) != value]:
         raise CiaoError(
-            f"the run in {out} was started with other {', '.join(changed)}: "
-            "give the same options, or choose another --out"
+            f"the run in {out} differs in {', '.join(changed)}: resume it with the options and environment that it "
+            "was started with, or choose another --out"
         )
+    if before.get("plan") != plan:
+        write_text(path, json.dumps({**before, "plan": plan}, indent=1))
 
 
-def require_part(out: Path, resume: bool) -> None:
-    """Check that a suite whose runs have folders of their own has begun, where it is to be gone on with.
+def recorded_plan(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that the run to resume, or the suite in its folder, recorded.
 
     Args:
-        out: The suite's folder.
-        resume: Whether there is a suite to go on with.
+        options: With ``resume``, ``out`` and ``tasks``, as read.
+
+    Returns:
+        The options as JSON; nothing without ``--resume``, with ``--tasks`` (the command is then complete by itself), or
+        if an older version wrote the folder.
 
     Raises:
-        CiaoError: There is none.
+        CiaoError: There is no run to resume, or its record is damaged.
     """
-    if resume and not part_begun(out):
-        raise CiaoError(f"nothing to resume in {out}: there is no */{CLAIM}; leave out --resume to start")
+    if not options.resume:
+        return {}
+    if options.out is None:
+        raise CiaoError("--resume needs --out DIR: the folder of the run to resume")
+    if not (claims := _claims(options.out)):
+        raise _nothing(options.out)
+    newest = max(claims, key=lambda path: path.stat().st_mtime_ns)
+    plan = _read(newest).get("plan", {})
+    if not isinstance(plan, dict):
+        raise _damaged(newest)
+    return {} if options.tasks is not None else plan
 
 
 @contextmanager
-def given_up_on_bad_data(out: Path, resume: bool) -> Iterator[None]:
-    """Take a fresh claim back where the body meets bad data: the same command can start anew when it is mended."""
+def released_on_bad_data(out: Path, resume: bool) -> Iterator[None]:
+    """Release a new claim if the body finds bad data, so that the same command can be run again."""
     try:
         yield
     except DataError:
         if not resume:
             (out / CLAIM).unlink()
         raise
+
+
+def _claims(out: Path) -> list[Path]:
+    return [*out.glob(CLAIM)] or [*out.glob(f"*/{CLAIM}")]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a claim.
+
+    Raises:
+        FileNotFoundError: There is none; NotADirectoryError: nor a folder.
+        CiaoError: It cannot be read, or is damaged.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise CiaoError(f"cannot read {path}: {error}; choose another --out") from error
+    except ValueError as error:
+        raise _damaged(path) from error
+    if not isinstance(content, dict):
+        raise _damaged(path)
+    return content
+
+
+def _damaged(path: Path) -> CiaoError:
+    return CiaoError(f"{path} is damaged: choose another --out")
+
+
+def _nothing(out: Path) -> CiaoError:
+    return CiaoError(f"nothing to resume in {out}: it has no {CLAIM}; omit --resume to start a run")

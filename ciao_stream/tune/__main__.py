@@ -1,120 +1,67 @@
-"""``python -m ciao_stream.tune``: search for the best decision layer, mask and training of each task."""
+"""``python -m ciao_stream.tune``: search for the best head, mask and training of each task."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ciao_stream.benchmark.options import machine_options, plan_of, task_options, training_options
-from ciao_stream.runtime.command import count, default_out, run_command, shell_line
-from ciao_stream.runtime.run_folder import begun
-
-if TYPE_CHECKING:
-    from tuning.plan import TunePlan
-
-MODULE = "ciao_stream.tune"
-DEFAULT_TRIALS = 60
-DEFAULT_TRIAL_SEEDS = 2
+from ciao_stream.benchmark.options import command_parser, plan_of
+from ciao_stream.runtime.command import default_out, run_command, shell_line
+from ciao_stream.runtime.options import Parser, add_options, from_json, given, to_json
+from ciao_stream.runtime.run_folder import begun, recorded_plan
+from tuning.plan import DECIDED, MODULE, NO_OPTIONS, TunePlan
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Describe the options."""
-    p = argparse.ArgumentParser(
-        prog=f"python -m {MODULE}",
-        description="Search for the best decision layer, mask and training of each task over one frozen encoder, with "
-        "tree-structured Parzen estimators; trials are judged on validation, never on test.",
-        epilog="`python -m ciao_stream.benchmark --heads DIR/tuned.json` uses what was found. Without --data-root (nor "
-        "$CIAO_DATA_ROOT) the tasks are synthetic worlds.",
+    p = command_parser(
+        MODULE,
+        "Search for the best head, mask and training of each task over one frozen encoder, with tree-structured Parzen "
+        "estimators. Trials are judged on validation, never on test.",
+        "`python -m ciao_stream.benchmark --heads DIR/tuned.json` uses the best settings.",
+        leave_out=DECIDED,
     )
-    task_options(p)
-    p.add_argument("--encoder", default="ciao-face", metavar="E", help="as in benchmark (%(default)s)")
-    p.add_argument("--trials", type=count, default=DEFAULT_TRIALS, metavar="N", help="of each task (%(default)s)")
-    p.add_argument("--scheme", default="dl+ciao", metavar="S", help="what is trained, as in benchmark (%(default)s)")
-    p.add_argument("--space", type=Path, metavar="FILE", help=".toml or .json: what is searched (tuning/space.toml)")
-    p.add_argument("--search", default="tpe", metavar="W", help="tpe or random (%(default)s)")
-    training_options(
-        p,
-        fixed="fix a setting, which is then not searched",
-        epochs="passes of each trial (the space's, or the preset's)",
-    )
-    p.add_argument(
-        "--folds",
-        type=count,
-        default=1,
-        metavar="K",
-        help="judge on K folds of the training faces; 1: on the task's validation split (%(default)s)",
-    )
-    p.add_argument(
-        "--trial-seeds",
-        type=count,
-        default=DEFAULT_TRIAL_SEEDS,
-        metavar="S",
-        help="a trial's score is the mean over so many seeds (%(default)s)",
-    )
-    p.add_argument(
-        "--early-stop",
-        default="asha",
-        metavar="W",
-        help="asha, median or none: stop trials that do badly (%(default)s)",
-    )
-    p.add_argument(
-        "--no-known-points", action="store_true", help="do not begin with the preset and the paper's own settings"
-    )
-    p.add_argument("--seed", type=int, default=0, metavar="N", help="of the search (%(default)s)")
-    p.add_argument("--concurrent", type=count, metavar="N", help="trials at a time (one per core; 4 per GPU)")
-    machine_options(p, ray="run on the Ray cluster at ADDRESS, not on this machine")
-    p.add_argument(
-        "--share",
-        default="path",
-        metavar="W",
-        help="how workers get features: path (from --cache, which all machines see) or store (%(default)s)",
-    )
-    p.add_argument("--out", type=Path, metavar="DIR", help="results (runs/tune-TIME)")
-    p.add_argument("--resume", action="store_true", help="go on with the search in --out, also with more --trials")
+    add_options(p, TunePlan, leave_out=NO_OPTIONS)
     return p
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    argv = sys.argv[1:] if argv is None else argv
     options = parser().parse_args(argv)
     out: Path = options.out or default_out("tune")
 
     def hint() -> str | None:
-        if not begun(out):
-            return None
-        fresh = [] if options.out else ["--out", str(out)]
-        return shell_line(MODULE, [*argv, *fresh, *([] if options.resume else ["--resume"])])
+        return shell_line(MODULE, ["--resume", "--out", str(out)]) if begun(out) else None
 
     def body() -> None:
+        plan = make_plan(options, out)
+        from ciao_stream.runtime.console import ConsoleProgress
+        from tuning.live import show_summary, watch
         from tuning.run import run
 
-        run(_plan(options, out), [MODULE, *argv])
+        page = run(plan, ConsoleProgress(), watch)
+        show_summary(out, page)
 
     return run_command(body, hint)
 
 
-def _plan(options: argparse.Namespace, out: Path) -> TunePlan:
-    from ciao_stream.faces.crop import FaceCrop
-    from tuning.plan import TunePlan
-    from tuning.space import DEFAULT_SPACE
+def make_plan(options: argparse.Namespace, out: Path) -> TunePlan:
+    """Return the plan of what :func:`parser` read.
 
-    strategies, seeds = [options.scheme], options.trial_seeds
-    shared = plan_of(options, out, strategies=strategies, seeds=seeds, judged="validation", crop=FaceCrop())
-    return TunePlan(
-        plan=shared,
-        trials=options.trials,
-        space=options.space or DEFAULT_SPACE,
-        search=options.search,
-        folds=options.folds,
-        early_stop=options.early_stop,
-        concurrent=options.concurrent,
-        seed=options.seed,
-        known_points=not options.no_known_points,
-        share=options.share,
-    )
+    Raises:
+        CiaoError: A name or value is wrong, or there is nothing to resume.
+    """
+    before = recorded_plan(options)
+    shared = plan_of(options, out, before.get("plan", {}))
+    asked = given(options, TunePlan)
+    if "space" in asked:
+        asked["space"] = asked["space"].absolute()
+    old = from_json(TunePlan, before, "option") if before else None
+    plan = TunePlan(**{name: getattr(old, name) for name in before} | asked | {"plan": shared})
+    record = {name: value for name, value in to_json(plan).items() if name != "record"}
+    return replace(plan, record=record | {"plan": {k: v for k, v in shared.record.items() if k not in DECIDED}})
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from ciao_stream.runtime.artifact import Artifact
 from ciao_stream.runtime.expect import Dtype, expect, expect_tensor
 from ciao_stream.runtime.precision import autocast
 from ciao_stream.runtime.seeds import seeded_torch
-from ciao_stream.worlds.adapters import adapter_names, load_adapter
+from ciao_stream.worlds.adapters import adapter_names, load_adapter, scheme_names
 from ciao_stream.worlds.heads import Head
 from ciao_stream.worlds.masks import choose_mask, load_mask, mask_options
 from ciao_stream.worlds.settings import AUTO, Settings
@@ -41,16 +41,7 @@ FACES = "faces.safetensors"
 """File of the statistics of the faces that a world has learned from, if it has any."""
 
 Scheme: TypeAlias = str
-"""What a world trains beside its mask: one of :func:`scheme_names`."""
-
-
-def scheme_names() -> list[str]:
-    """Return all schemes.
-
-    ``dl`` re-trains the decision layer, ``lc`` also the last convolution, and ``full`` also the whole encoder. Those
-    that bear the name of an adapter train it and the decision layer: see :mod:`ciao_stream.worlds.adapters`.
-    """
-    return ["dl", "lc", "full", *adapter_names()]
+"""What a world trains beside its mask: one of :func:`ciao_stream.worlds.adapters.scheme_names`."""
 
 
 def level_read(scheme: Scheme, masked: bool) -> Level:

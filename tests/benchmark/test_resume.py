@@ -1,5 +1,6 @@
 """Stop anywhere, go on, and end as the run that was never stopped."""
 
+import json
 import shlex
 import shutil
 import signal
@@ -23,6 +24,7 @@ from tests.helpers.sequences import (
     checkpoints_at_every_epoch,
     document,
     environment,
+    exit_code,
     in_child,
     killed,
     numbers,
@@ -138,6 +140,36 @@ def test_a_finished_run_is_not_learned_again_and_may_be_extended(whole, tmp_path
     assert len(runs) == 8
 
 
+def test_the_recorded_options_are_enough_to_resume_and_one_of_them_may_change(whole, tmp_path, capsys):
+    code, printed = in_child(killed, argv_for(tmp_path, cache=whole / "cache"), LEARNER, 5, "before")
+    assert code == -signal.SIGKILL, printed
+    alone = ["--resume", "--out", str(tmp_path / "run")]
+    assert benchmark.main([*alone, "--epochs", "2"]) == 2
+    assert f"the run in {tmp_path / 'run'} differs in settings: resume it with" in capsys.readouterr().err
+    code, printed = in_child(counted, alone)
+    assert code == 0, printed
+    assert f"learned [{STEPS - 4}, {STEPS}]" in printed
+    assert numbers(tmp_path / "run") == numbers(whole / "run")
+    assert document(tmp_path / "run")["command"] == document(whole / "run")["command"]
+    code, printed = in_child(counted, [*alone, "--strategies", "dl+ciao,naive,majority"])
+    assert code == 0, printed
+    assert {run["strategy"] for run in document(tmp_path / "run")["runs"]} == {"dl+ciao", "naive", "majority"}
+    record = json.loads((tmp_path / "run" / "run.json").read_text())["plan"]
+    assert record["strategies"] == ["dl+ciao", "naive", "majority"]
+
+
+def test_a_run_of_a_version_that_recorded_no_options_is_resumed_by_the_same_command(whole, tmp_path):
+    shutil.copytree(whole / "run", tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    old = {name: value for name, value in json.loads(path.read_text()).items() if name != "plan"}
+    path.write_text(json.dumps(old))
+    assert exit_code(benchmark.main, ["--resume", "--out", str(tmp_path / "run")]) == 2
+    code, printed = in_child(counted, argv_for(tmp_path, "--resume", cache=whole / "cache"))
+    assert code == 0, printed
+    assert "learned [0, 0]" in printed
+    assert json.loads(path.read_text()).items() > old.items()
+
+
 @pytest.fixture(scope="module")
 def cut(whole, tmp_path_factory):
     """A run that was killed in its second task."""
@@ -188,7 +220,7 @@ def test_ctrl_c_says_how_to_go_on(interrupted):
     assert code == 130, errors
     assert line.startswith("interrupted; resume with: python -m ciao_stream.benchmark ")
     words = shlex.split(line.removeprefix("interrupted; resume with: "))
-    assert words[3:] == [*arguments(folder / "run", TASKS, STRATEGIES, epochs=EPOCHS), "--resume"]
+    assert words[3:] == ["--resume", "--out", str(folder / "run")]
     assert "Traceback" not in errors
 
 
@@ -225,7 +257,7 @@ def test_ctrl_c_without_out_names_the_folder_that_was_chosen(tmp_path, monkeypat
             assert line == "interrupted"
         else:
             (out,) = (tmp_path / "runs").iterdir()
-            assert shlex.split(line)[-3:] == ["--out", f"runs/{out.name}", "--resume"]
+            assert shlex.split(line)[-3:] == ["--resume", "--out", f"runs/{out.name}"]
 
 
 def test_other_clips_are_other_data():

@@ -93,8 +93,8 @@ def test_settings_are_replaced_from_the_command_line(run):
         (("--set", "learning_rate=1"), "unknown setting 'learning_rate'"),
         (("--set", "head.depth=1"), "unknown setting 'depth'"),
         (("--set", "lr=fast"), "lr: expected a number > 0"),
-        (("--labels", "0"), "expected a share above 0"),
-        (("--labels", "1.5"), "expected a share above 0"),
+        (("--labels", "0"), "labels: expected a number > 0 and <= 1"),
+        (("--labels", "1.5"), "labels: expected a number > 0 and <= 1"),
     ],
 )
 def test_bad_options_are_named_in_one_line(run, option, said):

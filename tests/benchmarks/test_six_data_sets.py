@@ -132,4 +132,4 @@ def test_own_faces_beside_each_other(tmp_path, monkeypatch, capsys):
         ("va", "real", "ccc"),
     ]
     assert benchmark.main(["--tasks", "folder:mine,folder:mine", *argv[2:-1], str(tmp_path / "other")]) == 2
-    assert "task 'folder:mine' stands twice" in capsys.readouterr().err
+    assert "task 'folder:mine' is given twice" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from ciao_stream.benchmark import __main__ as benchmark
 from ciao_stream.encoders import load_encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.explain import __main__ as explain
-from ciao_stream.explain.faces_of_run import faces_of_benchmark
+from ciao_stream.explain.faces_of_run import faces_from_files, faces_of_benchmark
 from ciao_stream.explain.folder import find_worlds
 from ciao_stream.explain.measure import OWN
 from ciao_stream.explain.tiles import DPI, INCH_MM, PAGE_MM
@@ -75,7 +75,7 @@ def saved(tmp_path_factory):
 
 def refused(capsys, *argv):
     """What the command says as it refuses: one line, and code 2."""
-    assert explain.main([*argv, "--device", "cpu"]) == 2
+    assert sequences.exit_code(explain.main, [*argv, "--device", "cpu"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ")
     assert said.count("\n") == 1
@@ -197,7 +197,7 @@ def test_grids_are_as_wide_as_a_page(ran):
         (["--tasks", "ferr"], "unknown task with worlds in .* 'ferr': did you mean 'fer'"),
         (["--strategies", "logreg"], "unknown strategy with worlds in .* 'logreg'"),
         (["--label", "joy"], "unknown label 'joy'"),
-        (["--method", "gradcam"], "unknown method 'gradcam': did you mean 'grad-cam'"),
+        (["--method", "gradcam"], "argument --method: invalid choice: 'gradcam' .choose from .*grad-cam"),
         (["--seed", "3"], "no seed 3; it ran seeds 0"),
         (["--encoder", "random:ciao-face"], "stand on encoder ciao-face .* name it, or its folder, with --encoder"),
         (["--tasks", ""], "no task given"),
@@ -209,26 +209,43 @@ def test_what_is_not_there_is_refused(ran, tmp_path, capsys, more, said):
     assert not (tmp_path / "out").exists()
 
 
+def test_folders_of_images_are_read_with_the_folders_in_them(tmp_path):
+    for name in ("b.png", "in/a.jpg", "in/deep/c.PNG"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8), 128, np.uint8)).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not an image")
+    found = faces_from_files([tmp_path, tmp_path / "b.png"], None)
+    assert [face.name for face in found] == [
+        str(tmp_path / name) for name in ("b.png", "in/a.jpg", "in/deep/c.PNG", "b.png")
+    ]
+
+
 def test_an_explanation_is_never_overwritten(ran, capsys):
-    assert "holds an explanation already: choose another --out" in refused(capsys, "--run", str(ran[0]))
+    assert "already holds an explanation: choose another --out" in refused(capsys, "--run", str(ran[0]))
 
 
 def test_the_settings_of_a_run_may_be_gone(ran, tmp_path):
     for name in ("run.json", "results.json"):
         shutil.copy(ran[0] / name, tmp_path)
-    found = sequences.document(tmp_path)
-    found["command"] += ["--heads", "/nowhere/tuned.json"]
-    (tmp_path / "results.json").write_text(json.dumps(found))
+    found = json.loads((tmp_path / "run.json").read_text())
+    found["plan"] |= {"heads": "/nowhere/tuned.json"}
+    (tmp_path / "run.json").write_text(json.dumps(found))
     world = tmp_path / "cells" / "lc" / "seed0" / "fer"
     shutil.copytree(ran[0] / "cells" / "lc" / "seed0" / "fer", world)
-    assert len(faces_of_benchmark(find_worlds(tmp_path), None, 2, 0)) == 2
+    drawn = faces_of_benchmark(find_worlds(tmp_path), None, 2, 0)
+    assert len(drawn) == 2
+    del found["plan"]
+    (tmp_path / "run.json").write_text(json.dumps(found))
+    again = faces_of_benchmark(find_worlds(tmp_path), None, 2, 0)
+    assert [face.name for face in again] == [face.name for face in drawn], "older versions recorded no plan"
 
 
 def test_other_faces_than_the_runs_are_refused(ran, tmp_path, capsys, monkeypatch):
-    """Where the environment has since been told of real data sets, they do not take the synthetic ones' place."""
-    monkeypatch.setenv("CIAO_DATA_ROOT", str(tmp_path))
-    said = refused(capsys, "--run", str(ran[0]), "--out", str(tmp_path / "out"))
+    """A data root that the environment names since does not replace the synthetic faces of the run."""
+    said = refused(capsys, "--run", str(ran[0]), "--out", str(tmp_path / "out"), "--data-root", str(tmp_path))
     assert str(tmp_path) in said or "fer2013" in said
+    monkeypatch.setenv("CIAO_DATA_ROOT", str(tmp_path))
+    assert {face.source for face in faces_of_benchmark(find_worlds(ran[0]), None, 2, 0)} == {"synthetic"}
 
 
 @pytest.mark.parametrize(
@@ -265,6 +282,9 @@ def test_files_that_are_no_images_are_refused(saved, faces, tmp_path, capsys):
     Image.fromarray(np.full((64, 64), 128, np.uint8)).save(faces / "gray.png")
     said = refused(capsys, "--run", str(saved), "--images", str(faces / "gray.png"), "--crop", *out)
     assert "gray.png: haar finds no face" in said
+    (tmp_path / "none").mkdir()
+    said = refused(capsys, "--run", str(saved), "--images", str(tmp_path / "none"), *out)
+    assert "no image in this folder" in said
     assert "say with --images which faces to explain" in refused(capsys, "--run", str(saved), *out)
     assert not (tmp_path / "out").exists()
 

@@ -66,6 +66,14 @@ def arguments(out: Path, tasks: str, strategies: str, *more: str, size: int = 24
     return ["--tasks", tasks, "--strategies", strategies, "--out", str(out), "--device", "cpu", *sizes, *more]
 
 
+def exit_code(main: Callable[[list[str]], int], argv: list[str]) -> int | str | None:
+    """Run a command here and return its exit code, whether its parser or the command itself ends it."""
+    try:
+        return main(argv)
+    except SystemExit as left:
+        return left.code
+
+
 def document(out: Path) -> dict[str, Any]:
     """The results document of a run."""
     return json.loads((out / "results.json").read_text())

@@ -135,9 +135,7 @@ def test_a_network_of_a_library_can_be_trained(tmp_path):
 def test_bad_input_is_one_line(whole, tmp_path, capsys):
     out = tmp_path / "run"
     assert "task 'affectnet-va' is dimensional: coarse labels" in refused(capsys, out, tasks="ferplus,affectnet-va")
-    assert "give at least 2" in refused(capsys, out, "--batch", "1")
+    assert "batch: expected a whole number >= 2 but got 1" in refused(capsys, out, "--batch", "1")
     assert "unknown encoder 'ciaoface'" in refused(capsys, out, "--encoder", "ciaoface")
     assert not out.exists(), "none of these leaves anything behind"
-    assert "was started with other epochs, recipe" in refused(
-        capsys, whole, "--resume", "--epochs", "3", "--temperature", "0.5"
-    )
+    assert "differs in epochs, recipe" in refused(capsys, whole, "--resume", "--epochs", "3", "--temperature", "0.5")

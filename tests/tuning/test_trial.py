@@ -13,7 +13,6 @@ from benchmarks.tasks import load_task
 from ciao_stream.benchmark.plan import Plan
 from ciao_stream.encoders import load_encoder
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.faces.crop import FaceCrop
 from ciao_stream.faces.dataset import TaskData
 from tests.helpers import sequences, tiny
 from tuning.ground import _members, make_ground
@@ -22,13 +21,8 @@ from tuning.trial import Trial
 SIZES = {"train": 40, "validation": 16, "test": 16}
 
 
-def plan(cache, **changed):
-    about = {
-        "tasks": ["fer"], "data_root": None, "encoder": "ciao-face", "strategies": ["dl+ciao"], "preset": "default",
-        "seeds": 1, "epochs": 2, "out": cache, "resume": False, "device": "cpu", "cache": cache,
-        "cache_budget": 2**30, "synthetic_size": None, "crop": FaceCrop(), "balance": [], "ray": None,
-    }  # fmt: skip
-    return Plan(**{**about, **changed})
+def plan(cache, seeds=1):
+    return Plan(("fer",), strategies=("dl+ciao",), seeds=seeds, epochs=2, out=cache, device="cpu", cache=cache)
 
 
 @pytest.fixture(scope="module")

@@ -3,60 +3,62 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ciao_stream.pretrain import options as shared
+from ciao_stream.pretrain.options import add_method
+from ciao_stream.pretrain.plan import Plan
+from ciao_stream.runtime.options import option
 
 if TYPE_CHECKING:
     from ciao_stream.pretrain.pk.method import Pk
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Describe the options of ``pk``."""
-    p = subparsers.add_parser(
-        "pk",
-        help="the paper's adversarial autoencoder",
-        description="Train the PK encoder as one half of an adversarial autoencoder, whose discriminators learn too.",
+@dataclass(frozen=True)
+class PkPlan(Plan):
+    """A training of PK.
+
+    Args:
+        lr: Learning rate.
+        width: Share of the generator's channels.
+        adversarial: Weight of fooling each discriminator.
+        identity: Folder with encoder.json of a frozen network whose features the reconstruction should keep.
+        emotion: Make arousal and valence readable from the code too.
+    """
+
+    epochs: int = option(2, least=1)
+    batch: int = option(49, least=2)
+    lr: float = option(2e-4, above=0, most=1)
+    width: float = option(1.0, above=0, most=1)
+    adversarial: float = option(0.01, above=0, most=1)
+    identity: Path | None = option(None, metavar="DIR")
+    emotion: bool = option(False, switch=True)
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command ``pk``."""
+    about = (
+        "the paper's adversarial autoencoder",
+        "Train the PK encoder as one half of an adversarial autoencoder, whose discriminators learn too. Arousal and "
+        "valence count only if every task has them.",
     )
-    tasks = "whose training faces to learn from; arousal and valence only count where every task has them"
-    shared.add_shared(p, tasks, epochs=2, batch=49)
-    p.add_argument("--lr", type=shared.share, default=2e-4, metavar="X", help="learning rate (%(default)s)")
-    p.add_argument("--width", type=shared.share, default=1.0, metavar="X", help="share of the generator's channels (1)")
-    p.add_argument(
-        "--adversarial",
-        type=shared.share,
-        default=0.01,
-        metavar="X",
-        help="weight of fooling each discriminator (%(default)s)",
+    add_method(subparsers, "pk", PkPlan, method, about)
+
+
+def method(plan: PkPlan) -> Pk:
+    """Return the method of a plan."""
+    from ciao_stream.encoders import load_encoder
+    from ciao_stream.encoders.saved import load_saved
+    from ciao_stream.pretrain.pk.losses import Weights
+    from ciao_stream.pretrain.pk.method import Pk
+    from ciao_stream.pretrain.pk.trainer import Recipe
+
+    recipe = Recipe(
+        lr=plan.lr,
+        width=plan.width,
+        emotion=plan.emotion,
+        weights=Weights(prior=plan.adversarial, image=plan.adversarial),
     )
-    p.add_argument("--emotion", action="store_true", help="arousal and valence are to be readable from the code too")
-    p.add_argument(
-        "--identity",
-        type=Path,
-        metavar="DIR",
-        help="folder with encoder.json of a frozen network whose features reconstructions are to keep (none)",
-    )
-    return p
-
-
-def main(options: argparse.Namespace) -> int:
-    """Run the command and return its exit code."""
-
-    def method(device: str) -> Pk:
-        from ciao_stream.encoders import load_encoder
-        from ciao_stream.encoders.saved import load_saved
-        from ciao_stream.pretrain.pk.losses import Weights
-        from ciao_stream.pretrain.pk.method import Pk
-        from ciao_stream.pretrain.pk.trainer import Recipe
-
-        recipe = Recipe(
-            lr=options.lr,
-            width=options.width,
-            emotion=options.emotion,
-            weights=Weights(prior=options.adversarial, image=options.adversarial),
-        )
-        identity = None if options.identity is None else load_saved(options.identity).to(device)
-        return Pk(load_encoder("pk", seed=options.seed).to(device), recipe, identity)
-
-    return shared.main(options, "pk", ("lr", "width", "adversarial", "identity"), ("emotion",), method)
+    identity = None if plan.identity is None else load_saved(plan.identity).to(plan.device)
+    return Pk(load_encoder("pk", seed=plan.seed).to(plan.device), recipe, identity)

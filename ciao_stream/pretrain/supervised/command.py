@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ciao_stream.pretrain import options as shared
+from ciao_stream.pretrain.options import add_method
+from ciao_stream.pretrain.plan import DescentPlan
+from ciao_stream.runtime.options import option
 
 if TYPE_CHECKING:
     from ciao_stream.pretrain.supervised.method import Supervised
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Describe the options of ``supervised``."""
-    p = subparsers.add_parser(
-        "supervised",
-        help="training with fine labels",
-        description="Train an encoder with the classes of its tasks, to compare with encoders that never saw them.",
+@dataclass(frozen=True)
+class SupervisedPlan(DescentPlan):
+    """A training with fine labels."""
+
+    epochs: int = option(30, least=1)
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command ``supervised``."""
+    about = (
+        "training with fine labels",
+        "Train an encoder with the classes of its tasks, to compare with encoders that never saw them. Every task "
+        "needs classes or votes.",
     )
-    shared.add_shared(p, "whose training faces to learn from; each has classes or votes", epochs=30, batch=256)
-    shared.add_descent(p)
-    return p
+    add_method(subparsers, "supervised", SupervisedPlan, method, about)
 
 
-def main(options: argparse.Namespace) -> int:
-    """Run the command and return its exit code."""
+def method(plan: SupervisedPlan) -> Supervised:
+    """Return the method of a plan."""
+    from ciao_stream.pretrain.descent import Descent
+    from ciao_stream.pretrain.supervised.method import Supervised
+    from ciao_stream.pretrain.supervised.trainer import Recipe
 
-    def method(device: str) -> Supervised:
-        from ciao_stream.pretrain.descent import Descent
-        from ciao_stream.pretrain.supervised.method import Supervised
-        from ciao_stream.pretrain.supervised.trainer import Recipe
-
-        recipe = Recipe(Descent(lr=options.lr, weight_decay=options.weight_decay))
-        return Supervised(shared.first_encoder(options, device), recipe)
-
-    return shared.main(options, "supervised", shared.DESCENT, (), method)
+    recipe = Recipe(Descent(lr=plan.lr, weight_decay=plan.weight_decay))
+    return Supervised(plan.first_encoder(), recipe)

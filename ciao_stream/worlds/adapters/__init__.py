@@ -14,7 +14,7 @@ from ciao_stream.runtime.plugins import load_plugin, plugin_names
 if TYPE_CHECKING:
     from ciao_stream.worlds.adapter import Adapter
 
-__all__ = ["adapter_names", "load_adapter"]
+__all__ = ["adapter_names", "load_adapter", "scheme_names"]
 
 
 def adapter_names() -> list[str]:
@@ -24,6 +24,15 @@ def adapter_names() -> list[str]:
     ['bitfit', 'ia3', 'lora']
     """
     return plugin_names(__name__)
+
+
+def scheme_names() -> list[str]:
+    """Return all schemes. Imports no torch.
+
+    ``dl`` trains the head, ``lc`` also the last convolution, and ``full`` the whole encoder and the head. Those that
+    have the name of an adapter train it and the head.
+    """
+    return ["dl", "lc", "full", *adapter_names()]
 
 
 def load_adapter(name: str) -> type[Adapter]:

@@ -13,11 +13,11 @@ import pytest
 from benchmarks.synthetic import load as load_synthetic
 from benchmarks.tasks import load_task
 from ciao_stream.benchmark import __main__ as benchmark
+from ciao_stream.benchmark.suites import SUITES
 from ciao_stream.benchmark.suites.generalise.common import COMMON, with_common_classes
 from ciao_stream.benchmark.suites.generalise.grid import FORMAT, build_document
 from ciao_stream.benchmark.suites.generalise.judging import FILE, Judged
 from ciao_stream.benchmark.suites.generalise.published import COLUMNS, METHODS, TABLE_1, published
-from ciao_stream.benchmark.suites.generalise.run import STRATEGIES
 from ciao_stream.benchmark.suites.generalise.sharing import Shared, find_shared
 from ciao_stream.benchmark.suites.generalise.tables import build_tables
 from ciao_stream.encoders.cache import FeatureCache
@@ -302,6 +302,7 @@ def ran(tmp_path_factory):
     return folder, printed
 
 
+STRATEGIES = SUITES["generalise"].strategies
 TASKS = ("affectnet", "fer", "ferplus")
 
 
@@ -459,7 +460,7 @@ def test_a_run_of_another_kind_is_not_gone_on_with(whole, ran, tmp_path):
     argv = arguments(folder, *SMALL, "--resume", cache=ran[0] / "cache")[2:]
     code, printed = in_child(benchmark.main, argv)
     assert code == 2, printed
-    assert "was started with other format" in printed
+    assert "differs in format" in printed
 
 
 @pytest.mark.parametrize(

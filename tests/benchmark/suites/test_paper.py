@@ -10,10 +10,11 @@ from matplotlib.image import imread
 from scipy.stats import ttest_rel
 
 from ciao_stream.benchmark import __main__ as benchmark
+from ciao_stream.benchmark.suites import SCHEMES, SUITES
 from ciao_stream.benchmark.suites.paper.evidence import comparisons, metrics_of, results
 from ciao_stream.benchmark.suites.paper.figure import trained_parameters
-from ciao_stream.benchmark.suites.paper.published import SCHEMES, TABLE_I, TABLE_II
-from ciao_stream.benchmark.suites.paper.run import STRATEGIES, findings
+from ciao_stream.benchmark.suites.paper.published import TABLE_I, TABLE_II
+from ciao_stream.benchmark.suites.paper.run import findings
 from ciao_stream.benchmark.suites.paper.tables import table_i, table_ii
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 from ciao_stream.report.rows import RunRow
@@ -193,8 +194,8 @@ def test_a_suite_leaves_tables_and_figure_and_each_encoders_results(ran):
         {run["strategy"] for run in sequences.document(out / name)["runs"]}
         for name in ("random-ciao-face", "torchvision-squeezenet1_1")
     )
-    assert first == {*STRATEGIES}
-    assert second == {*STRATEGIES} - {"majority", "hog"}, "what needs no encoder is run once"
+    assert first == {*SUITES["paper"].strategies}
+    assert second == {*SUITES["paper"].strategies} - {"majority", "hog"}, "what needs no encoder is run once"
 
 
 def test_a_suite_goes_on_where_it_stopped(ran):

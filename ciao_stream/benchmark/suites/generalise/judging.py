@@ -10,16 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.console import Console
-
 from ciao_stream.benchmark.cells import Cell, Outcomes, job_of
 from ciao_stream.benchmark.plan import Plan
-from ciao_stream.benchmark.prepare import progress_bars
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import TaskData
 from ciao_stream.metrics.scores import evaluate, strict
 from ciao_stream.runtime.atomic import write_text
+from ciao_stream.runtime.progress import SILENT, Progress
 from strategies import load_strategy
 from strategies.base.sequence import Job, Predictor, Predicts, TaskOutcome
 
@@ -78,7 +76,7 @@ def require_predictors(strategies: Sequence[str]) -> None:
 
 
 def judge(
-    plan: Plan, encoder: Encoder, tasks: Sequence[TaskData], outcomes: Outcomes, console: Console
+    plan: Plan, encoder: Encoder, tasks: Sequence[TaskData], outcomes: Outcomes, progress: Progress = SILENT
 ) -> list[Judged]:
     """Ask what each cell learned from each task about the faces of every task.
 
@@ -89,28 +87,27 @@ def judge(
         encoder: The encoder.
         tasks: The tasks, all with the same classes.
         outcomes: What the cells gave.
-        console: Shows the progress.
+        progress: Shows the progress.
 
     Raises:
         CiaoError: What a cell left is damaged.
     """
     tasks, judged = [*tasks], []
     specs = {task.spec.name: task.spec for task in tasks}
-    with progress_bars(console) as progress:
-        bar = progress.add_task("judge", total=sum(len(outcome.tasks) for outcome in outcomes.values()))
+    with progress.bar("judge", sum(len(outcome.tasks) for outcome in outcomes.values())) as bar:
         for cell, outcome in outcomes.items():
             strategy, masked = load_strategy(cell.strategy)
             job = job_of(plan, encoder, tasks, cell)
             assert isinstance(strategy, Predicts)  # as require_predictors has checked
             for learned in outcome.tasks:
-                progress.update(bar, description=f"judge {cell.strategy}, {learned.task}, seed {cell.seed}")
+                bar.advance(0, f"judge {cell.strategy}, {learned.task}, seed {cell.seed}")
                 path = job.folder / learned.task / FILE
                 answers = _kept(path, learned.state_sha256)
                 if answers is None:
                     answers = _answers(job, strategy.predictor(job, specs[learned.task], masked))
                     _keep(path, learned.state_sha256, answers)
                 judged += [_judged(cell, learned, test, answer) for test, answer in answers.items()]
-                progress.advance(bar)
+                bar.advance()
     return judged
 
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
-
-from rich.console import Console
 
 from ciao_stream.benchmark.cells import run_cells
 from ciao_stream.benchmark.plan import Plan
-from ciao_stream.benchmark.prepare import progress_bars
 from ciao_stream.benchmark.run import describe_encoder, describe_settings, not_run, prepare
 from ciao_stream.benchmark.suites.generalise.common import with_common_classes
 from ciao_stream.benchmark.suites.generalise.grid import build_document
@@ -17,21 +13,17 @@ from ciao_stream.benchmark.suites.generalise.judging import judge, require_predi
 from ciao_stream.benchmark.suites.generalise.sharing import find_shared
 from ciao_stream.benchmark.suites.generalise.tables import build_tables, notes
 from ciao_stream.benchmark.suites.report import report
-from ciao_stream.encoders.cache import FeatureCache
-from ciao_stream.faces.dataset import Split
 from ciao_stream.report.html.suite import Findings
 from ciao_stream.report.results import Document, describe_environment, describe_task
 from ciao_stream.report.table import synthetic_mark
 from ciao_stream.runtime.atomic import write_text
+from ciao_stream.runtime.console import ConsoleProgress
 from ciao_stream.runtime.precision import fast_dtype
 
-STRATEGIES = ["logreg", "dl", "dl+ciao", "cafe-small", "full"]
-SEEDS = 3
-JUDGED: Split = "test"
 RUN = "ciao_stream/generalise-run/1"
 
 
-def run(plan: Plan, command: list[str]) -> Document:
+def run(plan: Plan) -> Document:
     """Run a plan on the common classes, write ``generalise.json`` and report the tables.
 
     A strategy that takes part learns each task by itself, so that one run over all tasks learns what as many runs
@@ -40,19 +32,16 @@ def run(plan: Plan, command: list[str]) -> Document:
     Raises:
         CiaoError: As :func:`ciao_stream.benchmark.run.run`; or a task or strategy cannot take part.
     """
-    plan.check()
     require_predictors(plan.strategies)
-    console = Console(stderr=True)
-    encoder, tasks, _ = prepare(plan, console, with_common_classes, RUN)
-    outcomes = run_cells(plan, encoder, tasks, console)
-    judged = judge(plan, encoder, tasks, outcomes, console)
-    with progress_bars(console) as progress:
-        bar = progress.add_task("compare pictures", total=None)
-        cache = FeatureCache(plan.cache, plan.cache_budget)
-        shared = find_shared(tasks, plan.judged, encoder, cache, functools.partial(progress.advance, bar))
+    progress = ConsoleProgress()
+    encoder, tasks, _ = prepare(plan, progress, with_common_classes, RUN)
+    outcomes = run_cells(plan, encoder, tasks, progress)
+    judged = judge(plan, encoder, tasks, outcomes, progress)
+    with progress.bar("compare images") as bar:
+        shared = find_shared(tasks, plan.judge_on, encoder, plan.feature_cache(), bar.advance)
     document = build_document(
         about={
-            "command": command,
+            "command": plan.command,
             "environment": describe_environment(plan.device, str(fast_dtype(plan.device)).removeprefix("torch.")),
             "encoder": describe_encoder(encoder),
             "settings": describe_settings(plan, encoder, tasks),

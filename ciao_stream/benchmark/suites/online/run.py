@@ -11,39 +11,30 @@ from ciao_stream.benchmark.suites.online.figure import write_figure
 from ciao_stream.benchmark.suites.online.tables import build_tables, notes
 from ciao_stream.benchmark.suites.report import report
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.faces.dataset import Split
 from ciao_stream.report.html.page import NAME
 from ciao_stream.report.html.suite import Findings
 from ciao_stream.report.results import Document
 from ciao_stream.report.table import synthetic_mark
 from ciao_stream.runtime.atomic import write_text
+from ciao_stream.runtime.console import ConsoleProgress
 from strategies import load_strategy
 from strategies.base.online import Online, read_prequential
 
-STRATEGIES = [
-    "online+ciao", "online", "online-softmax", "online-logistic", "online-slda", "online-naive", "online-replay",
-    "dl", "dl+ciao",
-]  # fmt: skip
-SEEDS = 5
-JUDGED: Split = "test"
 
-
-def run(plan: Plan, command: list[str]) -> Document:
+def run(plan: Plan) -> Document:
     """Run a plan, write ``online.json`` and ``online.png`` beside the results, and report the tables.
 
     Args:
         plan: Strategies that learn online, and others, which are the bound.
-        command: The command line, for the record.
 
     Raises:
         CiaoError: As :func:`ciao_stream.benchmark.run.run`; or no strategy learns online, or none of these runs on a
             task.
     """
-    plan.check()
     online = [name for name in plan.strategies if isinstance(load_strategy(name)[0], Online)]
     if not online:
-        raise CiaoError(f"suite online needs a strategy that learns online, such as {', '.join(STRATEGIES[:2])}")
-    results = experiment.run(plan, command, show=False)
+        raise CiaoError("suite online needs a strategy that learns online, such as online+ciao")
+    results = experiment.run(plan, ConsoleProgress())
     ran = [run for run in results["runs"] if run["strategy"] in online]
     if not ran:
         reasons = "; ".join(f"{one['strategy']}, {one['task']}: {one['reason']}" for one in results["not_run"])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import false_discovery_control, ttest_rel
 
-from ciao_stream.benchmark.suites.paper.published import SCHEMES
+from ciao_stream.benchmark.suites import SCHEMES
 from ciao_stream.report.intervals import mean_interval
 from ciao_stream.report.rows import RunRow
 from ciao_stream.report.table import judged_split

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from ciao_stream.benchmark.suites import SCHEMES
 from ciao_stream.benchmark.suites.paper.evidence import Comparison
-from ciao_stream.benchmark.suites.paper.published import SCHEMES
 from ciao_stream.report.figures import COLOURS
 from ciao_stream.report.formats import show_count
 from ciao_stream.runtime.atomic import write_bytes

@@ -11,9 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-SCHEMES = ("full", "lc", "dl")
-"""What is re-trained beside the decision layer: the whole encoder, the last convolution, nothing."""
-
 Pair = tuple[float, float]
 """Without CIAO, with CIAO."""
 
@@ -50,7 +47,7 @@ TABLE_I: Mapping[tuple[str, str], Mapping[str, tuple[Pair, Pair, Pair]]] = {
         "PK": ((0.74, 0.76), (0.63, 0.72), (0.26, 0.69)),
     },
 }
-"""By task and metric, by model, in the order of :data:`SCHEMES`."""
+"""By task and metric, by model, in the order of :data:`ciao_stream.benchmark.suites.SCHEMES`."""
 
 TABLE_II: Mapping[tuple[str, str], Mapping[str, float]] = {
     ("affectnet-va", "ccc_arousal"): {

@@ -4,57 +4,44 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ciao_stream.benchmark import run as experiment
 from ciao_stream.benchmark.plan import Plan
+from ciao_stream.benchmark.suites import WITHOUT_ENCODER
 from ciao_stream.benchmark.suites.paper.evidence import Document, comparisons, metrics_of
 from ciao_stream.benchmark.suites.paper.figure import write_figure_4
-from ciao_stream.benchmark.suites.paper.published import SCHEMES
-from ciao_stream.benchmark.suites.paper.tables import BASELINES, WITHOUT_ENCODER, table_i, table_ii
+from ciao_stream.benchmark.suites.paper.tables import table_i, table_ii
 from ciao_stream.benchmark.suites.report import report
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.faces.dataset import Split
 from ciao_stream.report.html.page import NAME
 from ciao_stream.report.html.suite import Findings
 from ciao_stream.report.table import synthetic_mark
-from ciao_stream.runtime.command import names
-from ciao_stream.runtime.run_folder import begun, require_part
-from strategies import MASKED
+from ciao_stream.runtime.console import ConsoleProgress
+from ciao_stream.runtime.options import names
 
-STRATEGIES = [*(scheme + mask for scheme in SCHEMES for mask in ("", MASKED)), *BASELINES]
-SEEDS = 30
-"""The paper's number of runs."""
-
-JUDGED: Split = "test"
 FIGURE = "figure_4.png"
 
 
-def run(plan: Plan, command: list[str]) -> None:
+def run(plan: Plan) -> None:
     """Run one benchmark per encoder, each in a folder of its own, and report the paper's tables and figure.
 
     Args:
         plan: What all of them share; its encoder names one or more, with commas between them.
-        command: The command line, for the record.
 
     Raises:
         CiaoError: As :func:`ciao_stream.benchmark.run.run`.
     """
     encoders = names(plan.encoder)
-    if not encoders:
-        raise CiaoError("no encoder given")
     if len({*map(_folder, encoders)}) < len(encoders):
         raise CiaoError(f"two of the encoders {', '.join(encoders)} would share a results folder: rename one")
-    require_part(plan.out, plan.resume)
-    documents = {}
+    progress, documents = ConsoleProgress(), {}
     for i, encoder in enumerate(encoders):
-        strategies = [s for s in plan.strategies if i == 0 or s not in WITHOUT_ENCODER]
-        out = plan.out / _folder(encoder)
-        resume = plan.resume and begun(out)
-        own = replace(plan, encoder=encoder, strategies=strategies, out=out, resume=resume)
-        documents[_folder(encoder)] = experiment.run(own, command)
+        strategies = tuple(s for s in plan.strategies if i == 0 or s not in WITHOUT_ENCODER)
+        own = plan.part(_folder(encoder), encoder=encoder, strategies=strategies)
+        documents[own.out.name] = experiment.run(own, progress)
+        experiment.show(documents[own.out.name], own.out)
     if compared := comparisons(_told_apart(documents)):
         write_figure_4(plan.out / FIGURE, compared)
     report(findings(documents), plan.out)

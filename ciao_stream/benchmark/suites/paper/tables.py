@@ -6,17 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ciao_stream.benchmark.suites import BASELINES, SCHEMES, WITHOUT_ENCODER
 from ciao_stream.benchmark.suites.paper.evidence import Comparison, Document, Result, metrics_of, results
-from ciao_stream.benchmark.suites.paper.published import MODELS, SCHEMES, TABLE_I, TABLE_II
+from ciao_stream.benchmark.suites.paper.published import MODELS, TABLE_I, TABLE_II
 from ciao_stream.report.formats import NAMES, show, show_count, show_seconds
 from ciao_stream.report.table import Cell, Table, judged_split
 from strategies import MASKED
-
-WITHOUT_ENCODER = ("majority", "hog")
-"""Baselines in which no encoder has a say."""
-
-BASELINES = (*WITHOUT_ENCODER, "ncm", "slda", "logreg")
-"""Strategies beside which every scheme is to be seen."""
 
 
 def table_i(

@@ -1,0 +1,54 @@
+"""What to explain: the options of the command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ciao_stream.runtime.options import option, validate
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to explain.
+
+    Args:
+        run: Results of a benchmark, or a folder of saved worlds.
+        out: Folder of figures and numbers.
+        images: Image files, or folders of them, to explain in place of the faces of the run.
+        crop: Cut the images to the face, with the detector haar or yunet:FILE.
+        tasks: Worlds of these tasks.
+        strategies: Worlds of these strategies.
+        method: Saliency method; the paper uses grad-cam++.
+        label: Explain this label, whatever is predicted.
+        seed: Seed of the benchmark whose worlds are explained; also draws faces and random maps.
+        faces: Faces of each task over which the numbers are means.
+        rows: Faces of each task in the figures.
+        curve_faces: Faces in the deletion and insertion curves.
+        data_root: Folder that holds the data sets.
+        encoder: Name or folder of the encoder of the run.
+        device: Where to compute.
+
+    Raises:
+        CiaoError: A value is out of range.
+    """
+
+    run: Path = option(metavar="DIR")
+    out: Path = option(metavar="DIR")
+    images: tuple[Path, ...] = ()
+    crop: str | None = option(None, const="haar", metavar="D")
+    tasks: tuple[str, ...] | None = option(None, shown="all that the run left")
+    strategies: tuple[str, ...] | None = option(None, shown="all that left worlds")
+    method: Literal["grad-cam++", "grad-cam", "hirescam"] = "grad-cam++"
+    label: str | None = option(None, shown="the predicted one; of arousal and valence, each")
+    seed: int = option(0, least=0)
+    faces: int = option(100, least=1)
+    rows: int = option(5, least=1)
+    curve_faces: int = option(40, least=1)
+    data_root: str | None = option(None, metavar="DIR", shown="that of the run")
+    encoder: str | None = option(None, shown="that of the run")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def __post_init__(self) -> None:
+        validate(self)
