@@ -1,4 +1,14 @@
-"""Measures how well each rule of :mod:`ciao_stream.worlds.choice` finds a face's own world, and what that is worth.
+"""Measures how well several rules find a face's own world, and how many expressions are then right.
+
+============  ==============================================================================
+rule          score of a world; the highest is chosen
+============  ==============================================================================
+prototype     :mod:`ciao_stream.worlds.choice`, the rule that ``predict --choose`` uses
+energy        log-sum-exp of the logits [0], above that of equal logits
+entropy       1 - entropy of the prediction / the greatest possible entropy [1]
+majority      number of faces that the world has learned from
+random        drawn from the seed
+============  ==============================================================================
 
 Every world learns online, one pass, from faces of its own. Then faces of all worlds come that none has learned from:
 in blocks of one world, as if one camera were carried about. Two grounds:
@@ -7,6 +17,12 @@ in blocks of one world, as if one camera were carried about. Two grounds:
 - with it: real FER+ faces, of which each world sees another condition. The faces are real, the conditions are computed.
 
 ``python scripts/choose_world.py [--data-root DIR] [--seeds 3]`` prints one table: mean over seeds and the range.
+
+References:
+    - [0] Liu, Wang, Owens, Li: Energy-based Out-of-distribution Detection, NeurIPS 2020,
+      https://arxiv.org/abs/2010.03759 (Eq. 4, with T = 1)
+    - [1] Wortsman et al.: Supermasks in Superposition, NeurIPS 2020, https://arxiv.org/abs/2006.14769 (section 3.3:
+      the task whose output has the least entropy)
 """
 
 from __future__ import annotations
@@ -19,6 +35,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import entr, logsumexp, softmax
 
 from benchmarks.tasks import load_task
 from ciao_stream.encoders import load_encoder
@@ -30,7 +47,7 @@ from ciao_stream.stream.learner.learner import OnlineLearner
 from ciao_stream.stream.log.events import FrameCame, TaskDeclared
 from ciao_stream.stream.log.labels import target_label
 from ciao_stream.worlds.answers import Smoother
-from ciao_stream.worlds.choice import RULES, Faces, make_rule
+from ciao_stream.worlds.choice import Prototype
 from ciao_stream.worlds.worlds import Worlds
 
 Change = Callable[[Image, np.random.Generator], Image]
@@ -136,7 +153,21 @@ def measured(encoder: Encoder, root: Path | None, seed: int) -> tuple[dict[str, 
             outputs[name].append(each.numpy())
     joined = {name: np.concatenate(parts) for name, parts in outputs.items()}
     said = {name: [worlds[name].spec.labels[k] for k in each.argmax(axis=1)] for name, each in joined.items()}
-    faces = Faces([f"{seed}-{i}" for i in range(len(asked))], np.concatenate(features), joined)
+    logits = [joined[name].astype(np.float64) for name in ground]
+    learned_from = [statistics.n for name in ground if (statistics := worlds[name].faces) is not None]
+    prototype = Prototype([worlds[name] for name in ground])
+    if prototype.names != tuple(ground):
+        raise SystemExit(f"expected statistics of enough faces of each world, but only of {prototype.names}")
+    rules = {
+        "prototype": prototype.scores(np.concatenate(features)),
+        "energy": np.stack([logsumexp(each, axis=1) - np.log(each.shape[1]) for each in logits], axis=1),
+        "entropy": np.stack(
+            [1 - entr(softmax(each, axis=1)).sum(axis=1) / np.log(each.shape[1]) for each in logits], axis=1
+        ),
+        "majority": np.tile(np.array(learned_from, dtype=np.float64), (len(asked), 1)),
+        "random": np.random.default_rng(seed).random((len(asked), len(ground))),
+    }
+    names = [*ground]
 
     def judged(chosen: list[str]) -> tuple[float, float]:
         own = np.mean([world == name for world, (name, _, _) in zip(chosen, asked, strict=True)])
@@ -144,13 +175,12 @@ def measured(encoder: Encoder, root: Path | None, seed: int) -> tuple[dict[str, 
         return float(own), float(np.mean(right))
 
     found = {ORACLE: judged([name for name, _, _ in asked])}
-    for rule_name in RULES:
-        rule, smoother = make_rule(rule_name, [worlds[name] for name in ground]), Smoother(SMOOTH)
-        scores = rule.scores(faces)
-        found[rule_name] = judged([rule.names[k] for k in scores.argmax(axis=1)])
-        if rule_name not in ("majority", "random"):
-            smooth = [smoother("camera", rule_name, row) for row in scores]
-            found[f"{rule_name}, smoothed"] = judged([rule.names[k] for k in np.argmax(smooth, axis=1)])
+    for rule, scores in rules.items():
+        found[rule] = judged([names[k] for k in scores.argmax(axis=1)])
+        if rule not in ("majority", "random"):
+            smoother = Smoother(SMOOTH)
+            smooth = [smoother("camera", rule, row) for row in scores]
+            found[f"{rule}, smoothed"] = judged([names[k] for k in np.argmax(smooth, axis=1)])
     found[ALL] = judged([ALL] * len(asked))
     return found, source
 

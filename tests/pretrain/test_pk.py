@@ -352,7 +352,7 @@ DAMAGED = {
     "changed weights": (
         "encoder.safetensors",
         lambda content: content[:-4] + b"\0\0\x80?",
-        "fingerprint is not the recorded one",
+        "its weights do not have the recorded sha256",
     ),
     "no description": ("encoder.json", lambda _: b"[]", "expected format ciao_stream/encoder/1 but got list"),
     "half a description": ("encoder.json", lambda content: content[:50], "is damaged"),

@@ -1,8 +1,7 @@
-"""The world that answers when nobody says which: what faces look like, the rules, and the predictor."""
+"""The world that is chosen when nobody names one: statistics of faces, the choice, and the predictor."""
 
 import dataclasses
 import json
-import math
 import threading
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 import torch
 
 from ciao_stream import encoders
-from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
+from ciao_stream.exceptions import CiaoError, WorldError
 from ciao_stream.faces.statistics import LEAST, WIDEST, FaceStatistics, pooled
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.stopping import Stop
@@ -24,7 +23,7 @@ from ciao_stream.stream.log.messages import encode_frame
 from ciao_stream.stream.predict.predictor import Predictor
 from ciao_stream.stream.predict.settings import PredictSettings
 from ciao_stream.stream.predict.worlds import CheckpointWorlds, ExportedWorlds, UpToDate
-from ciao_stream.worlds.choice import RULES, Faces, make_rule
+from ciao_stream.worlds.choice import Prototype
 from ciao_stream.worlds.world import World
 from tests.helpers import stream_events, tiny
 from tests.helpers.redis_server import running
@@ -143,8 +142,8 @@ def test_statistics_survive_new_labels_and_wiping_and_a_copy_soon_has_its_own():
         twin.frame(f"t{number}", stored_z([face(number, "emoreact")])[0], np.array(0))
     assert same(tensors(world.faces), before)
     bright = pooled(stored_z([face(99, "emoreact")]))
-    rule = make_rule("prototype", [world.world, twin.world])
-    assert rule.names[int(rule.scores(Faces(["f"], bright, {})).argmax())] == "fer#2"
+    choice = Prototype([world.world, twin.world])
+    assert choice.names[int(choice.scores(bright).argmax())] == "fer#2"
 
 
 def test_wiping_forgets_statistics_of_few_faces():
@@ -155,12 +154,11 @@ def test_wiping_forgets_statistics_of_few_faces():
 
 def test_the_prototype_finds_worlds_of_every_kind_by_their_faces():
     _, learner = begun()
-    rule = make_rule("prototype", [online.world for online in learner.worlds.values()])
+    choice = Prototype([online.world for online in learner.worlds.values()])
     for task in SHADES:
-        new = Faces(["f"] * 9, pooled(stored_z([face(1000 + i, task) for i in range(9)])), {})
-        scores = rule.scores(new)
+        scores = choice.scores(pooled(stored_z([face(1000 + i, task) for i in range(9)])))
         assert (scores <= 0).all()
-        assert [rule.names[k] for k in scores.argmax(axis=1)] == [task] * 9
+        assert [choice.names[k] for k in scores.argmax(axis=1)] == [task] * 9
 
 
 def test_the_prototypes_distance_by_hand():
@@ -169,55 +167,22 @@ def test_the_prototypes_distance_by_hand():
         world.faces = FaceStatistics(2)
         corners = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]]) * [1, 2.0]
         world.faces.update(np.tile(corners, (LEAST // 4, 1)) + mean)
-    scores = make_rule("prototype", worlds).scores(Faces(["f"], np.array([[4.0, 8.0]]), {}))
+    scores = Prototype(worlds).scores(np.array([[4.0, 8.0]]))
     np.testing.assert_allclose(scores, [[-(16 / 1 + 64 / 4) / 2, -(16 / 4) / 2]], rtol=1e-2)
 
 
 def test_too_few_faces_are_not_judged():
     stream, learner = begun([FER], LEAST - 1)
     worlds = [online.world for online in learner.worlds.values()]
-    assert make_rule("prototype", worlds).names == ()
+    assert Prototype(worlds).names == ()
     stream_events.apply(learner, frames(stream, FER, 1))
-    assert make_rule("prototype", worlds).names == ("fer",)
+    assert Prototype(worlds).names == ("fer",)
 
 
-def test_energy_and_entropy_by_hand_count_from_what_a_world_gives_that_knows_nothing():
-    wide = TaskSpec("wide", "votes", tuple("abcdefgh"))
-    worlds = [World(spec, shared(), "dl", False, tiny.small()) for spec in (FER, wide, MULTI)]
-    nothing = {"fer": np.zeros((1, 3)), "wide": np.zeros((1, 8)), "emoreact": np.zeros((1, 4))}
-    known = {"fer": np.log([[2.0, 1, 1]]), "wide": np.full((1, 8), np.nan), "emoreact": np.log([[3.0, 1, 1, 1]])}
-    for name, wanted in (
-        ("energy", [math.log(4 / 3), 0, math.log(2) / 4]),
-        ("entropy", [1 - 1.5 * math.log(2) / math.log(3), 0, (1 - 0.8112781245) / 4]),
-    ):
-        rule = make_rule(name, worlds)
-        np.testing.assert_allclose(rule.scores(Faces(["f"], np.zeros((1, 4)), nothing)), 0, atol=1e-12)
-        scores = rule.scores(Faces(["f"], np.zeros((1, 4)), known))
-        np.testing.assert_allclose(scores, [wanted], rtol=1e-9)
-
-
-def test_the_baselines():
-    _, learner = begun([FER, VA], 4)
-    learner.worlds["affectnet-va"].faces.update(np.zeros((1, 4)))
-    worlds = [online.world for online in learner.worlds.values()]
-    faces = Faces([f"f{i}" for i in range(400)], np.zeros((400, 4)), {})
-    assert make_rule("majority", worlds).scores(faces).tolist() == [[4, 5]] * 400
-    some, others = (make_rule("random", order).scores(faces) for order in (worlds, worlds[::-1]))
-    assert np.array_equal(some, others[:, ::-1])
-    assert 150 < some.argmax(axis=1).sum() < 250
-
-
-def test_a_rule_that_cannot_judge_is_refused_in_one_line():
-    worlds = {spec.name: World(spec, shared(), "dl", False, tiny.small()) for spec in (FER, VA)}
-    for name in ("energy", "entropy"):
-        with pytest.raises(CiaoError, match=f"rule '{name}' cannot judge world 'affectnet-va', which is dimensional"):
-            make_rule(name, worlds.values())
-    for name in ("prototype", "majority"):
-        with pytest.raises(CiaoError, match=f"rule '{name}' needs to know what the faces of world 'fer' look like"):
-            make_rule(name, worlds.values())
-    with pytest.raises(UnknownNameError, match="did you mean 'entropy'"):
-        make_rule("entrpy", [])
-    assert all(make_rule(name, []).names == () for name in RULES)
+def test_a_world_without_statistics_is_refused_in_one_line():
+    assert Prototype([]).names == ()
+    with pytest.raises(CiaoError, match="world 'fer' cannot be chosen: it has no statistics of its faces; set"):
+        Prototype([World(FER, shared(), "dl", False, tiny.small())])
 
 
 def test_statistics_travel_with_worlds_to_disk_and_to_predictors(tmp_path):
@@ -293,25 +258,20 @@ def test_the_choice_can_be_smoothed_over_a_cameras_faces(predict):
     assert found[0]["choice"] == sharp[0]["choice"]
 
 
-def test_the_command_chooses_among_the_worlds_that_it_is_told_and_refuses_what_cannot_be(predict):
+def test_the_command_chooses_among_the_worlds_of_only_and_refuses_another_rule(predict, capsys):
     _, _, run = predict
-    code, found, _ = run("--choose", "energy", "--only", "fer,emoreact")
+    code, found, _ = run("--choose", "--only", "fer,emoreact")
     assert code == 0
     assert all(set(result["choice"]["scores"]) == {"fer", "emoreact"} for result in found)
-    code, found, said = run("--choose", "energy")
-    assert (code, found) == (2, [])
-    assert "cannot judge world 'affectnet-va'" in said
     with pytest.raises(SystemExit) as left:
-        run("--choose", "nearest")
+        run("--choose", "energy")
     assert left.value.code == 2
+    assert "argument --choose: invalid choice: 'energy'" in capsys.readouterr().err
+    with pytest.raises(CiaoError, match="expected one of prototype, or none but got 'energy'"):
+        PredictSettings(choose="energy")
 
 
-def test_the_command_knows_all_rules():
-    with pytest.raises(CiaoError, match=f"expected one of {', '.join(RULES)}, or none but got 'nearest'"):
-        PredictSettings(choose="nearest")
-
-
-def test_a_face_that_no_world_can_be_told_for_is_passed_over_and_counted(predict, tmp_path):
+def test_a_face_is_skipped_and_counted_while_no_world_can_be_chosen(predict, tmp_path):
     _, _, run = predict
     _, learner = begun([FER], 3)
     Checkpoints(tmp_path / "checkpoints").save(learner)
@@ -320,24 +280,24 @@ def test_a_face_that_no_world_can_be_told_for_is_passed_over_and_counted(predict
     assert "no_world_fits 6" in said
 
 
-def test_a_world_that_comes_later_and_cannot_be_judged_is_left_out(server, tmp_path):
-    stream, learner = begun([FER])
-    checkpoints, told, stop = Checkpoints(tmp_path), [], Stop()
-    checkpoints.save(learner)
+def test_a_later_world_that_cannot_be_judged_is_reported_and_dropped(server, tmp_path):
+    _, learner = begun([FER])
+    told, stop = [], Stop()
+    learner.save_worlds(tmp_path)
     feed = FrameFeed(lambda: server.address, StreamNames("later"), start="0-0")
-    worlds = UpToDate(CheckpointWorlds(tmp_path, shared()), 0.02)
-    one = Predictor(shared(), worlds, feed, PredictSettings(choose="entropy"), stop=stop, tell=told.append)
+    worlds = UpToDate(ExportedWorlds(tmp_path, shared()), 0.02)
+    one = Predictor(shared(), worlds, feed, PredictSettings(choose="prototype"), stop=stop, tell=told.append)
     thread = threading.Thread(target=one.run)
     thread.start()
     try:
         with server.client() as client:
-            for number, wanted in enumerate(("answering with fer", "cannot judge world 'affectnet-va'")):
+            for number, wanted in enumerate(("answering with fer", "world 'affectnet-va' cannot be chosen")):
                 until(lambda: any(wanted in line for line in told))  # noqa: B023
                 header = {"task": "fer", "frame_id": f"f{number}", "producer": "robot", "seq": number}
                 client.xadd("later", encode_frame(write_image(face(number, "fer")), **header))
                 until(lambda: one.results == number + 1)  # noqa: B023
-                stream_events.apply(learner, [stream.declare(VA)] if number == 0 else [])
-                checkpoints.save(learner)
+                if number == 0:
+                    World(VA, shared(), "dl", False, tiny.small()).save(tmp_path / "affectnet-va")
     finally:
         stop.request()
         thread.join(20)

@@ -2,67 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable, Sequence
 
 from ciao_stream.faces.statistics import Floats
 from ciao_stream.stream.log.messages import FrameHeader
 from ciao_stream.worlds.answers import Smoother
-from ciao_stream.worlds.choice import Faces, Rule, make_rule, problem
+from ciao_stream.worlds.choice import Prototype, problem
 from ciao_stream.worlds.world import World
 
 
 class Chooser:
-    """A rule of choice over the newest version of the worlds.
+    """The choice among the newest version of the worlds: see :mod:`ciao_stream.worlds.choice`.
 
     Args:
-        rule: One of :data:`ciao_stream.worlds.choice.RULES`.
         smooth: Time constant in frames for smoothing the scores of one producer and camera; None: no smoothing.
         tell: Called with one line about each world that is not a candidate.
     """
 
-    def __init__(self, rule: str, smooth: float | None, tell: Callable[[str], None]) -> None:
-        self._name = rule
-        self._rule: Rule = make_rule(rule, [])
+    def __init__(self, smooth: float | None, tell: Callable[[str], None]) -> None:
+        self._choice = Prototype([])
         self._smoother = None if smooth is None else Smoother(smooth)
         self._tell = tell
+        self.worlds: Sequence[str] = ()
+        """Names of the candidates."""
 
     def take(self, worlds: Sequence[World], first: bool) -> None:
         """Choose among these worlds from now on.
 
         Args:
             worlds: The worlds of one version.
-            first: Whether it is the first version. In a later one, a world that the rule cannot judge is reported and
+            first: Whether it is the first version. In a later one, a world that cannot be judged is reported and
                 dropped.
 
         Raises:
-            CiaoError: The rule cannot judge a world of the first version.
+            CiaoError: A world of the first version cannot be judged.
         """
-        problems = {} if first else {world.spec.name: problem(self._name, world) for world in worlds}
+        problems = {} if first else {world.spec.name: problem(world) for world in worlds}
         for text in filter(None, problems.values()):
             self._tell(text)
-        self._rule = make_rule(self._name, [world for world in worlds if not problems.get(world.spec.name)])
+        candidates = [world for world in worlds if not problems.get(world.spec.name)]
+        self._choice, self.worlds = Prototype(candidates), [world.spec.name for world in candidates]
 
-    @property
-    def worlds(self) -> Sequence[str]:
-        """Names of the candidates."""
-        return [*self._rule.specs]
-
-    def scores(
-        self, header: FrameHeader, features: Floats, outputs: Mapping[str, npt.NDArray[np.float32]]
-    ) -> dict[str, float]:
+    def scores(self, header: FrameHeader, features: Floats) -> dict[str, float]:
         """Return the scores of the worlds that can be judged now; the highest wins.
 
         Args:
             header: The frame's.
-            features: (F,).
-            outputs: By world, float32 (n_out,).
+            features: float64 (F,).
         """
-        names = self._rule.names
-        faces = Faces([header.frame_id], features[None], {name: outputs[name][None] for name in names})
-        scores = self._rule.scores(faces)[0]
+        names, scores = self._choice.names, self._choice.scores(features[None])[0]
         if self._smoother is not None:
             scores = self._smoother((header.producer, header.camera), "/".join(names), scores)
         return dict(zip(names, scores.tolist(), strict=True))

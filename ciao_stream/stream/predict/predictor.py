@@ -110,7 +110,7 @@ class Predictor:
         self._unsent: _Done | None = None
         self._results = Results(self.settings)
         smooth, choose = self.settings.smooth, self.settings.choose
-        self._chooser = None if choose is None else Chooser(choose, smooth, self._report)
+        self._chooser = None if choose is None else Chooser(smooth, self._report)
         self._last_entry = time.monotonic()
         if smooth is not None and feed.group is not None:
             raise CiaoError("--smooth needs all frames, but a predictor in a --group sees only some: omit one of them")
@@ -184,7 +184,7 @@ class Predictor:
                 own = {name: each[index] for name, each in outputs.items()}
                 choice, answering = None, names
                 if self._chooser is not None and features is not None:
-                    choice = self._chooser.scores(frame.header, features[index], own)
+                    choice = self._chooser.scores(frame.header, features[index])
                     answering = [max(choice, key=choice.__getitem__)] if choice else []
                     done.skipped["no_world_fits"] += not answering
                 for name in answering:

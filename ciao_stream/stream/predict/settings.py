@@ -19,9 +19,9 @@ class PredictSettings:
         calibrate: Calibrate confidence on frames that carry their label. One temperature per world is fitted on the
             newest of them; predictions of a version that had learned a frame do not count, where the version shows it.
         names: Names of labels: of the ``task``, or as in hri_msgs/Expression (``ros4hri``).
-        choose: Let one world answer for each face, whatever task the frame names: the one that fits best by this rule
-            of :mod:`ciao_stream.worlds.choice` (without a value: prototype). With ``smooth``, scores are smoothed for
-            one producer and camera. None: every world answers.
+        choose: Let one world answer for each face, whatever task the frame names: the one whose faces look most like
+            it (see :mod:`ciao_stream.worlds.choice`). With ``smooth``, scores are smoothed for one producer and camera.
+            None: every world answers.
         until_idle: End after so many seconds without an entry.
         max_frames: End after so many frames.
 
@@ -34,7 +34,7 @@ class PredictSettings:
     abstain: float | None = option(None, least=0, most=1, metavar="P")
     calibrate: bool = option(False, switch=True)
     names: Literal["task", "ros4hri"] = "task"
-    choose: Literal["prototype", "energy", "entropy", "majority", "random"] | None = option(None, const="prototype")
+    choose: Literal["prototype"] | None = option(None, const="prototype")
     until_idle: float | None = option(None, least=0, metavar="S")
     max_frames: int | None = option(None, least=1)
 
