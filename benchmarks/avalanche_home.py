@@ -1,4 +1,4 @@
-"""Loading Avalanche where there is no home folder to write to."""
+"""Importing Avalanche without a writable home folder."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 
 @contextmanager
 def avalanche_home() -> Iterator[None]:
-    """Import Avalanche inside this block: it writes ``~/.avalanche`` at import, and fails where it cannot.
+    """Import Avalanche inside this block: at import it writes ``~/.avalanche``, and fails if it cannot.
 
-    Where the home folder cannot be written, a temporary one stands in for it during the import. The warnings that
-    the import gives, all about solvers that nothing here uses, are silenced.
+    If the home folder is not writable, ``HOME`` is a temporary folder during the import. The warnings of the import,
+    about solvers that nothing here uses, are silenced.
     """
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as spare:
         warnings.simplefilter("ignore")

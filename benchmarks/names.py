@@ -1,4 +1,4 @@
-"""Names of all tasks, to be had without loading any of them."""
+"""Names of all tasks and their rules, without loading any."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WORLDS: tuple[str, ...] = ("affectnet", "affectnet-va", "fer", "ferplus", "jaffe
 """The synthetic worlds."""
 
 OWN: dict[str, str] = {"folder": "folder:DIR", "csv": "csv:FILE"}
-"""Tasks from anyone's own faces, and how they are written: the path stands where others have a rule."""
+"""Tasks from a user's own faces, and how to write them; the path takes the place of a rule."""
 
 
 def real_task_names() -> list[str]:
@@ -20,12 +20,12 @@ def real_task_names() -> list[str]:
 
 
 def task_names() -> list[str]:
-    """Return every task that has a name: those on disk and the synthetic worlds."""
+    """Return the names of all tasks: data sets and synthetic worlds."""
     return sorted({*real_task_names(), *WORLDS})
 
 
 def split_rule(task: str) -> tuple[str, str | None]:
-    """Split ``NAME:RULE`` (or ``folder:DIR``, ``csv:FILE``) at its first colon; the rule is None where none is given.
+    """Split ``NAME:RULE`` (or ``folder:DIR``, ``csv:FILE``) at its first colon; the rule is None if not given.
 
     >>> split_rule("ferplus:majority"), split_rule("fer")
     (('ferplus', 'majority'), ('fer', None))
@@ -35,7 +35,7 @@ def split_rule(task: str) -> tuple[str, str | None]:
 
 
 def chosen_rule(rule: str | None, rules: Sequence[str]) -> str:
-    """Return the rule that was asked for, the first one where none was.
+    """Return the given rule, or the first one if ``rule`` is None.
 
     Raises:
         UnknownNameError: There is no such rule.

@@ -12,8 +12,8 @@ from ciao_stream.encoders.encoded import EncodedFaces
 def build_benchmark(train: Sequence[EncodedFaces], test: Sequence[EncodedFaces]) -> Any:
     """Build a benchmark with one experience per task in each stream.
 
-    No sample is read. Targets may be of any kind: they travel as plain tensors, and no ``targets`` attribute is set,
-    because Avalanche's attributes know integer classes only.
+    No sample is read. Targets may be of any kind: they are plain tensors in the samples. No ``targets`` attribute is
+    set, because Avalanche's attributes only hold integer classes.
 
     Args:
         train: Training split of each task.
@@ -21,7 +21,7 @@ def build_benchmark(train: Sequence[EncodedFaces], test: Sequence[EncodedFaces])
 
     Returns:
         An Avalanche benchmark with ``train_stream`` and ``test_stream``; ``experience.task_label`` is the position of
-        the task, ``experience.faces`` the data set it was built from.
+        the task, ``experience.faces`` its data set.
     """
     with avalanche_home():
         from avalanche.benchmarks import benchmark_from_datasets, with_task_labels

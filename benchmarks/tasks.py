@@ -1,4 +1,4 @@
-"""Load a task by name, from disk or rendered."""
+"""Loads a task by name, from disk or drawn."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ciao_stream.runtime.plugins import load_plugin
 
 
 def load_task(task: str, data_root: Path | None, *, sizes: dict[str, int] | None = None) -> TaskData:
-    """Load one task, real or synthetic; never one in place of the other.
+    """Load one task, real or synthetic, never one instead of the other.
 
     Args:
-        task: ``NAME`` or ``NAME:RULE``, where the rule says how labels and splits are made; or ``folder:DIR`` or
-            ``csv:FILE`` for faces of one's own, wherever they lie.
-        data_root: Where the data sets lie; None for the synthetic world of that name.
-        sizes: Samples of each split of a synthetic world; its own defaults where None.
+        task: ``NAME`` or ``NAME:RULE``, where the rule determines how labels and splits are made; or ``folder:DIR`` or
+            ``csv:FILE`` for a user's own faces, anywhere on disk.
+        data_root: Folder that holds the data sets; None for the synthetic world of that name.
+        sizes: Samples of each split of a synthetic world; None for its defaults.
 
     Raises:
         UnknownNameError: There is no such task or rule.
         DataError: Files of the task are missing or damaged.
-        CiaoError: The task cannot be had from that source.
+        CiaoError: The task is not available from that source.
     """
     name, rule = split_rule(task)
     if name in OWN:
         if not rule:
-            raise CiaoError(f"task {name!r}: say where your faces are: {OWN[name]}")
+            raise CiaoError(f"task {name!r}: give the path of your faces: {OWN[name]}")
         return (folder if name == "folder" else csv_file).load(Path(rule))
     if name not in task_names():
         raise UnknownNameError("task", name, [*task_names(), *OWN.values()])
@@ -37,10 +37,10 @@ def load_task(task: str, data_root: Path | None, *, sizes: dict[str, int] | None
         if name not in WORLDS:
             raise CiaoError(f"task {name!r} has no synthetic world: give --data-root")
         if rule:
-            raise CiaoError(
-                f"task {task!r}: a synthetic world has no label rules; give --data-root or leave out :{rule}"
-            )
+            raise CiaoError(f"task {task!r}: a synthetic world has no label rules; give --data-root or omit :{rule}")
         return load_synthetic(name, **(sizes or {}))
     if not data_root.is_dir():
-        raise DataError(f"data root {data_root} is no folder: give the folder that holds the data sets to --data-root")
+        raise DataError(
+            f"data root {data_root} is not a folder: give the folder that holds the data sets to --data-root"
+        )
     return load_plugin("benchmarks.datasets", name, "task").load(data_root, rule)  # type: ignore[no-any-return]

@@ -1,8 +1,8 @@
 """AffectNet as released in 2017 [1]: csv lists of photos, with a box around the face in each.
 
-``training.csv`` has 414,799 rows and ``validation.csv`` 5,500, in some copies without the header: path of the photo,
+``training.csv`` has 414,799 rows and ``validation.csv`` 5,500, in some copies without a header: path of the photo,
 face box (x, y, width, height), 68 landmarks, expression, valence, arousal. Some boxes are ``NULL``. A box's x runs
-along the columns: ``image[y : y + height, x : x + width]``; code in the wild swaps them.
+along the columns: ``image[y : y + height, x : x + width]``; some published code swaps them.
 
 [1] Mollahosseini, Hasani, Mahoor, "AffectNet", IEEE Transactions on Affective Computing 10(1), 2019.
 """
@@ -29,16 +29,16 @@ COLUMNS = (
     "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks", "expression",
     "valence", "arousal",
 )  # fmt: skip
-"""The columns of both lists, in the order that a list without a header has them."""
+"""The columns of both lists, in the order of a list without a header."""
 
 LIST_FOLDERS = ("Manually_Annotated_file_lists", ".")
-"""Where the lists may be, in the data set's folder."""
+"""Where the lists can be in the data set's folder."""
 
 IMAGE_FOLDERS = ("Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images")
-"""Where the photos may be, in the data set's folder."""
+"""Where the photos can be in the data set's folder."""
 
 FARTHEST = 1 << 20
-"""Pixels. No photo is as large: a box that reaches farther is none."""
+"""Pixels; boxes with larger coordinates are ignored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +47,12 @@ class FaceList:
 
     Args:
         path: The csv file.
-        images: The photos, cut to the boxes.
+        images: The photos, cropped to the boxes.
         names: Path of each photo, relative to their folder; unique.
         expressions: float64 (N,), as in the file.
         values: float64 (N, 2), arousal and valence, as in the file.
         lines: int64 (N,), line of each row in the file, from 1.
-        dropped: How many rows were left out, by reason; what else stands in a row without a face box is not judged.
+        dropped: How many rows were dropped, by reason; other values in a row without a face box are not checked.
     """
 
     path: Path
@@ -64,7 +64,7 @@ class FaceList:
     dropped: dict[str, int]
 
     def where(self, row: int, column: str) -> str:
-        """Return where a value stands, as errors name it."""
+        """Return the file and line of a value, for errors."""
         return f"{self.path}, line {self.lines[row]}: {column}"
 
 
@@ -75,7 +75,7 @@ def read_2017(folder: Path) -> tuple[FaceList, FaceList] | None:
         folder: The data set's folder.
 
     Returns:
-        Both lists; None where neither of them is there.
+        Both lists; None if there is neither.
 
     Raises:
         DataError: One list or the photos are missing, or a list is damaged.
@@ -88,15 +88,15 @@ def read_2017(folder: Path) -> tuple[FaceList, FaceList] | None:
         return None
     images = find(folder, *IMAGE_FOLDERS)
     if images is None:
-        raise DataError(f"{folder}: no photos beside the csv lists; expected a folder {' or '.join(IMAGE_FOLDERS)}")
+        raise DataError(f"{folder}: no photos next to the csv lists; expected a folder {' or '.join(IMAGE_FOLDERS)}")
     training, validation = (_read_list(path, images, folder, name) for name, path in lists.items())
     return training, validation
 
 
 def _read_list(path: Path | None, images: Path, folder: Path, name: str) -> FaceList:
-    """Read one list in one pass that holds one line in memory at a time."""
+    """Read one list in one pass, with one line in memory at a time."""
     if path is None:
-        raise DataError(f"{folder}: no {name} beside the other csv list; expected it in {LIST_FOLDERS[0]}")
+        raise DataError(f"{folder}: no {name} next to the other csv list; expected it in {LIST_FOLDERS[0]}")
     rows, columns, width = _rows(path)
     names: dict[str, None] = {}
     numbers, boxes, line_numbers, dropped = array("d"), array("q"), array("q"), Counter[str]()
@@ -131,9 +131,9 @@ def _read_list(path: Path | None, images: Path, folder: Path, name: str) -> Face
 
 
 def _rows(path: Path) -> tuple[Iterator[Line], list[int], int]:
-    """Return the lines below the header, where :data:`COLUMNS` stand in them, and how many columns there are.
+    """Return the lines below the header, the positions of :data:`COLUMNS`, and the number of columns.
 
-    A first line that begins with a path, which has a slash in it, is no header.
+    A first line that begins with a path (with a slash) is not a header.
     """
     lines = read_lines(path)
     first = next(lines, None)
@@ -145,7 +145,7 @@ def _rows(path: Path) -> tuple[Iterator[Line], list[int], int]:
 
 
 def _box(cells: Sequence[bytes]) -> tuple[int, ...] | None:
-    """Return a face box, None where it is ``NULL`` or anything else but four integers."""
+    """Return a face box, None unless it is four integers."""
     try:
         box = tuple(int(strip_cell(cell)) for cell in cells)
     except ValueError:
@@ -169,7 +169,7 @@ def _number(cell: bytes, line: Line, column: str) -> float:
 
 
 def _check_there(folder: Path, names: Sequence[str], path: Path, lines: Sequence[int]) -> None:
-    """Raise DataError where photos are not there; each of their folders is listed once, and none is opened."""
+    """Raise DataError for missing photos; each folder is listed once, and no photo is opened."""
     listed: dict[str, frozenset[str]] = {}
     absent = []
     for row, name in enumerate(names):

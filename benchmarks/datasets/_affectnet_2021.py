@@ -1,9 +1,9 @@
-"""AffectNet as released in March 2021: one small file per annotation, photos already cut to the face.
+"""AffectNet as released in March 2021: one small file per annotation, photos already cropped.
 
 ``train_set`` and ``val_set`` hold ``images/ID.jpg`` and ``annotations/ID_exp.npy`` (expression), ``ID_val.npy``
 (valence), ``ID_aro.npy`` (arousal) and ``ID_lnd.npy`` (landmarks, not read here). A value is a number or a text, as a
-numpy array of one entry. There are 287,651 faces in ``train_set``: what the files say is kept in the user's cache
-folder, and found out again when any file changes.
+numpy array of one entry. ``train_set`` has 287,651 faces, so the annotations are kept in the user's cache folder,
+and read again if any file changes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from ciao_stream.faces.readers.image_files import SUFFIXES, ImageFiles
 from ciao_stream.faces.readers.index_cache import cached_index
 
 KINDS: dict[str, str] = {"expression": "exp", "arousal": "aro", "valence": "val"}
-"""What is read of each face, and how the names of the files end that hold it."""
+"""The annotations of each face, and the ends of their file names."""
 
 BATCH = 500
-"""Faces that a thread reads at a time; threads pay where a file takes long to open."""
+"""Faces that a thread reads at a time."""
 
 MAX_FILE = 1 << 12
 """Bytes. A file with one entry takes about 140."""
@@ -45,7 +45,7 @@ class FaceFolder:
         names: File of each face, relative to ``images`` in the folder; ascending by number.
         expressions: float64 (N,), as in the files.
         values: float64 (N, 2), arousal and valence, as in the files.
-        dropped: Nothing: every face has a file of its own.
+        dropped: Empty: every face has its own file.
     """
 
     folder: Path
@@ -56,7 +56,7 @@ class FaceFolder:
     dropped: dict[str, int] = field(default_factory=dict)
 
     def where(self, row: int, column: str) -> str:
-        """Return where a value stands, as errors name it."""
+        """Return the file of a value, for errors."""
         return f"{self.folder / _annotation(Path(self.names[row]).stem, KINDS[column])}: {column}"
 
 
@@ -67,7 +67,7 @@ def read_2021(folder: Path) -> tuple[FaceFolder, FaceFolder] | None:
         folder: The data set's folder.
 
     Returns:
-        Both sets; None where neither of them is there.
+        Both sets; None if there is neither.
 
     Raises:
         DataError: A set, an image or an annotation is missing, or an annotation is damaged.
@@ -77,7 +77,7 @@ def read_2021(folder: Path) -> tuple[FaceFolder, FaceFolder] | None:
         return None
     if train is None or test is None:
         absent, other = ("val_set", "train_set") if train else ("train_set", "val_set")
-        raise DataError(f"{folder}: no {absent} beside {other}; get both")
+        raise DataError(f"{folder}: no {absent} next to {other}; get both")
     return _read_set(train), _read_set(test)
 
 
@@ -98,18 +98,18 @@ def _read_set(folder: Path) -> FaceFolder:
 
 
 def _annotation(face: str, kind: str) -> str:
-    """Return where an annotation stands in its set."""
+    """Return the path of an annotation in its set."""
     return f"annotations/{face}_{kind}.npy"
 
 
 def _by_number(face: str) -> tuple[bool, int, str]:
-    """Order ids by their number, and those that are none after them, by name."""
+    """Sort key: ids that are numbers by number, then the others by name."""
     number = face.isascii() and face.isdecimal()
     return not number, int(face) if number else 0, face
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield what a folder holds, in any order; hidden files are passed over."""
+    """Yield the entries of a folder, in any order; hidden files are ignored."""
     try:
         with os.scandir(folder) as entries:
             yield from (entry for entry in entries if not entry.name.startswith("."))
@@ -153,7 +153,7 @@ def _check_pairs(folder: Path, images: Iterable[str], annotated: dict[str, set[s
         if absent := every - ids:
             more = f" (one of {len(absent):,} missing)" if len(absent) > 1 else ""
             file = what.format(min(absent, key=_by_number))
-            raise DataError(f"{folder}: there is no {file}, though other files have its id{more}; get the full set")
+            raise DataError(f"{folder}: there is no {file}, although other files have its id{more}; get the full set")
 
 
 def _read_annotations(folder: Path, ids: Sequence[str]) -> npt.NDArray[np.float64]:
@@ -168,7 +168,7 @@ def _read_annotations(folder: Path, ids: Sequence[str]) -> npt.NDArray[np.float6
 
 
 def _read_number(path: Path) -> float:
-    """Return the one number that a file holds, be it a number, a text or bytes."""
+    """Return the number in a file, stored as a number, text or bytes."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE)

@@ -1,9 +1,12 @@
-"""AffectNet: faces from the web in the wild, one of eight expressions each.
+"""AffectNet: faces from the web, one of eight expressions each.
 
-Either release is read: that of 2017, where lists give the face's box in a photo, and that of 2021, of faces already
-cut out, which is taken where both are there. The test set is not public: as everywhere, the official validation set is
-what is reported, so it is the test split here, and validation is a stratified tenth of the training set. The training
-set is far from balanced, the test split is balanced. Without contempt, these are the field's seven classes.
+Two releases can be read: that of 2017, whose lists give the face's box in a photo, and that of 2021, of cropped faces,
+which is preferred. The test set is not public. As in the literature, results are reported on the official validation
+set, so it is the test split here, and validation is a stratified tenth of the training set. The training set is far
+from balanced, the test split is balanced. Rule ``7`` drops contempt.
+
+AffectNet's two tasks take their rows from one image source per official set, and hold out the same faces for
+validation.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ EXPRESSIONS = (
     "neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt", "none", "uncertain",
     "no face",
 )  # fmt: skip
-"""What the codes of the expressions stand for, from 0; the last three are no emotions."""
+"""Names of the codes of expressions, from 0; the last three are not emotions."""
 
 NOT_APPLICABLE = -2
 """Valence and arousal of faces that were not rated."""
@@ -45,11 +48,11 @@ PROTOCOL = "official training and validation set, reported on the latter; valida
 
 
 class AnnotatedFaces(Protocol):
-    """The faces of one official set, whichever release they are from; arrays of N."""
+    """The N faces of one official set, of either release."""
 
     @property
     def images(self) -> ImageSource:
-        """The faces, N of them."""
+        """The N faces."""
         ...
 
     @property
@@ -69,25 +72,25 @@ class AnnotatedFaces(Protocol):
 
     @property
     def dropped(self) -> dict[str, int]:
-        """How many annotated faces are not among the N, by reason."""
+        """How many annotated faces were dropped, by reason."""
         ...
 
     def where(self, row: int, column: str) -> str:
-        """Return where a value of a face stands, as errors name it."""
+        """Return the file and line of a value, for errors."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """What one task makes of some faces.
+    """The targets of one task for some faces.
 
     Args:
-        targets: Targets (N, ...); arbitrary for faces that are left out.
-        left_out: bool (N,) by reason: the faces left out for it; no face for two reasons.
+        targets: Targets of shape (N, ...); arbitrary for dropped faces.
+        dropped: bool (N,) by reason: the faces dropped for it; no face for two reasons.
     """
 
     targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]
-    left_out: Mapping[str, npt.NDArray[np.bool_]]
+    dropped: Mapping[str, npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +100,7 @@ class Release:
     Args:
         year: 2017 or 2021.
         training: The official training set.
-        validation: The official validation set; it is the test split here, for there is no public test set.
+        validation: The official validation set; it is the test split here, because the test set is not public.
     """
 
     year: int
@@ -111,9 +114,9 @@ class Release:
         label: Callable[[AnnotatedFaces], Labelled],
         published: Mapping[str, int | Mapping[str, int]],
     ) -> TaskData:
-        """Make a task of the faces that it has labels for.
+        """Return a task of the faces that have a label for it.
 
-        Validation is a stratified tenth of all training faces, by expression: the same faces for every task.
+        Validation is a tenth of all training faces, stratified by expression: the same faces for every task.
         """
         train, held = hold_out(self.training.names, self.training.expressions.astype(np.int64))
         learned, tested = label(self.training), label(self.validation)
@@ -126,8 +129,8 @@ class Release:
             rows: npt.NDArray[np.int64],
             dropped: dict[str, int],
         ) -> FaceDataset:
-            counted = {reason: int(mask[rows].sum()) for reason, mask in labelled.left_out.items()}
-            kept = rows[~np.any([mask[rows] for mask in labelled.left_out.values()], axis=0)]
+            counted = {reason: int(mask[rows].sum()) for reason, mask in labelled.dropped.items()}
+            kept = rows[~np.any([mask[rows] for mask in labelled.dropped.values()], axis=0)]
             return FaceDataset(
                 spec, split, faces.images, kept, labelled.targets[kept], "real", label_rule,
                 dropped={**dropped, **{reason: n for reason, n in counted.items() if n}},
@@ -143,10 +146,10 @@ class Release:
 
 
 def read_release(task: str, root: Path) -> Release:
-    """Read the annotations of the release that is there, the one of 2021 where both are; no image is opened.
+    """Read the annotations of the release that is found, preferably that of 2021; no image is opened.
 
     Raises:
-        MissingDataError: Neither release is there.
+        MissingDataError: Neither release is found.
         DataError: A release is incomplete or damaged.
     """
     folder = find(root, "affectnet")
@@ -162,7 +165,7 @@ def read_release(task: str, root: Path) -> Release:
 
 
 def _check(faces: AnnotatedFaces) -> None:
-    """Raise DataError where an expression is no known code, or a value out of range."""
+    """Raise DataError if an expression is not a known code, or a value is out of range."""
     unknown = ~np.isin(faces.expressions, np.arange(len(EXPRESSIONS)))
     if unknown.any():
         row = int(unknown.argmax())
@@ -173,15 +176,15 @@ def _check(faces: AnnotatedFaces) -> None:
         row, column = (int(place) for place in np.argwhere(outside)[0])
         where = faces.where(row, ("arousal", "valence")[column])
         raise DataError(
-            f"{where} {faces.values[row, column]!s:.30}; expected -1 to 1, or {NOT_APPLICABLE} where not rated"
+            f"{where} {faces.values[row, column]!s:.30}; expected -1 to 1, or {NOT_APPLICABLE} if not rated"
         )
 
 
 RULES: tuple[str, ...] = ("8", "7")
-"""Numbers of classes on offer; the first is the default."""
+"""Numbers of classes; the first is the default."""
 
 TRAINING = dict(zip(EXPRESSIONS, (74_874, 134_415, 25_459, 14_090, 6_378, 3_803, 24_882, 3_750), strict=False))
-"""Faces per class in the training list of 2017; in all as many as in the training set of 2021."""
+"""Faces per class in the training list of 2017; the training set of 2021 has the same total."""
 
 
 def load(root: Path, rule: str | None = None) -> TaskData:
@@ -189,7 +192,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
 
     Args:
         root: Folder that holds the data sets.
-        rule: Number of classes, one of :data:`RULES`, None for the first. With 7, faces of contempt are left out.
+        rule: Number of classes, one of :data:`RULES`, None for the first. With 7, faces of contempt are dropped.
 
     Returns:
         Three splits with classes in canonical order; the images are uint8, of any size.
@@ -214,7 +217,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
 
 
 def _published(year: int, labels: tuple[str, ...]) -> dict[str, int | Mapping[str, int]]:
-    """Return the known counts of a release."""
+    """Return the published counts of a release."""
     test = {"test": {label: 499 if year == 2021 and label == "contempt" else 500 for label in labels}}
     if year == 2017:
         return {"train+validation": {label: TRAINING[label] for label in labels}, **test}

@@ -1,8 +1,7 @@
 """AffectNet's valence and arousal: how pleasant and how excited each face looks, from -1 to 1.
 
-The faces and the splits are those of :mod:`benchmarks.datasets.affectnet`, from the same image sources, so that
-features are encoded once for both. Whether a face was rated decides, not its expression: some faces without any of the
-eight expressions (``none``) were rated.
+Faces, splits and image sources are those of :mod:`benchmarks.datasets.affectnet`, so faces are encoded once for both.
+All rated faces are used; some have none of the eight expressions.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from ciao_stream.faces.dataset import TaskData
 from ciao_stream.faces.task import TaskSpec
 
 RULES: tuple[str, ...] = ("as annotated",)
-"""Label rules on offer; the first is the default."""
+"""Label rules; the first is the default."""
 
 SPEC = TaskSpec("affectnet-va", "dimensional", ("arousal", "valence"))
 

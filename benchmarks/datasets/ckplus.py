@@ -1,7 +1,7 @@
 """CK+: clips of 123 people, from neutral to the peak of an expression; 327 of 593 clips have a label.
 
-A label stands for the end of its clip, and a clip begins neutral; the frames between have no label. The rules choose
-what is taken:
+A label describes the end of its clip, and a clip begins neutral; the frames between have no label. The rules choose
+the frames:
 
 ===========  ==============================================================================
 ``8``        the last three frames with the clip's label, the first frame as neutral
@@ -10,9 +10,9 @@ what is taken:
 ``7-peak1``  as ``7``, with the last frame only
 ===========  ==============================================================================
 
-Folds are made by subject. The faces of 48x48 that go around as "CK+48", in a folder per class, are the last three
-frames of the labelled clips: without neutral, so their rule is ``7``, which is the default for them. Where their names
-do not begin with the subject, nobody can keep a person's faces in one fold, and the protocol says so.
+Folds are made by subject. The 48x48 faces known as "CK+48", in a folder per class, are the last three frames of the
+labelled clips, without neutral; their only rule is ``7``. If their names do not begin with the subject, a person's
+faces cannot be kept in one fold, and the protocol says so.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from ciao_stream.faces.readers.labels import canonical
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("8", "7", "8-peak1", "7-peak1")
-"""Classes and frames on offer; the first is the default."""
+"""Rules for classes and frames; the first is the default."""
 
 LAYOUT = (
     "ROOT/ckplus/cohn-kanade-images/S005/001/S005_001_00000011.png "
@@ -53,7 +53,7 @@ LAYOUT = (
 """The files expected under the data root."""
 
 PLACES = ("ckplus", "ck+", "ck-plus", "ck_plus", "cohn-kanade", "cohn-kanade+", "cohn-kanade-plus")
-"""Folders of the data set under the data root; its parts may lie in the data root itself as well."""
+"""Folders of the data set under the data root; its parts may also be directly in the data root."""
 
 N_FOLDS = 10
 
@@ -71,10 +71,10 @@ def load(root: Path, rule: str | None = None) -> TaskData:
 
     Args:
         root: Folder that holds the data sets.
-        rule: One of :data:`RULES`; None for the first, or for ``7`` where there is only CK+48.
+        rule: One of :data:`RULES`; None for the first, or for ``7`` if there is only CK+48.
 
     Returns:
-        Folds over eight classes in canonical order, or seven without neutral. Photos from clips, faces from CK+48.
+        Folds over eight classes in canonical order, or seven without neutral. Clips give photos, CK+48 faces.
 
     Raises:
         DataError: Files are missing, damaged or misplaced, or the rule cannot be followed with CK+48.
@@ -103,7 +103,7 @@ def _places(root: Path) -> list[Path | None]:
 
 
 def _find(root: Path, *names: str) -> Path | None:
-    """Return the first of some folders that is in one of the data set's places, or in the data root."""
+    """Return the first of some folders that exists in one of :data:`PLACES` or in the data root."""
     return find(root, *(f"{place}/{name}" for place in PLACES for name in names), *names)
 
 
@@ -112,7 +112,7 @@ def _spec(labels: tuple[str, ...]) -> TaskSpec:
 
 
 def _from_clips(images: Path, labels: Path, rule: str) -> TaskData:
-    """Take the frames that the rule names from the clips."""
+    """Load the frames that the rule selects from the clips."""
     with_neutral, peaks = rule.startswith("8"), 1 if rule.endswith("-peak1") else 3
     spec = _spec(EMOTIONS if with_neutral else EMOTIONS[1:])
     emotion_of = {name: canonical(name) for name in CLASSES}
@@ -199,12 +199,12 @@ def _by_subject(folds: list[Fold]) -> str:
 
 
 def _published(peaks: int) -> dict[str, dict[str, int]]:
-    """Return how many peak frames there should be; nobody counted neutral ones."""
+    """Return the published number of peak frames; there is none for neutral frames."""
     return {"train+validation+test": {label: n * peaks for label, n in PUBLISHED.items()}}
 
 
 CLASSES = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
-"""What a label's number stands for, by position."""
+"""The class of each label number, from 0."""
 
 _FRAME = re.compile(r"(S[0-9]+)_([0-9]+)_([0-9]+)\.[a-z]+", re.IGNORECASE)
 _LABEL = re.compile(r"(S[0-9]+)_([0-9]+)_([0-9]+)_emotion\.txt", re.IGNORECASE)
@@ -218,10 +218,10 @@ class Clip(NamedTuple):
     """One sequence of frames.
 
     Args:
-        folder: Where its frames are.
-        subject: Who it shows.
+        folder: Folder of its frames.
+        subject: The person.
         frames: Its frames in order, relative to the folder of all images, with ``/`` between their parts.
-        emotion: Name of its class in :data:`CLASSES`, None where it has no label.
+        emotion: Name of its class in :data:`CLASSES`, None without a label.
     """
 
     folder: Path
@@ -244,8 +244,8 @@ def read_clips(images: Path, labels: Path) -> list[Clip]:
         labels: The folder ``Emotion``.
 
     Raises:
-        DataError: A folder is empty or has a name of another kind, a frame or label lies in another's folder, a
-            label is no number from 0 to 7, or stands for a clip or frame that is not there.
+        DataError: A folder is empty or has an unexpected name, a frame or label is in the wrong folder, or a label is
+            not a number from 0 to 7 or has no clip or frame.
     """
     label_of = _labels(labels)
     clips = []
@@ -267,7 +267,7 @@ def read_clips(images: Path, labels: Path) -> list[Clip]:
 
 
 def _folders(folder: Path, pattern: re.Pattern[str], expected: str) -> list[Path]:
-    """Return the folders in a folder; files that are no images are passed over."""
+    """Return the folders in a folder; files that are not images are ignored."""
     entries = [entry for entry in listing(folder) if entry.is_dir() or is_image(entry)]
     if not entries:
         raise DataError(f"{folder}: nothing in it; expected {expected}; get the images again")

@@ -1,8 +1,8 @@
-"""EmoReact: 1,102 clips of 63 children who react to things; eight labels, any number of them on each clip [1].
+"""EmoReact: 1,102 clips of 63 children who react to objects; any number of eight labels for each clip [1].
 
-Two files per split belong together line by line: the names of the clips and their labels. The order of the folder
-says nothing. Labels are of whole clips: each clip becomes as many frames as the rule says, which carry its labels
-and form a group that is judged as one. The ninth column, valence, is checked, but no part of the task.
+Two files per split belong together line by line: the names of the clips and their labels. Labels are of whole clips:
+each clip becomes as many frames as the rule says, which have its labels and form a group that is evaluated as one. The
+ninth column, valence, is checked, but not part of the task.
 
 [1] Nojavanasghari et al., "EmoReact: a multimodal approach and dataset for recognizing emotional responses in
 children", ICMI 2016.
@@ -24,7 +24,7 @@ from ciao_stream.faces.readers.video_frames import SUFFIXES, VideoFrames
 from ciao_stream.faces.task import TaskSpec
 
 RULES: tuple[str, ...] = ("10", "1", "5", "20")
-"""Frames taken from each clip; the first is the default."""
+"""Frames per clip; the first is the default."""
 
 LAYOUT = (
     "ROOT/emoreact/Data/{Train,Validation,Test}/*.mp4 with ROOT/emoreact/Labels/{train,val,test}_labels.text and "
@@ -46,7 +46,7 @@ VALENCE = (1.0, 7.0)
 """Range of the column after the labels."""
 
 FOLDERS = ("emoreact/EmoReact_V_1.0", "EmoReact/EmoReact_V_1.0", "emoreact", "EmoReact", "EmoReact_V_1.0")
-"""Where the data set may lie under the data root, in the order in which it is looked for."""
+"""Where the data set can be under the data root, in the order of the search."""
 
 _CLIPS: dict[Split, str] = {"train": "Train", "validation": "Validation", "test": "Test"}
 _STEMS: dict[Split, str] = {"train": "train", "validation": "val", "test": "test"}
@@ -65,7 +65,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
         (height, width, 3) in RGB order, in the order of the names file and of time.
 
     Raises:
-        DataError: The files are missing or damaged, or names, labels and clips do not belong together.
+        DataError: The files are missing or damaged, or names, labels and clips do not match.
         UnknownNameError: There is no such rule.
     """
     rule = chosen_rule(rule, RULES)
@@ -77,7 +77,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
 
 
 def _dataset(data: Path, split: Split, per_clip: int) -> FaceDataset:
-    """Load one split from the folder that holds the clips of all."""
+    """Load one split from the folder ``Data``."""
     clips = find(data, _CLIPS[split])
     if clips is None:
         raise DataError(f"{data}: no folder {_CLIPS[split]}; expected {', '.join(_CLIPS.values())}: get all clips")
@@ -112,12 +112,14 @@ def _annotations(folder: Path, split: Split, what: str) -> Path:
     names = [f"{_STEMS[split]}_{what}{suffix}" for suffix in (".text", ".txt")]
     path = find(folder, *(f"{place}{name}" for place in ("Labels/", "") for name in names))
     if path is None:
-        raise DataError(f"{folder}: no {' or '.join(names)}, neither in Labels nor beside it; get the data set in full")
+        raise DataError(
+            f"{folder}: no {' or '.join(names)}, neither in Labels nor next to it; get the data set in full"
+        )
     return path
 
 
 def _aligned_lines(path: Path) -> list[Line]:
-    """Return the lines of a file whose line i belongs to line i of another: blank ones are allowed at the end only."""
+    """Return the lines of a file whose line i belongs to line i of another: blank lines may only be at the end."""
     lines = list(read_lines(path))
     if not lines:
         raise DataError(f"{path}: the file is empty; get the file again")
@@ -131,25 +133,25 @@ def _aligned_lines(path: Path) -> list[Line]:
 
 
 def _read_names(lines: Sequence[Line]) -> list[str]:
-    """Return the clips that a names file lists, each once."""
+    """Return the clips in a names file, each once."""
     seen: dict[str, int] = {}
     for line in lines:
         name = _unquote(line)
         if name in seen:
-            raise DataError(f"{line.where}: clip {name!r} stands in line {seen[name]} already; get the file again")
+            raise DataError(f"{line.where}: clip {name!r} is already in line {seen[name]}; get the file again")
         seen[name] = line.number
     return list(seen)
 
 
 def _unquote(line: Line) -> str:
-    """Return the name in a line; quotes around it are single, and apostrophes within those are doubled."""
+    """Return the name in a line: in single quotes, with apostrophes doubled, or without quotes."""
     try:
         text = line.raw.decode().strip()
     except UnicodeDecodeError as error:
         raise DataError(f"{line.where}: not UTF-8 text; save the file as UTF-8") from error
     quotes = text.startswith("'") + text.endswith("'")
     if not text or quotes == 1 or (quotes and len(text) < 3):
-        raise DataError(f"{line.where}: {text[:80]!r} is no name of a clip in single quotes; get the file again")
+        raise DataError(f"{line.where}: {text[:80]!r} is not the name of a clip in single quotes; get the file again")
     return text[1:-1].replace("''", "'") if quotes else text
 
 
@@ -170,10 +172,10 @@ def _read_labels(line: Line) -> list[float]:
 
 
 def _check_clips(lines: Sequence[Line], names: Sequence[str], folder: Path) -> int:
-    """Return how many clips of a folder no line names.
+    """Return how many clips of a folder are in no line.
 
     Raises:
-        DataError: A line names a clip that is not there.
+        DataError: The clip of a line is missing.
     """
     there = {entry.name for entry in listing(folder) if entry.is_file()}
     for line, name in zip(lines, names, strict=True):

@@ -1,8 +1,8 @@
 """FER2013: 35,887 gray faces of 48x48 from the web, seven classes.
 
-From the csv, the splits are the competition's: Training, PublicTest (validation) and PrivateTest (test). The folder
-version on Kaggle merges the last two into its ``test``, and they cannot be told apart again: there, validation is a
-stratified tenth of ``train``, and results on its test do not compare with results on PrivateTest.
+The csv has the competition's splits: Training, PublicTest (validation) and PrivateTest (test). The folder version on
+Kaggle merges the last two into its ``test``, and they cannot be separated: there, validation is a stratified tenth of
+``train``, and results on its test are not comparable with results on PrivateTest.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ FACES = tuple(
     for folder in ("fer2013/", "fer/", "ferplus/", "")
     for name in ("fer2013.csv", "icml_face_data.csv")
 )
-"""The csv with the faces, in the order in which it is looked for."""
+"""Paths of the csv with the faces, in the order of the search."""
 
 VOTES = tuple(f"{folder}fer2013new.csv" for folder in ("ferplus/", "fer2013/", "fer/", ""))
-"""FER+'s votes, in the order in which they are looked for."""
+"""Paths of FER+'s votes, in the order of the search."""
 
 FOLDERS = ("fer2013", "fer")
-"""The folder version: each may hold ``train`` and ``test``."""
+"""Folders that may contain the folder version, ``train`` and ``test``."""
 
 
 def fer_missing(task: str, what: str, root: Path, layout: str) -> MissingDataError:
-    """Return the error for files that are not there."""
+    """Return the error for missing files."""
     return missing(task, what, root, layout, [find(root, name) for name in (*FOLDERS, "ferplus")])
 
 
 RULES: tuple[str, ...] = ("as annotated",)
-"""Label rules on offer; the first is the default."""
+"""Label rules; the first is the default."""
 
 LAYOUT = (
     "ROOT/fer2013/fer2013.csv (columns emotion, pixels, Usage) or ROOT/fer2013/icml_face_data.csv "
@@ -54,7 +54,7 @@ PUBLISHED = {"train": 28_709, "validation": 3_589, "test": 3_589}
 """Faces of the competition."""
 
 PUBLISHED_FOLDERS = {"train+validation": 28_709, "test": 7_178}
-"""Faces of the folder version, whose test holds both of the competition's."""
+"""Faces of the folder version, whose test contains PublicTest and PrivateTest."""
 
 
 def load(root: Path, rule: str | None = None) -> TaskData:

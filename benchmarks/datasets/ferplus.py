@@ -1,8 +1,9 @@
-"""FER+: FER2013's faces, labelled anew by ten annotators each; eight emotions.
+"""FER+: FER2013's faces, labelled again by ten annotators each; eight emotions.
 
-The faces and splits are those of :mod:`benchmarks.datasets.fer`, from the same image source, so that features are
-encoded once for both. The rule makes the training labels only: validation and test are judged by ``majority``,
-whatever the rule, as in the official ``train.py``.
+Faces, splits and image source are those of :mod:`benchmarks.datasets.fer`, so faces are encoded once for both. The rule
+only makes the training labels: validation and test always use ``majority``, as in the official ``train.py``.
+
+``fer2013new.csv`` has ten annotators' votes for each face of FER2013, row i for row i.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ciao_stream.faces.readers.pixel_csv import PixelTable, read_usage, scan
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = votes.RULES
-"""Label rules on offer, described in :mod:`benchmarks.protocols.votes`; the first is the default."""
+"""Label rules, see :mod:`benchmarks.protocols.votes`; the first is the default."""
 
 LAYOUT = (
     "ROOT/ferplus/fer2013new.csv (columns Usage, Image name and ten of votes) "
@@ -42,13 +43,13 @@ COUNTS: dict[str, int | tuple[int, ...]] = {
     "argmax": 28389,
     "argmax8": 28561,
 }
-"""Training faces that each rule keeps of the official file: per label, or in all where ties have no one order."""
+"""Training faces of the official file that each rule keeps: per label, or in all if ties have no defined order."""
 
 JUDGED = {
     "validation": (1182, 865, 415, 351, 287, 24, 62, 13),
     "test": (1090, 893, 396, 384, 273, 18, 83, 16),
 }
-"""Faces that ``majority`` keeps of the other splits."""
+"""Faces of the other splits that ``majority`` keeps."""
 
 
 def load(root: Path, rule: str | None = None) -> TaskData:
@@ -62,7 +63,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
         Three splits with shares of eight emotions, float32 (N, 8); the images are uint8 (48, 48).
 
     Raises:
-        DataError: A file is missing or damaged, or the two files do not belong together.
+        DataError: A file is missing or damaged, or the two files do not match.
         UnknownNameError: There is no such rule.
     """
     rule = chosen_rule(rule, RULES)
@@ -85,7 +86,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
 
 
 def published(rule: str) -> dict[str, int | dict[str, int]]:
-    """Return how many faces of the official file a rule keeps, by split: per label, or in all."""
+    """Return how many faces of the official file a rule keeps, by split: per label or in all."""
     return {
         split: counts if isinstance(counts, int) else dict(zip(SPEC.labels, counts, strict=True))
         for split, counts in {"train": COUNTS[rule], **JUDGED}.items()
@@ -93,7 +94,7 @@ def published(rule: str) -> dict[str, int | dict[str, int]]:
 
 
 def _dataset(table: VoteTable, faces: PixelTable, split: Split, rule: str) -> FaceDataset:
-    """Make one split: the rows of its image source that the rule keeps."""
+    """Load one split: the rows of its image source that the rule keeps."""
     of_split = faces.rows(split)
     named = table.named[of_split]
     keep, shares = votes.apply_rule(table.votes[of_split], rule)
@@ -109,7 +110,7 @@ class VoteTable:
     Args:
         path: The csv file.
         splits: int64 (N,), index into :data:`ciao_stream.faces.dataset.SPLITS`.
-        named: bool (N,), whether the row names an image; FER+ leaves out the others (173, none of them a face).
+        named: bool (N,), whether the row has an image name; FER+ drops the others (173, not faces).
         votes: int64 (N, 10), at least 0, in the order of :data:`benchmarks.protocols.votes.COLUMNS`.
         lines: int64 (N,), line in the file, from 1.
     """
@@ -126,7 +127,7 @@ def read_votes(path: Path) -> VoteTable:
 
     Raises:
         DataError: The file is missing, empty, cut short or not text, a column is missing, or a row has an unknown
-            Usage, a vote that is no integer from 0 up, or no votes. The message names the file and the line.
+            Usage, a vote that is not an integer >= 0, or no votes. The message names file and line.
     """
     lines = read_lines(path)
     columns, width = find_columns(next(lines, None), ("Usage", "Image name", *COLUMNS), path)
@@ -151,7 +152,7 @@ def read_votes(path: Path) -> VoteTable:
 
 
 def check_aligned(votes: VoteTable, faces: PixelTable) -> None:
-    """Check that row i of the votes belongs to row i of the faces, as far as the files can tell.
+    """Check that row i of the votes belongs to row i of the faces, as far as the files show.
 
     Raises:
         DataError: The files differ in the number of rows, or in the Usage of a row.
@@ -164,7 +165,7 @@ def check_aligned(votes: VoteTable, faces: PixelTable) -> None:
     if (differ := votes.splits != faces.splits).any():
         row = int(differ.argmax())
         raise DataError(
-            f"{votes.path}, line {votes.lines[row]}: Usage of {SPLITS[votes.splits[row]]} but of "
+            f"{votes.path}, line {votes.lines[row]}: Usage {SPLITS[votes.splits[row]]} but "
             f"{SPLITS[faces.splits[row]]} in {faces.path}, line {faces.lines[row]}: "
             "the files are not in the same order; get both again"
         )

@@ -1,18 +1,18 @@
-"""JAFFE: 213 gray photos of ten Japanese women, seven classes; the file names say who shows what.
+"""JAFFE: 213 gray photos of ten Japanese women, seven classes; file names give person and emotion.
 
-There are no official splits. The rules choose the protocol:
+There are no official splits. The rule chooses the protocol:
 
 ===============  ======================================================================================================
-``loso``         one fold per subject, who is tested; validation shows the next subject, train the others
-``loeo``         three folds: the first, second or third image of each subject's each emotion is tested ("leave one
-                 emotion image out"); further ones go on with the first fold
-``kfold``        ten stratified folds, whoever is shown
-``ciaoface-70``  one split: the first ten files of each class, by name, are tested. The authors' code takes the first
-                 ten in the order in which its file system lists them, which no one else can repeat.
+``loso``         one fold per subject, who is in test; the next subject is in validation, the others in train
+``loeo``         three folds: the first, second or third image of each emotion of each subject is in test ("leave one
+                 emotion image out"); the fourth is in the first fold again, and so on
+``kfold``        ten stratified folds, regardless of subjects
+``ciaoface-70``  one split: the first ten files of each class, by name, are in test. The authors' code takes the first
+                 ten in the order of its file system, which cannot be reproduced.
 ===============  ======================================================================================================
 
-With ``-210``, at most three images of each subject's each emotion are kept. Papers speak of the balanced 210; the
-distributed files give 207, as three emotions of three subjects have two images only.
+With ``-210``, at most three images of each emotion of each subject are kept. Papers report a balanced set of 210; the
+distributed files give 207, because three subjects have only two images of one emotion.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from ciao_stream.faces.readers.labels import class_map
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("loso", "loeo", "kfold", "ciaoface-70", "loso-210", "loeo-210", "kfold-210")
-"""Protocols on offer; the first is the default."""
+"""Protocols; the first is the default."""
 
 LAYOUT = (
     "ROOT/jaffe/SUBJECT.EMOTION.SERIAL.tiff (KA.AN1.39.tiff), or the same in ROOT/jaffedbase or ROOT/jaffeimages/jaffe"
@@ -51,18 +51,18 @@ LAYOUT = (
 """The files expected under the data root."""
 
 FOLDERS = ("jaffe", "jaffedbase", "jaffeimages/jaffe", "jaffeimages")
-"""Where the images are looked for, in this order."""
+"""Folders of the images, in the order of the search."""
 
 SPEC = TaskSpec("jaffe", "categorical", EMOTIONS[:7])
 
 CODES = ("NE", "HA", "SU", "SA", "AN", "DI", "FE")
-"""The emotions, as the file names spell them."""
+"""The emotions, as in file names."""
 
 TAKES = 3
-"""Images that a subject has of an emotion, as a rule."""
+"""Usual number of images of one emotion of one subject."""
 
 TESTED = 10
-"""Files of each class that the authors' code tests."""
+"""Test files per class in the authors' code."""
 
 PUBLISHED = {
     "train+validation+test": {
@@ -74,7 +74,7 @@ _NAME = re.compile(r"([A-Z]{2})\.([A-Z]{2})([0-9]{1,3})\.([0-9]{1,5})\.[A-Z]+", 
 
 
 class _Photo(NamedTuple):
-    """One file, as its name describes it; photos sort by name, whatever the folder and file format."""
+    """One file, parsed from its name; photos sort by name, regardless of folder and file format."""
 
     name: str
     file: str
@@ -95,7 +95,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
         Folds over classes 0 to 6 in canonical order, or one split by ``ciaoface-70``; photos, with subjects.
 
     Raises:
-        DataError: The files are missing, a name is none of JAFFE's, or too few are there for the protocol.
+        DataError: Files are missing, a name is not like JAFFE's, or there are too few for the protocol.
         UnknownNameError: There is no such rule.
     """
     rule = chosen_rule(rule, RULES)
@@ -132,7 +132,7 @@ def _photos(folder: Path) -> list[_Photo]:
     """Return the photos below a folder, sorted by name.
 
     Raises:
-        DataError: A class has none, an image's name is none of JAFFE's, or two names contradict each other.
+        DataError: A class has no photo, a name is not like JAFFE's, or two names contradict each other.
     """
     photos = sorted(_parse(path, folder) for path in images_below(folder))
     if not photos:
@@ -154,7 +154,7 @@ def _parse(path: Path, folder: Path) -> _Photo:
     parsed = _NAME.fullmatch(path.name)
     if parsed is None:
         raise DataError(
-            f"{path}: the name tells no subject and emotion; expected one like KA.AN1.39.tiff; rename or remove it"
+            f"{path}: the name does not give subject and emotion; expected one like KA.AN1.39.tiff; rename or remove it"
         )
     subject, code, take, serial = (part.upper() for part in parsed.groups())
     if code not in CODES:
@@ -165,9 +165,9 @@ def _parse(path: Path, folder: Path) -> _Photo:
 
 
 def _take_ranks(photos: Sequence[_Photo]) -> npt.NDArray[np.int64]:
-    """Return how many earlier takes there are of each photo's subject and emotion, int64 (N,).
+    """Return the number of earlier takes of each photo's subject and emotion, int64 (N,).
 
-    Take numbers have gaps (KM.SA1, 2, 3 and 5), so the rank counts, not the number.
+    Take numbers have gaps (KM.SA1, 2, 3 and 5), so the rank is used, not the number.
     """
     ranks = np.empty(len(photos), dtype=np.int64)
     seen: dict[tuple[str, str], int] = {}
@@ -179,7 +179,7 @@ def _take_ranks(photos: Sequence[_Photo]) -> npt.NDArray[np.int64]:
 
 
 def _folds(rule: str, photos: Sequence[_Photo], targets: npt.NDArray[np.int64], folder: Path) -> tuple[list[Fold], str]:
-    """Return the folds of a cross-validation and what it is called."""
+    """Return the folds of a cross-validation, and the protocol in words."""
     names = [photo.name for photo in photos]
     if rule == "loso":
         folds = leave_subjects_out([photo.subject for photo in photos], folder)

@@ -1,8 +1,8 @@
-"""MMAFEDB: 127,680 faces from the web, seven emotions; train, valid and test are its own.
+"""MMAFEDB: 127,680 faces from the web, seven emotions, with its own train, valid and test.
 
-It very probably contains FER2013, hence FER+'s images: its RGB files were counted as 28,709 in train, 3,589 in valid
-and 3,589 in test, FER2013's numbers exactly. So what is measured from one to the other, or in a sequence with both, is
-suspect: look at the duplicates across tasks first. There is no paper, and how it was labelled is not known.
+It very probably contains FER2013, hence FER+'s images: it has 28,709 RGB files in train, 3,589 in valid and 3,589 in
+test, exactly FER2013's numbers. So transfer between them, or a sequence with both, may measure duplicates: run ``data
+check`` on both first. There is no paper, and how it was labelled is not known.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ciao_stream.faces.readers.folders import find, missing, read_class_folders
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("as annotated",)
-"""Label rules on offer; the first is the default."""
+"""Label rules; the first is the default."""
 
 LAYOUT = "ROOT/mmafedb/{train,valid,test}/CLASS/* or ROOT/mmafedb/MMAFEDB/{train,valid,test}/CLASS/*"
 """The files expected under the data root."""

@@ -1,9 +1,8 @@
 """RAF-DB, basic part: 15,339 faces from the web, seven emotions, with the authors' train and test.
 
-The official files carry the labels in ``list_patition_label.txt`` (spelled so); a version on Kaggle has one folder per
-label number. Numbers are mapped by the names that the authors give them. There is no validation split, and much
-published code picks its best epoch on test; here validation is a stratified tenth of train, the same faces from both
-versions and for both rules.
+The official files have the labels in ``list_patition_label.txt`` (sic); a version on Kaggle has one folder per label
+number. Numbers are mapped by the authors' names. There is no validation split, and much published code selects its best
+epoch on test; here validation is a stratified tenth of train, the same faces for both versions and rules.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from ciao_stream.faces.readers.labels import class_map
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("aligned", "original")
-"""Which images: faces that the authors aligned (100x100; the default), or the photos that they are from."""
+"""Which images: faces aligned by the authors (100x100; the default), or the original photos."""
 
 LAYOUT = (
     "ROOT/rafdb/basic/EmoLabel/list_patition_label.txt (lines like 'train_00001.jpg 5') "
@@ -36,7 +35,7 @@ LAYOUT = (
 """The files expected under the data root."""
 
 CLASSES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
-"""What the label numbers 1 to 7 stand for."""
+"""The classes of the label numbers 1 to 7."""
 
 SPEC = TaskSpec("rafdb", "categorical", EMOTIONS[:7])
 
@@ -114,7 +113,7 @@ def _from_list(path: Path, rule: str) -> TaskData:
 
 
 def _image_folder(path: Path, rule: str) -> Path:
-    """Return where the images of a rule are, beside the folder with the list; an unpacker may nest it in itself."""
+    """Return the folder of a rule's images; some zips nest it in a folder of the same name."""
     home = path.parent.parent
     folder = find(home, f"Image/{rule}/{rule}", f"Image/{rule}")
     if folder is None or not folder.is_dir():
@@ -123,7 +122,7 @@ def _image_folder(path: Path, rule: str) -> Path:
 
 
 def _read_list(path: Path) -> tuple[dict[str, int], npt.NDArray[np.int64]]:
-    """Return the line in which each file name stands, in order, and the label numbers, int64 (N,)."""
+    """Return the line of each file name, in order, and the label numbers, int64 (N,)."""
     lines: dict[str, int] = {}
     numbers: list[int] = []
     for line in read_lines(path):
@@ -140,7 +139,7 @@ def _read_list(path: Path) -> tuple[dict[str, int], npt.NDArray[np.int64]]:
             known = ", ".join(f"{n} {label}" for n, label in zip(_NUMBERS, CLASSES, strict=True))
             raise DataError(f"{line.where}: label {number[:20]!r}; expected one of {known}")
         if name in lines:
-            raise DataError(f"{line.where}: {name} stands in line {lines[name]} already; get the file again")
+            raise DataError(f"{line.where}: {name} is already in line {lines[name]}; get the file again")
         lines[name] = line.number
         numbers.append(int(number))
     for split in ("train", "test"):
@@ -165,7 +164,7 @@ def _from_folders(train_folder: Path, test_folder: Path) -> TaskData:
 
 
 def _numbered(name: str, labels: Sequence[str]) -> str:
-    """Return which of ``labels`` a folder named by a label number stands for."""
+    """Return the label of a folder whose name is a label number."""
     if name not in _NUMBERS:
         raise UnknownNameError("class folder", name, _NUMBERS)
     return labels[labels.index(CLASSES[int(name) - 1])]

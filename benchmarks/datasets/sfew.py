@@ -1,10 +1,10 @@
-"""SFEW 2.0: faces cut from films, seven emotions, with a train and a val split of different people.
+"""SFEW 2.0: faces from movies, seven emotions, with a train and a val split of different people.
 
-The labels of the authors' test split are private, so val is what everybody reports: here it is the test split, and
-validation is a stratified tenth of train. Films that train shows are in validation too, those of val are not.
+The labels of the authors' test split are private, so the literature reports val: here it is the test split, and
+validation is a stratified tenth of train. Train and validation share movies; val has others.
 
-The authors' aligned faces are preferred to folders named ``Train`` and ``Val``. Those are read as faces as well; the
-original download has whole film frames under these names (958 and 436), which have to be cropped first.
+The authors' aligned faces are preferred to folders named ``Train`` and ``Val``, which are read as faces too; in the
+original download these contain whole movie frames (958 and 436), which must be cropped first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ciao_stream.faces.readers.folders import file_keys, find, missing, read_cla
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("as annotated",)
-"""Label rules on offer; the first is the default."""
+"""Label rules; the first is the default."""
 
 LAYOUT = "ROOT/sfew/{Train,Val}_Aligned_Faces/CLASS/*.png or ROOT/sfew/{Train,Val}/CLASS/*.png"
 """The files expected under the data root."""
@@ -70,7 +70,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
 
 
 def _places(names: tuple[str, ...]) -> Iterator[str]:
-    """Yield where a split's folder may be; some zips unpack into a folder of their own name."""
+    """Yield the possible folders of a split; some zips nest it in a folder of the same name."""
     for folder in _FOLDERS:
         for name in names:
             yield f"{folder}/{name}/{name}"

@@ -1,1 +1,1 @@
-"""Anyone's own faces as tasks: ``folder:DIR`` and ``csv:FILE``."""
+"""A user's own faces as tasks: ``folder:DIR`` and ``csv:FILE``."""

@@ -3,24 +3,24 @@
 ========================================  =========================================================================
 column                                    meaning
 ========================================  =========================================================================
-``file``                                  the image, relative to the csv file's folder, or absolute
-``split`` (may be left out)               ``train``, ``validation`` (``val``, ``valid``) or ``test``
-``subject`` (may be left out)             who it shows
-``group`` (may be left out)               any text: the rows of one group (the frames of a clip) are judged as one
-``x``, ``y``, ``width``, ``height``       where in the image the face is, in pixels; all four columns, or none; a row
-                                          that leaves all four empty takes the whole image
+``file``                                  the image, relative to the folder of the csv file, or absolute
+``split`` (optional)                      ``train``, ``validation`` (``val``, ``valid``) or ``test``
+``subject`` (optional)                    the person
+``group`` (optional)                      any text: the rows of one group (frames of a clip) are evaluated as one
+``x``, ``y``, ``width``, ``height``       the box of the face, in pixels; all four columns or none; if all four cells
+                                          of a row are empty, the face is the whole image
 ``label``                                 categorical: the class's name
-``votes:NAME``, one per class             votes: how many annotators saw this class, or their share
+``votes:NAME``, one per class             votes: how many annotators chose this class, or their share
 ``value:NAME``, one per dimension         dimensional: a number in [-1, 1]
 ``has:NAME``, one per label               multilabel: 0 or 1
 ========================================  =========================================================================
 
-Targets stand in exactly one of the last four forms. Classes and labels that all bear known names of emotions are
-brought into canonical order; otherwise the names of ``label`` are sorted, and those of columns keep their order.
+A file uses exactly one of the last four forms of target. Classes and labels that are all emotions are put in canonical
+order; otherwise the names of ``label`` are sorted, and columns keep their order.
 
-Without ``split``, a fifth becomes test (seed 1) and a tenth of the rest validation (seed 0); with it, but without a
-validation row, a tenth of train becomes validation. What is carved are whole subjects where there are subjects; else
-images or whole groups, the same share of each class. Images without boxes are taken for faces: crop them first.
+Without ``split``, a fifth becomes test (seed 1) and a tenth of the rest validation (seed 0); with ``split`` but without
+validation rows, a tenth of train becomes validation. Splits are carved by whole subjects if subjects are given, else by
+images or whole groups, the same share of each class. Images without boxes are read as faces: crop photographs first.
 """
 
 from __future__ import annotations
@@ -42,30 +42,30 @@ from ciao_stream.faces.dataset import SPLITS, FaceDataset, ImageSource, Split, T
 from ciao_stream.faces.readers.image_files import Cropped, ImageFiles
 
 LAYOUT = "a csv file with a column file, and targets as " + FORMS_TEXT
-"""What is expected of the file."""
+"""The expected file."""
 
 BOX = ("x", "y", "width", "height")
 """Columns of the face box: upper left corner and size in pixels."""
 
 COLUMNS = ("file", "split", "subject", "group", *BOX)
-"""Columns besides those of targets."""
+"""Columns other than targets."""
 
 _LARGEST = 1_000_000
-"""Pixels; a coordinate beyond it is none."""
+"""Pixels; larger coordinates are refused."""
 
 
 def load(path: Path) -> TaskData:
-    """Load a csv file as a task that is named after it; no image is decoded.
+    """Load a csv file as a task with the file's name; no image is decoded.
 
     Args:
         path: The csv file, see the module.
 
     Raises:
-        DataError: There is no such file, its name cannot name a task, a row or a column is not as described, or an
-            image is not there.
+        DataError: There is no such file, its name is not allowed for a task, a row or column is not as described, or an
+            image is missing.
     """
     if path.is_dir():
-        raise DataError(f"{path} is a folder; a folder of images is given as folder:{path}")
+        raise DataError(f"{path} is a folder; for a folder of images use folder:{path}")
     if not path.exists():
         raise MissingDataError(f"there is no file {path}; expected {LAYOUT}")
     columns, rows = read_table(path)
@@ -103,7 +103,7 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
 
 
 def _hint(column: str) -> str:
-    """Return an unknown column's name, with the known ones that are like it."""
+    """Return the name of an unknown column, with similar known ones."""
     name = column.partition(":")[2]
     known = [*COLUMNS, *(f"{form}{name}" if form.endswith(":") else form for form in FORMS)]
     hint = did_you_mean(column.lower(), known, n=1)
@@ -111,7 +111,7 @@ def _hint(column: str) -> str:
 
 
 def _check_learnt(rows: Sequence[Row], train: FaceDataset, judged: FaceDataset) -> None:
-    """Raise a DataError for a class that is judged without being learned."""
+    """Raise a DataError for a class of another split that has no training row."""
     strange = ~np.isin(judged.targets, train.targets)
     if strange.any():
         row = rows[judged.rows[strange.argmax()]]
@@ -125,25 +125,23 @@ def _images(path: Path, rows: Sequence[Row], boxes: npt.NDArray[np.int64] | None
     """Return the images of all rows, one per row.
 
     Raises:
-        DataError: An image is not there, or stands in two rows (with the same box).
+        DataError: An image is missing, or in two rows (with the same box).
     """
     names = [Path(row.text("file")).as_posix() for row in rows]
     absent = [index for index, name in enumerate(names) if not _is_file(path.parent / name)]
     if absent:
-        more = f" ({len(absent):,} files of the rows are not there)" if len(absent) > 1 else ""
+        more = f" ({len(absent):,} of the files are missing)" if len(absent) > 1 else ""
         raise DataError(f"{rows[absent[0]].where}: there is no file {shown(str(path.parent / names[absent[0]]))}{more}")
     first: dict[tuple[str, ...], Row] = {}
     for index, (row, name) in enumerate(zip(rows, names, strict=True)):
         box = () if boxes is None else tuple(map(str, boxes[index]))
         if (other := first.setdefault((_place(path, name), *box), row)) is not row:
-            raise DataError(
-                f"{row.where}: {shown(name)} stands in line {other.line} already; remove one of the two rows"
-            )
+            raise DataError(f"{row.where}: {shown(name)} is already in line {other.line}; remove one of the two rows")
     return ImageFiles(path.parent, tuple(names))
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is a file; a name that no file can have is none."""
+    """Whether there is a file, also for names that no file can have."""
     try:
         return path.is_file()
     except OSError:
@@ -151,12 +149,12 @@ def _is_file(path: Path) -> bool:
 
 
 def _place(path: Path, name: str) -> str:
-    """Return where an image is, spelled in one way."""
+    """Return the normalised path of an image."""
     return os.path.normpath(path.parent.absolute() / name)
 
 
 def _boxes(rows: Sequence[Row]) -> npt.NDArray[np.int64]:
-    """Return the face boxes of all rows, int64 (N, 4); a width of 0 stands for the whole image."""
+    """Return the face boxes of all rows, int64 (N, 4); a width of 0 means the whole image."""
     boxes = np.zeros((len(rows), 4), dtype=np.int64)
     for index, row in enumerate(rows):
         if not any(row.cells[column] for column in BOX):
@@ -166,7 +164,7 @@ def _boxes(rows: Sequence[Row]) -> npt.NDArray[np.int64]:
             raise DataError(f"{row.where}: a face box of more than {_LARGEST:,} pixels; expected {', '.join(BOX)}")
         if round(width) < 1 or round(height) < 1 or round(x) + round(width) < 1 or round(y) + round(height) < 1:
             cells = ", ".join(f"{column} {row.cells[column]}" for column in BOX)
-            raise DataError(f"{row.where}: the face box ({cells}) holds no pixel of the image; correct it")
+            raise DataError(f"{row.where}: the face box ({cells}) contains no pixel of the image; correct it")
         boxes[index] = [round(value) for value in (x, y, width, height)]
     return boxes
 
@@ -175,7 +173,7 @@ Rows = npt.NDArray[np.int64]
 
 
 def group_numbers(rows: Sequence[Row], targets: npt.NDArray[np.generic]) -> Rows:
-    """Return the group of each row, int64 (N,), numbered in the order of their names.
+    """Return the number of each row's group, int64 (N,), in the order of the groups' names.
 
     Args:
         rows: Rows with a column ``group``.
@@ -194,8 +192,8 @@ def group_numbers(rows: Sequence[Row], targets: npt.NDArray[np.generic]) -> Rows
             differs.append("target")
         if differs:
             raise DataError(
-                f"{row.where}: the rows of a group are judged as one, but this row's {differs[0]} is not that of "
-                f"line {rows[other].line}, of the same group {shown(row.cells['group'])}"
+                f"{row.where}: the rows of a group are evaluated as one, but this row's {differs[0]} differs from "
+                f"line {rows[other].line} in the same group {shown(row.cells['group'])}"
             )
     return np.unique([row.cells["group"] for row in rows], return_inverse=True)[1].astype(np.int64)
 
@@ -205,12 +203,11 @@ def split_rows(path: Path, rows: Sequence[Row], classes: npt.NDArray[np.int64] |
 
     Args:
         path: The csv file, for errors.
-        rows: Its rows; with a column ``split`` the splits are those given, and only a validation split that has no
-            rows is carved.
-        classes: int64 (N,), class of each row; None where the task has none.
+        rows: Its rows; with a column ``split``, only a validation split without rows is carved.
+        classes: int64 (N,), class of each row; None if the task has no classes.
 
     Raises:
-        DataError: A split's name is unknown, train or test has no rows, or too little is there to carve from.
+        DataError: A split's name is unknown, train or test has no rows, or there are too few rows to carve from.
     """
     what = next((column for column in ("subject", "group") if column in rows[0].cells), "file")
     units = [posixpath.normpath(_cell(row, what)) if what == "file" else _cell(row, what) for row in rows]
@@ -239,7 +236,7 @@ def split_rows(path: Path, rows: Sequence[Row], classes: npt.NDArray[np.int64] |
     found = {split: np.flatnonzero(given == split) for split in SPLITS}
     if lacking := [split for split in ("train", "test") if not len(found[split])]:
         raise DataError(
-            f"{path}: no row is in split {lacking[0]}; add some, or leave out the column split to have splits carved"
+            f"{path}: no row is in split {lacking[0]}; add some, or remove the column split so that splits are made"
         )
     if len(found["validation"]):
         return found, "splits as given"

@@ -1,4 +1,4 @@
-"""What users call their tasks, classes and splits, in folders and in csv files of their own."""
+"""Names of tasks, classes and splits in a user's own folders and csv files."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
 """Names of the splits, the usual one first; case does not matter."""
 
 TEST_SHARE, TEST_SEED = 0.2, 1
-"""How a test split is carved where the user gives none; validation is carved from the rest, with seed 0."""
+"""Share and seed of a test split that is carved; validation is carved from the rest, with seed 0."""
 
 
 def task_spec(path: Path, name: str, kind: Kind, labels: Sequence[str]) -> TaskSpec:
-    """Return the spec of a task that is named after its folder or file.
+    """Return the specification of a task with the name of its folder or file.
 
     Args:
         path: The folder or file, for errors.
@@ -32,10 +32,12 @@ def task_spec(path: Path, name: str, kind: Kind, labels: Sequence[str]) -> TaskS
         labels: Names of its outputs, in order.
 
     Raises:
-        DataError: The name or the labels will not do.
+        DataError: The name or the labels are not allowed.
     """
     if taken := [sign for sign in ",:" if sign in name]:
-        raise DataError(f"{path}: {name!r} cannot name a task, for {taken[0]!r} separates tasks and rules; rename it")
+        raise DataError(
+            f"{path}: {name!r} cannot be the name of a task, because {taken[0]!r} separates tasks and rules; rename it"
+        )
     try:
         return TaskSpec(name, kind, tuple(labels))
     except CiaoError as error:
@@ -43,7 +45,7 @@ def task_spec(path: Path, name: str, kind: Kind, labels: Sequence[str]) -> TaskS
 
 
 def split_called(name: str) -> Split | None:
-    """Return the split that a name stands for, None for any other name.
+    """Return the split of that name, None for any other name.
 
     >>> split_called("Valid"), split_called("happy")
     ('validation', None)
@@ -53,7 +55,7 @@ def split_called(name: str) -> Split | None:
 
 
 def as_emotions(names: Collection[str]) -> list[str] | None:
-    """Return the canonical name of each, None if one of them is no known name of an emotion.
+    """Return the canonical name of each emotion, None if a name is not an emotion.
 
     >>> as_emotions(["joy", "Sad"]), as_emotions(["joy", "bored"])
     (['happiness', 'sadness'], None)
@@ -65,17 +67,16 @@ def as_emotions(names: Collection[str]) -> list[str] | None:
 
 
 def class_labels(names: Collection[str]) -> tuple[str, ...]:
-    """Return the labels of classes that a user named: emotions in canonical order, or the names, sorted.
+    """Return the labels for a user's classes: emotions in canonical order, or the names, sorted.
 
     Args:
         names: Every name in use, each once.
 
     Returns:
-        The canonical names of the emotions present if all names are names of emotions; else the names as they are,
-        sorted without regard to case.
+        The canonical names of the emotions if all names are emotions; else the names, sorted ignoring case.
 
     Raises:
-        DataError: Two names differ in case only.
+        DataError: Two names differ only in case.
 
     >>> class_labels(["sad", "Happy", "joy"]), class_labels(["tired", "Bored", "happy"])
     (('happiness', 'sadness'), ('Bored', 'happy', 'tired'))
@@ -85,12 +86,12 @@ def class_labels(names: Collection[str]) -> tuple[str, ...]:
     ordered = sorted(names, key=lambda name: (name.casefold(), name))
     for one, other in pairwise(ordered):
         if one.casefold() == other.casefold():
-            raise DataError(f"the classes {one!r} and {other!r} differ in case only; write them alike")
+            raise DataError(f"the classes {one!r} and {other!r} differ only in case; spell them the same")
     return tuple(ordered)
 
 
 def class_called(name: str, labels: Sequence[str], what: str = "class") -> str:
-    """Return which of a task's labels a name stands for: see :func:`class_labels`.
+    """Return the label for the name of a class, see :func:`class_labels`.
 
     Args:
         name: A class's name.
@@ -98,7 +99,7 @@ def class_called(name: str, labels: Sequence[str], what: str = "class") -> str:
         what: What such a name is called in an error (``class folder``).
 
     Raises:
-        UnknownNameError: It stands for none of them.
+        UnknownNameError: There is no such label.
     """
     if set(labels) <= set(EMOTIONS):
         return canonical(name, labels, what)

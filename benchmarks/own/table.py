@@ -114,7 +114,7 @@ def _header(where: str, cells: list[str]) -> list[str]:
     if "" in columns:
         raise DataError(f"{where}: column {columns.index('') + 1} has no name; name it, or remove it")
     if twice := [name for index, name in enumerate(columns) if name in columns[:index]]:
-        raise DataError(f"{where}: the column {shown(twice[0])} stands twice; remove one")
+        raise DataError(f"{where}: the column {shown(twice[0])} is given twice; remove one")
     return columns
 
 
@@ -160,7 +160,7 @@ class Targets:
 
 
 def target_form(column: str) -> str | None:
-    """Return which of :data:`FORMS` a column belongs to, None where it holds no targets.
+    """Return the entry of :data:`FORMS` for a column, None if it has no targets.
 
     >>> target_form("votes:joy"), target_form("file")
     ('votes:', None)
@@ -177,8 +177,8 @@ def read_targets(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> Tar
         rows: Its rows.
 
     Raises:
-        DataError: There are targets of no form, or of several; a name is missing or stands twice; or a cell is empty
-            or out of range.
+        DataError: There are no targets, or targets of several forms; a name is missing or given twice; or a cell is
+            empty or out of range.
     """
     forms = list(dict.fromkeys(form for column in columns if (form := target_form(column))))
     if len(forms) != 1:
@@ -190,7 +190,7 @@ def read_targets(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> Tar
     of_form = [column for column in columns if target_form(column) == form]
     names = [column[len(form) :].strip() for column in of_form]
     if "" in names:
-        raise DataError(f"{path}, line 1: the column {of_form[names.index('')]!r} names nothing; expected {form}NAME")
+        raise DataError(f"{path}, line 1: the column {of_form[names.index('')]!r} has no name; expected {form}NAME")
     emotions = None if form == "value:" else as_emotions(names)
     labels = emotions or names
     if twice := [index for index, label in enumerate(labels) if label in labels[:index]]:

@@ -1,4 +1,4 @@
-"""Training on a share of the labels: what a task is worth when few of its faces have been annotated."""
+"""Training on a share of the labels, as if only some faces had been annotated."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LEAST = 2
 
 
 def some_labels(faces: FaceDataset, share: float, seed: int) -> FaceDataset:
-    """Keep a share of the samples, the same share of every class, drawn anew by each seed.
+    """Keep a share of the samples, the same share of every class; each seed draws different ones.
 
-    What a seed keeps at a smaller share it also keeps at a larger one. Every class keeps at least one sample, and
+    A larger share includes the samples of a smaller one with the same seed. Every class keeps at least one sample, and
     every task at least two.
 
     Args:
@@ -28,7 +28,7 @@ def some_labels(faces: FaceDataset, share: float, seed: int) -> FaceDataset:
 
 
 def other_faces(faces: FaceDataset, share: float, seed: int) -> FaceDataset:
-    """Return the samples that :func:`some_labels` leaves out, to be learned from without their labels.
+    """Return the samples that :func:`some_labels` drops, for training without their labels.
 
     Args:
         faces: The samples.
@@ -36,11 +36,13 @@ def other_faces(faces: FaceDataset, share: float, seed: int) -> FaceDataset:
         seed: Seeds the draw.
 
     Raises:
-        CiaoError: None is left out.
+        CiaoError: No sample is dropped.
     """
     others = np.setdiff1d(np.arange(len(faces)), _kept(faces, share, seed))
     if not len(others):
-        raise CiaoError(f"task {faces.spec.name!r}: a share of {share} leaves no face without a label; use less")
+        raise CiaoError(
+            f"task {faces.spec.name!r}: a share of {share} leaves no face without a label; use a smaller share"
+        )
     return faces.take(others)
 
 

@@ -1,4 +1,4 @@
-"""Splits for data sets that come without them: seeded, and decided by names alone, file by file or group by group."""
+"""Splits and folds for data sets without official ones; they depend on names and a seed, not on the order of files."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def hold_out(
     """Split rows into train and validation, the same share of every class.
 
     Within a class the rows are ranked by the SHA-256 of ``seed/name`` and the first ones are held out. So the choice
-    depends on the names alone: neither the order of a directory listing nor a library's random numbers enter, and a
-    file added later moves at most one other file of its class.
+    depends only on the names, not on the order of a directory listing or a library's random numbers, and a file that
+    is added later moves at most one other file of its class.
 
     Args:
         names: Name of each row, unique (a path relative to the data set).
         classes: int64 (N,), class of each row.
         fraction: Share of each class to hold out, in (0, 1), rounded to the nearest row; a class of two or more rows
             gives at least one and keeps at least one, a class of one row keeps it.
-        seed: Another seed gives another choice.
+        seed: Selects the rows.
 
     Returns:
         Train rows and validation rows, int64, each ascending; together every row once.
 
     Raises:
-        ValueError: ``names`` and ``classes`` differ in length, a name stands twice, or ``fraction`` is out of range.
+        ValueError: ``names`` and ``classes`` differ in length, a name is given twice, or ``fraction`` is out of range.
 
     >>> train, validation = hold_out([f"{i}.png" for i in range(40)], np.repeat([0, 1], 20))
     >>> len(train), np.bincount(np.repeat([0, 1], 20)[validation])
@@ -72,11 +72,11 @@ def hold_out_groups(
 
     Args:
         groups: Name of each row's group.
-        classes: int64 (N,), class of each row. Where given, the share is taken from every class: a group counts with
-            the class that most of its rows have, the first in a tie. None where groups are of no one class.
+        classes: int64 (N,), class of each row, to take the share from every class: a group has the class of most of its
+            rows, the first in a tie. None to ignore classes.
         fraction: Share of the rows to hold out, in (0, 1); of two or more groups (of a class) at least one is held
             out and at least one is kept, one group is kept.
-        seed: Another seed gives another choice.
+        seed: Selects the groups.
 
     Returns:
         Train rows and validation rows, int64, each ascending; together every row once.
@@ -114,13 +114,13 @@ Published = Mapping[str, int | Mapping[str, int]]
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """The rows of one fold's splits, int64, each ascending; together every row once.
+    """The rows of one fold's splits, int64, each ascending; together they contain every row once.
 
     Args:
         name: What the fold holds out.
-        train: What is learned from.
-        validation: What choices are made on.
-        test: What is held out.
+        train: Training rows.
+        validation: Validation rows.
+        test: Rows that are held out.
     """
 
     name: str
@@ -130,12 +130,12 @@ class Fold:
 
 
 def leave_subjects_out(subjects: Sequence[str], where: Path, n_folds: int | None = None) -> list[Fold]:
-    """Make folds whose train, validation and test share nobody.
+    """Make folds whose train, validation and test have no person in common.
 
-    Subject ``i``, in sorted order, is tested in fold ``i % n``; the validation split is what the next fold tests.
+    In sorted order, subject ``i`` is in test in fold ``i % n``; the validation split is the next fold's test split.
 
     Args:
-        subjects: Who each row shows.
+        subjects: The person in each row.
         where: The data set, for errors.
         n_folds: Number of folds, fewer where there are fewer subjects; None for one per subject.
 
@@ -149,8 +149,8 @@ def leave_subjects_out(subjects: Sequence[str], where: Path, n_folds: int | None
     n = len(people) if n_folds is None else min(n_folds, len(people))
     if n < 3:
         raise DataError(
-            f"{where}: found only {', '.join(people)}; a train, a validation and a test split that share nobody need "
-            "3 subjects at least; get the whole data set"
+            f"{where}: found only {', '.join(people)}; a train, a validation and a test split without common "
+            "people need at least 3 subjects; get the whole data set"
         )
     fold_of = {person: number % n for number, person in enumerate(people)}
     tested_in = np.array([fold_of[person] for person in subjects])
@@ -174,12 +174,12 @@ def leave_parts_out(
     Args:
         part_of: int64 (N,), index into ``parts``.
         parts: Names of the folds.
-        names: Name of each row, unique: :func:`benchmarks.protocols.splits.hold_out` chooses by it.
+        names: Name of each row, unique: :func:`hold_out` uses it.
         classes: int64 (N,), class of each row.
-        together: Name of each row's group, which is never in train and in validation; None where there are no groups.
+        together: Name of each row's group; no group is in both train and validation. None without groups.
 
     Raises:
-        ValueError: A name stands twice.
+        ValueError: A name is given twice.
     """
     folds = []
     for k, part in enumerate(parts):
@@ -201,23 +201,23 @@ def stratified(
     n_folds: int = 10,
     seed: int = 0,
 ) -> list[Fold]:
-    """Make folds that share every class, as evenly as it goes.
+    """Make folds with every class split as evenly as possible.
 
     Within a class the rows are ranked by the SHA-256 of ``seed/name`` and dealt to the folds in turn; the next class
-    goes on with the fold at which the last one stopped.
+    starts at the fold after the last one.
 
     Args:
         names: Name of each row, unique.
         classes: int64 (N,), class of each row.
         where: The data set, for errors.
         together: Name of each row's group, whose rows are all of one class and stay in one split of every fold; None
-            where each row goes its own way.
+            without groups.
         n_folds: Number of folds.
-        seed: Another seed gives another choice.
+        seed: Selects the rows.
 
     Raises:
-        DataError: There is less to deal than there are folds.
-        ValueError: A name stands twice.
+        DataError: There are fewer rows or groups than folds.
+        ValueError: A name is given twice.
     """
     groups = names if together is None else together
     class_of = dict(zip(groups, classes.tolist(), strict=True))
@@ -234,13 +234,13 @@ def stratified(
 
 
 def fold_data(samples: FaceDataset, fold: Fold, protocol: str, published: Published | None = None) -> TaskData:
-    """Return the splits of one fold: rows of the samples' image source.
+    """Return the task of one fold; its splits are rows of the samples' image source.
 
     Args:
-        samples: All samples, as a training split; what was dropped of them stays with that.
-        fold: Which sample goes where.
+        samples: All samples, as a training split, which keeps ``dropped``.
+        fold: The rows of each split.
         protocol: How the splits were made.
-        published: How many samples there should be: see :class:`~ciao_stream.faces.dataset.TaskData`.
+        published: Published number of samples, see :class:`~ciao_stream.faces.dataset.TaskData`.
 
     Raises:
         DataError: A split is empty.
@@ -254,10 +254,10 @@ def fold_data(samples: FaceDataset, fold: Fold, protocol: str, published: Publis
 def cross_validation(
     samples: FaceDataset, folds: Sequence[Fold], protocol: str, published: Published | None = None
 ) -> TaskData:
-    """Return the first fold, which knows them all: see :func:`fold_data`."""
+    """Return the first fold, with all of them in ``folds``: see :func:`fold_data`."""
     return TaskData.cross_validation([fold_data(samples, fold, protocol, published) for fold in folds])
 
 
 def _people(names: Sequence[str]) -> str:
-    """Return a fold's name that stays short with many people."""
+    """Return a name for a fold, short even with many people."""
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

@@ -1,28 +1,28 @@
-"""FER+'s label rules: from ten annotators' votes to the faces that are kept and the shares of their emotions.
+"""FER+'s label rules: they decide from ten annotators' votes which faces are kept, and their shares of emotions.
 
 Source: Barsoum et al., "Training deep networks for facial expression recognition with crowd-sourced label
-distribution", ICMI 2016, section 4, as carried out by ``_process_data`` in ``src/ferplus.py`` of
+distribution", ICMI 2016, section 4, as implemented by ``_process_data`` in ``src/ferplus.py`` of
 github.com/microsoft/FERPlus. The columns are the eight emotions in canonical order, then ``unknown`` and ``NF`` (no
-face). Numbers published as "FER+ accuracy" mix these rules, which keep different faces: state the rule with each.
+face). Numbers published as "FER+ accuracy" use different rules, which keep different faces: state the rule with each.
 
 The paper's three rules first set votes of 0 or 1 in any of the ten columns to 0 (outliers). Of the votes that remain:
 
 ``majority``
     The winner must hold more than half of them.
 ``probability``
-    Take the largest count, with all that tie with it, then the next, until at least 75 % of the votes or three columns
-    are taken. Taking ``unknown`` or ``NF`` ends it at once, and that column is put back if an emotion was taken before
-    it. The face goes if at most half of the votes, or more than three columns, were taken.
+    Take the largest count, with all ties, then the next, until at least 75 % of the votes or three columns are taken.
+    Taking ``unknown`` or ``NF`` ends this, and that column is put back if an emotion was taken before it. The face is
+    dropped if at most half of the votes, or more than three columns, were taken.
 ``multi_target``
-    Take every column with at least 30 % of them. The face goes if at most half of the votes were taken.
+    Take every column with at least 30 % of them. The face is dropped if at most half of the votes were taken.
 
-A face whose largest taken count (the first in a tie) is ``unknown`` or ``NF`` goes as well. Two rules of later papers
-use the votes as they are:
+A face whose largest taken count (the first in a tie) is ``unknown`` or ``NF`` is dropped too. Two rules of later papers
+keep outliers:
 
 ``argmax``
-    The winner among all ten columns (the first in a tie); the face goes if it is ``unknown`` or ``NF``.
+    The winner among all ten columns (the first in a tie); the face is dropped if it is ``unknown`` or ``NF``.
 ``argmax8``
-    The winner among the eight emotions (the first in a tie); no face goes, not even one that all call ``NF``.
+    The winner among the eight emotions (the first in a tie); no face is dropped, not even one that all call ``NF``.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def apply_rule(votes: Votes, rule: str) -> tuple[npt.NDArray[np.bool_], npt.NDAr
         rule: One of :data:`RULES`.
 
     Returns:
-        Which faces are kept, bool (N,), and their shares, float32 (N, 8), in [0, 1]; a kept face's sum to 1, any
-        other's are 0. ``probability`` shares out the votes taken (the official code draws one class from these shares
-        at each step), ``multi_target`` gives the same share to each emotion taken, and the other rules give everything
-        to the winner.
+        Which faces are kept, bool (N,), and their shares, float32 (N, 8), in [0, 1]; they sum to 1 for kept
+        faces and are 0 for others. ``probability`` normalises the votes taken (the official code draws one class from
+        these shares at each step), ``multi_target`` gives each emotion taken the same share, and the other rules give
+        the winner 1.
 
     Raises:
         UnknownNameError: There is no such rule.
@@ -136,4 +136,4 @@ _RULES: dict[str, Callable[[Votes], Votes]] = {
 }
 
 RULES: tuple[str, ...] = tuple(_RULES)
-"""The label rules, by name; ``majority`` also judges validation and test, as in the official ``train.py``."""
+"""The label rules, by name; ``majority`` also labels validation and test, as in the official ``train.py``."""

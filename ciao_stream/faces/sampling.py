@@ -1,4 +1,4 @@
-"""Training on classes of very different size."""
+"""Sampling for classes of very different size."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import numpy.typing as npt
 
 
 def balanced(classes: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Draw as many samples as there are, every class that occurs as often as any other, give or take one.
+    """Draw N of N samples with replacement so that each class that occurs has the same number, within one.
 
-    Within a class each sample is drawn once before any is drawn again; of a large class some are not drawn at all.
+    Within a class every sample is drawn once before any is drawn twice; some of a large class are not drawn.
 
     Args:
         classes: int64 (N,), class of each sample.
-        rng: Where the draws come from.
+        rng: Random generator.
 
     Returns:
         int64 (N,), indices of the samples, in random order.

@@ -1,6 +1,6 @@
 """What the faces of a world look like to the frozen encoder: a running mean and covariance of their pooled features.
 
-It takes the same room after a million frames as after one, and depends on the frames and their order alone.
+The size does not depend on the number of frames, and the values depend only on the frames and their order.
 
 References:
     - [0] Chan, Golub, LeVeque: Updating Formulae and a Pairwise Algorithm for Computing Sample Variances, 1979
@@ -21,29 +21,28 @@ from ciao_stream.exceptions import CiaoError
 Floats = npt.NDArray[np.float64]
 
 WIDEST = 512
-"""Features above which only variances are kept: the whole covariance of so many takes 2 MiB per world."""
+"""Features above which only variances are kept; the covariance of this many takes 2 MiB per world."""
 
 LEAST = 16
-"""Faces below which statistics say more of single faces than of a world: no world is chosen by them, and a wipe
-forgets them."""
+"""Statistics of fewer faces describe single faces: they are not used to choose a world, and a wipe deletes them."""
 
 BATCH = 512
 """Faces that :meth:`FaceStatistics.of` reads at a time."""
 
 
 def n_features(z_shape: Sequence[int]) -> int:
-    """Return how many features a face has whose ``z`` is of this shape, (F, h, w) or (tokens, F)."""
+    """Return the number of features of a face whose ``z`` has shape (F, h, w) or (tokens, F)."""
     return z_shape[0] if len(z_shape) == 3 else z_shape[-1]
 
 
 def pooled(z: Tensor) -> Floats:
-    """Return the features of some faces: the mean of stored ``z`` over its places, or over its tokens.
+    """Return the features of some faces: the mean of stored ``z`` over positions or tokens.
 
     Args:
         z: (N, F, h, w), or (N, tokens, F).
 
     Returns:
-        float64 (N, F): the same bits wherever ``z`` lies in memory.
+        float64 (N, F); bit-identical for any memory layout of ``z``.
     """
     places = (2, 3) if z.ndim == 4 else (1,)
     features: Floats = z.detach().cpu().contiguous().double().mean(dim=places).numpy()
@@ -51,10 +50,10 @@ def pooled(z: Tensor) -> Floats:
 
 
 class FaceStatistics:
-    """Running mean and scatter of the pooled features of the faces that a world has learned from.
+    """Running mean and scatter of the pooled features of the faces that a world was trained on.
 
     Args:
-        n_features: ``F`` of ``z``, >= 1. Up to :data:`WIDEST` the scatter is a matrix, beyond it its diagonal.
+        n_features: ``F`` of ``z``, >= 1. Up to :data:`WIDEST` the scatter is a matrix, above it only its diagonal.
 
     >>> seen = FaceStatistics(2)
     >>> seen.update(np.array([[0.0, 1.0], [2.0, 1.0]]))
@@ -70,36 +69,38 @@ class FaceStatistics:
         self.mean: Floats = np.zeros(n_features)
         """(F,)."""
         self.scatter: Floats = np.zeros((n_features, n_features) if n_features <= WIDEST else n_features)
-        """Sum of the outer squares of the distances from the mean, (F, F); or of their squares, (F,)."""
+        """Sum of the outer products of deviations from the mean with themselves, (F, F); or of their squares, (F,)."""
 
     @classmethod
     def of(cls, z: npt.NDArray[Any]) -> FaceStatistics:
-        """Return the statistics of faces that the feature cache holds at level ``z``: for a world trained offline.
+        """Return the statistics of cached faces at level ``z``, for a world that was trained offline.
 
         Args:
             z: float16 (N, F, h, w) or (N, tokens, F); a memory map is read in pieces.
 
         Raises:
-            CiaoError: The shape is another one.
+            CiaoError: ``z`` has another shape.
         """
         if z.ndim not in (3, 4):
-            raise CiaoError(f"face statistics: expected z of (N, F, h, w) or (N, tokens, F) but got {z.shape}")
+            raise CiaoError(f"face statistics: expected z of shape (N, F, h, w) or (N, tokens, F) but got {z.shape}")
         made = cls(n_features(z.shape[1:]))
         for start in range(0, len(z), BATCH):
             made.update(pooled(torch.from_numpy(np.array(z[start : start + BATCH]))))
         return made
 
     def update(self, features: Floats) -> None:
-        """Count some faces [0]; one whose features are not finite is left out.
+        """Add faces [0]; faces whose features are not finite are dropped.
 
         Args:
-            features: What :func:`pooled` returned, (N, F).
+            features: float64 (N, F), from :func:`pooled`.
 
         Raises:
-            CiaoError: There are more or fewer features than before.
+            CiaoError: ``features`` has another shape.
         """
         if features.ndim != 2 or features.shape[1] != len(self.mean):
-            raise CiaoError(f"face statistics: expected features of (N, {len(self.mean)}) but got {features.shape}")
+            raise CiaoError(
+                f"face statistics: expected features of shape (N, {len(self.mean)}) but got {features.shape}"
+            )
         features = features[np.isfinite(features).all(axis=1)]
         if not len(features):
             return
@@ -114,7 +115,7 @@ class FaceStatistics:
         self.n = after
 
     def carried(self, most: int) -> FaceStatistics:
-        """Return a copy that weighs no more than ``most`` faces, so that new ones soon outweigh it."""
+        """Return a copy with the weight of at most ``most`` faces, so that new faces soon outweigh it."""
         twin = FaceStatistics(len(self.mean))
         twin.n = min(self.n, most)
         if self.n:
@@ -122,7 +123,7 @@ class FaceStatistics:
         return twin
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """Return all of it, as the live tensors; :meth:`from_tensors` is the inverse, to the bit."""
+        """Return the state as tensors that share memory; :meth:`from_tensors` is the exact inverse."""
         return {
             "n": torch.tensor(self.n),
             "mean": torch.from_numpy(self.mean),
@@ -131,22 +132,22 @@ class FaceStatistics:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> FaceStatistics:
-        """Rebuild what :meth:`to_tensors` returned; no memory is shared.
+        """Rebuild statistics from the tensors of :meth:`to_tensors`; no memory is shared.
 
         Raises:
-            CiaoError: A tensor is missing or too many, has another type or shape, or holds what no faces give.
+            CiaoError: A tensor is missing or unexpected, has another type or shape, or impossible values.
         """
         arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
         made = cls(max(1, arrays["mean"].size) if "mean" in arrays else 1)
         for name, wanted in made.to_tensors().items():
             got = tensors.get(name)
             if got is None or got.dtype != wanted.dtype or got.shape != wanted.shape:
-                said = "nothing" if got is None else f"{got.dtype} of {tuple(got.shape)}"
+                found = "nothing" if got is None else f"{got.dtype} of shape {tuple(got.shape)}"
                 raise CiaoError(
-                    f"face statistics: {name}: expected {wanted.dtype} of {tuple(wanted.shape)} but got {said}"
+                    f"face statistics: {name}: expected {wanted.dtype} of shape {tuple(wanted.shape)} but got {found}"
                 )
-        sound = arrays["n"] >= 0 and all(np.isfinite(arrays[name]).all() for name in ("mean", "scatter"))
-        if len(arrays) != 3 or not sound:
-            raise CiaoError("face statistics: expected n >= 0, and a finite mean and scatter, and nothing else")
+        valid = arrays["n"] >= 0 and all(np.isfinite(arrays[name]).all() for name in ("mean", "scatter"))
+        if len(arrays) != 3 or not valid:
+            raise CiaoError("face statistics: expected only n >= 0 and a finite mean and scatter")
         made.n, made.mean, made.scatter = int(arrays["n"]), arrays["mean"].copy(), arrays["scatter"].copy()
         return made

@@ -76,7 +76,7 @@ OPTIONS = {
     "no cluster": ({"--ray": "localhost:1"}, "--ray localhost:1: no Ray cluster answers at this address"),
     "unknown device": ({"--device": "tpu"}, "argument --device: invalid choice: 'tpu' (choose from"),
     "one face": ({"--synthetic-size": "1"}, "task 'fer': one face to train on; at least two are needed"),
-    "no such root": ({"--data-root": "/nowhere"}, "data root /nowhere is no folder"),
+    "no such root": ({"--data-root": "/nowhere"}, "data root /nowhere is not a folder"),
     "no root": ({"--data-root": ""}, "--data-root is empty: give the folder"),
     "not there": ({"--tasks": "jaffe", "--data-root": "/proc/self/fd"}, "task 'jaffe': no folder jaffe under"),
     "output in /proc": ({"--out": "/proc/run"}, "cannot write /proc/run/run.json"),

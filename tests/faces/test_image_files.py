@@ -167,7 +167,7 @@ def test_a_box_is_x_y_width_height(tmp_path):
 @pytest.mark.parametrize("box", [(64, 0, 10, 10), (0, 48, 10, 10), (-10, 0, 10, 10), (0, -9, 5, 9), (5, 5, 8, 0)])
 def test_a_box_outside_the_image(tmp_path, box):
     with pytest.raises(
-        DataError, match=rf"a\.png: the face box \(x {box[0]}, y {box[1]}, .* of the image \(64x48 pixels\)"
+        DataError, match=rf"a\.png: the face box \(x {box[0]}, y {box[1]}, .* is outside the image \(64x48 pixels\)"
     ):
         cropped(tmp_path, box).read(0)
 

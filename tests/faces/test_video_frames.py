@@ -285,13 +285,13 @@ def scramble(path):
 
 DAMAGED = {
     "empty": (lambda p: p.write_bytes(b""), "an empty file; get the file again"),
-    "html": (lambda p: p.write_text("<html>404 not found</html>"), "no video that can be decoded (26 bytes)"),
-    "cut before its index": (lambda p: cut(p, 0.5), "no video that can be decoded ("),
-    "cut to its header": (lambda p: cut(p, 0.02), "no video that can be decoded ("),
-    "cut before its first frame": (lambda p: cut(index_first(p), 0.45), "no video that can be decoded ("),
-    "no frame among its bytes": (scramble, "no video that can be decoded ("),
-    "text": (lambda p: p.write_text("0,1,0\n" * 100), "no video that can be decoded (600 bytes)"),
-    "zeros": (lambda p: p.write_bytes(bytes(5000)), "no video that can be decoded (5,000 bytes)"),
+    "html": (lambda p: p.write_text("<html>404 not found</html>"), "not a video that can be decoded (26 bytes)"),
+    "cut before its index": (lambda p: cut(p, 0.5), "not a video that can be decoded ("),
+    "cut to its header": (lambda p: cut(p, 0.02), "not a video that can be decoded ("),
+    "cut before its first frame": (lambda p: cut(index_first(p), 0.45), "not a video that can be decoded ("),
+    "no frame among its bytes": (scramble, "not a video that can be decoded ("),
+    "text": (lambda p: p.write_text("0,1,0\n" * 100), "not a video that can be decoded (600 bytes)"),
+    "zeros": (lambda p: p.write_bytes(bytes(5000)), "not a video that can be decoded (5,000 bytes)"),
     "not there": (lambda p: p.unlink(), "cannot be read (No such file or directory)"),
     "a folder": (lambda p: (p.unlink(), p.mkdir()), "cannot be read (Is a directory)"),
 }
@@ -317,7 +317,7 @@ def test_what_opencv_cannot_do_is_an_error_of_the_clip(tmp_path, monkeypatch):
 
     path = a_clip(tmp_path / "a.mp4")
     monkeypatch.setattr(video_frames, "_decode", refuse)
-    with pytest.raises(DataError, match=r"a\.mp4: no video that can be decoded \(\S+ bytes\); get the file again"):
+    with pytest.raises(DataError, match=r"a\.mp4: not a video that can be decoded \(\S+ bytes\); get the file again"):
         read_clip(path, 2)
 
 
@@ -330,7 +330,7 @@ def test_frames_that_come_and_go_are_an_error(tmp_path, monkeypatch):
 
     path = a_clip(tmp_path / "a.mp4")
     monkeypatch.setattr(video_frames, "_decode", unsteady)
-    with pytest.raises(DataError, match="no video that can be decoded"):
+    with pytest.raises(DataError, match="not a video that can be decoded"):
         read_clip(path, 5)
 
 

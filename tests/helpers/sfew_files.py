@@ -23,8 +23,8 @@ def write_sfew(
 ) -> dict[str, str]:
     """Three faces per class in train, two in val; returns {path below HOME: label}."""
     truth = {
-        f"{folder}/{name}/{f'{name}/' if nested else ''}{film}_{index}{n}.png": label
-        for folder, film, per_class in ((train, "Airheads_000519", 3), (val, "Alone_0017", 2))
+        f"{folder}/{name}/{f'{name}/' if nested else ''}{movie}_{index}{n}.png": label
+        for folder, movie, per_class in ((train, "Airheads_000519", 3), (val, "Alone_0017", 2))
         for index, (name, label) in enumerate(CLASSES.items())
         for n in range(per_class)
     }

@@ -134,7 +134,7 @@ BAD = {
     "pictures --task fer --shuffle 1": "are for dataset:TASK: omit them",
     "dataset:fir": "unknown task 'fir': did you mean 'fer'?",
     "dataset:fer --task fer": "has the task 'fer': omit --task",
-    "dataset:fer --data-root nowhere": "data root nowhere is no folder",
+    "dataset:fer --data-root nowhere": "data root nowhere is not a folder",
     "dataset:fer --split tset": "argument --split: invalid choice: 'tset'",
     "dataset:fer --labels later": "--labels later: expected with, none, or later:N",
     "dataset:fer --labels later:x": "--labels later:x: expected with, none, or later:N",

@@ -1,7 +1,7 @@
-"""Large csv files, line by line: byte offsets for reading again later, and errors that name file and line.
+"""Large csv files, read line by line, with byte offsets, and errors that name file and line.
 
-Python's :mod:`csv` gives no byte offsets. The files read here hold no comma and no line break inside a field, so a
-line splits at its commas; quotes around a field and blanks beside it are stripped.
+Python's :mod:`csv` gives no byte offsets. The files read here have no comma and no line break inside a field, so lines
+are split at commas; quotes and blanks around a field are stripped.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import NamedTuple
 from ciao_stream.exceptions import DataError
 
 MAX_LINE = 1 << 16
-"""Bytes. A row of 48x48 pixels takes at most 9,300; a longer line is no row, and is never in memory as a whole."""
+"""Bytes. A row of 48x48 pixels takes at most 9,300; longer lines are refused, and never read as a whole."""
 
 _BLANK_OR_QUOTE = b" \t\r\n\"'"
 
 
 class Line(NamedTuple):
-    """One line that is not blank."""
+    """A line that is not blank."""
 
     path: Path
     number: int
@@ -28,12 +28,12 @@ class Line(NamedTuple):
 
     @property
     def where(self) -> str:
-        """File and line, as errors name them."""
+        """File and line, for errors."""
         return f"{self.path}, line {self.number}"
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """Yield the lines of a file that are not blank, holding one of them in memory at a time.
+    """Yield the lines of a file that are not blank, with one in memory at a time.
 
     Raises:
         DataError: The file cannot be read, or a line is longer than :data:`MAX_LINE`.
@@ -52,7 +52,7 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 
 def strip_cell(cell: bytes) -> bytes:
-    """Return a field without quotes around it and blanks beside it."""
+    """Return a field without the quotes and blanks around it."""
     return cell.strip(_BLANK_OR_QUOTE)
 
 
@@ -69,7 +69,7 @@ def cell_text(cell: bytes, line: Line) -> str:
 
 
 def find_columns(line: Line | None, wanted: Sequence[str], path: Path) -> tuple[list[int], int]:
-    """Return where the wanted columns stand in a header line, by stripped name, and how many columns there are.
+    """Return the positions of the wanted columns in a header line, by stripped name, and the number of columns.
 
     Args:
         line: First line of the file, None if there is none.
@@ -92,7 +92,7 @@ def split_cells(line: Line, columns: int) -> list[bytes]:
     """Split a line at its commas.
 
     Raises:
-        DataError: The line has not ``columns`` fields; a file cut short ends in such a line.
+        DataError: The line does not have ``columns`` fields; a truncated file ends in such a line.
     """
     cells = line.raw.split(b",")
     if len(cells) != columns:

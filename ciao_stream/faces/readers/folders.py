@@ -1,4 +1,7 @@
-"""Finding a data set's files under a data root; the case of names does not matter, for unpackers differ."""
+"""Finds the files of a data set, and lists folders of images with one folder per class (``angry/*.jpg``).
+
+The case of the names of a data set's files and folders does not matter.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ from ciao_stream.faces.readers.image_files import SUFFIXES, ImageFiles
 from ciao_stream.faces.readers.labels import canonical
 
 SHOWN = 12
-"""Entries that an error lists of what was found instead."""
+"""Most entries that an error lists."""
 
 
 def find(root: Path, *names: str) -> Path | None:
-    """Return the first of some files or folders that is there, None where none is.
+    """Return the first of some files or folders that exists, None if none does.
 
     Args:
-        root: Where they are looked for; it may be missing.
+        root: The folder to search; it may be missing.
         names: Paths relative to ``root``, with ``/`` between their parts, the preferred one first.
 
     Raises:
@@ -33,14 +36,14 @@ def find(root: Path, *names: str) -> Path | None:
 
 
 def missing(task: str, what: str, root: Path, layout: str, looked_in: Iterable[Path | None] = ()) -> MissingDataError:
-    """Return the error for a data set that is not there: what is missing, what was expected and what was found.
+    """Return the error for a missing data set: what is missing, what was expected and what was found.
 
     Args:
         task: Name of the task.
         what: What is missing (``no votes (fer2013new.csv)``).
         root: The data root.
         layout: What was expected.
-        looked_in: Folders of the data set that are there, to be listed with the root; None is passed over.
+        looked_in: Existing folders of the data set, to be listed with the root; None is ignored.
     """
     if not root.is_dir():
         return MissingDataError(f"task {task!r}: there is no folder {root}; expected {layout}")
@@ -63,7 +66,7 @@ def listing(folder: Path) -> list[Path]:
 
 
 def _descend(folder: Path, parts: list[str]) -> Path | None:
-    """Follow a path part by part; an exact name is preferred to one in another case."""
+    """Follow a path part by part, preferring an exact name to one in another case."""
     for part in parts:
         if (folder / part).exists():
             folder = folder / part
@@ -78,12 +81,12 @@ def _descend(folder: Path, parts: list[str]) -> Path | None:
 
 
 def emotion_folder(name: str, labels: Sequence[str]) -> str:
-    """Return the emotion that a folder's name stands for: see :func:`ciao_stream.faces.readers.labels.canonical`."""
+    """Return the canonical emotion of a folder's name, see :func:`ciao_stream.faces.readers.labels.canonical`."""
     return canonical(name, labels, "class folder")
 
 
 def class_folders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, by name; hidden ones and what macOS adds to a zip are passed over.
+    """Return the folders in a folder, sorted by name, without hidden ones and ``__MACOSX``.
 
     Raises:
         DataError: The folder cannot be read.
@@ -100,13 +103,13 @@ def read_class_folders(
 ) -> tuple[ImageFiles, npt.NDArray[np.int64]]:
     """List the images of a folder that holds one folder per class; none is opened.
 
-    The order is by path, whatever order the file system lists them in. A class folder may hold folders in turn.
-    Hidden files and files that are no images by their name are passed over.
+    The order is by path, independent of the file system. A class folder may contain folders. Hidden files and files
+    without the suffix of an image are ignored.
 
     Args:
-        folder: The folder that holds the class folders.
+        folder: The folder that contains the class folders.
         labels: Names of the classes, in the order of the task.
-        label_of: Returns which of ``labels`` a class folder's name stands for, or raises UnknownNameError.
+        label_of: Returns the label of a class folder's name, or raises UnknownNameError.
         complete: Whether every class must have a folder.
 
     Returns:
@@ -138,12 +141,12 @@ def read_class_folders(
 
 
 def is_image(file: Path) -> bool:
-    """Whether a file is an image by its name."""
+    """Return whether a file has the suffix of an image."""
     return file.suffix.lower() in SUFFIXES
 
 
 def images_below(folder: Path) -> Iterator[Path]:
-    """Yield the image files in a folder and in those below it, by path; hidden ones are passed over.
+    """Yield the image files in a folder and below, by path; hidden ones are ignored.
 
     Raises:
         DataError: See :func:`files_below`.
@@ -152,28 +155,28 @@ def images_below(folder: Path) -> Iterator[Path]:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder and in those below it, by path; hidden ones are passed over.
+    """Yield the files in a folder and below, by path; hidden ones are ignored.
 
     Raises:
-        DataError: A folder cannot be read, or a link leads back to a folder that holds it.
+        DataError: A folder cannot be read, or a link points to a folder that contains it.
     """
     for entry in listing(folder):
         if not entry.is_dir():
             yield entry
         elif entry.is_symlink() and folder.resolve().is_relative_to(entry.resolve()):
-            raise DataError(f"{entry}: a link to a folder that it lies in; remove the link")
+            raise DataError(f"{entry}: a link to a folder that contains it; remove the link")
         else:
             yield from files_below(entry)
 
 
 def file_keys(names: Sequence[str]) -> list[str]:
-    """Return names that are the same whatever folders the files were unpacked into: ``hold_out`` chooses by them.
+    """Return names that do not depend on the folders of the files if possible; ``hold_out`` uses them.
 
     Args:
         names: Paths with ``/`` between their parts, unique.
 
     Returns:
-        The file names without their folders where these are unique too, else the paths.
+        The file names without folders if these are unique, else the paths.
 
     >>> file_keys(["Angry/a.png", "Fear/Fear/b.png"]), file_keys(["Angry/1.png", "Fear/1.png"])
     (['a.png', 'b.png'], ['Angry/1.png', 'Fear/1.png'])

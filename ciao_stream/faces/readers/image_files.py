@@ -1,4 +1,4 @@
-"""Image files as an image source: decoded one at a time, whatever they hold, and never in part."""
+"""Image files as an image source: decoded one at a time, completely or not at all, and optionally cropped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ImageFiles:
     """Images in files, an :class:`~ciao_stream.faces.dataset.ImageSource`; picklable.
 
     Args:
-        folder: Where they are.
+        folder: Their folder.
         names: File of each image, relative to ``folder``, with ``/`` between its parts.
     """
 
@@ -37,7 +37,7 @@ class ImageFiles:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the names and contents of all files in order; every file is read once per change of any."""
+        """SHA-256 over the names and contents of all files in order; files are read again if any of them changes."""
         return contents_sha256(self.folder, self.names)
 
     def __len__(self) -> int:
@@ -52,14 +52,14 @@ class ImageFiles:
         """Decode one image: see :func:`decode`.
 
         Raises:
-            DataError: The file is missing, cut short or no image.
+            DataError: The file is missing, truncated or not an image.
         """
         path = self.folder / self.names[index]
         return decode(_content(path), path)
 
 
 def decode(content: bytes, path: Path) -> Image:
-    """Decode an image file: upright as its EXIF says, without transparency, 16 bits cut to 8.
+    """Decode an image file: rotated as its EXIF says, without transparency, 16 bits reduced to 8.
 
     Args:
         content: The file's bytes.
@@ -69,14 +69,14 @@ def decode(content: bytes, path: Path) -> Image:
         uint8: (height, width) for gray images, (height, width, 3) in RGB order for all others.
 
     Raises:
-        DataError: The file is empty, cut short, or no image that can be shown.
+        DataError: The file is empty, truncated, or not an image.
     """
     from PIL import Image as Pillow
     from PIL import ImageOps
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is wrong is raised as well
+            warnings.simplefilter("ignore")  # errors are raised as well
             image = ImageOps.exif_transpose(Pillow.open(io.BytesIO(content)))
             if image.mode.startswith("I"):
                 return np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
@@ -95,12 +95,12 @@ def _content(path: Path) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class Cropped:
-    """The parts of other images, an :class:`~ciao_stream.faces.dataset.ImageSource`; picklable.
+    """Images of another source, cropped; an :class:`~ciao_stream.faces.dataset.ImageSource`; picklable.
 
     Args:
         images: The whole images.
-        boxes: int64 (N, 4), one per image: x and y of the upper left corner, width, height, in pixels. What reaches
-            over the image's edge is cut off; a width of 0 keeps the whole image.
+        boxes: int64 (N, 4), one per image: x and y of the upper left corner, width, height, in pixels. Boxes are
+            clipped to the image; a width of 0 keeps the whole image.
     """
 
     images: ImageSource
@@ -120,14 +120,14 @@ class Cropped:
         return len(self.images)
 
     def name(self, index: int) -> str:
-        """Say where the whole image stands."""
+        """Return the name of the whole image."""
         return self.images.name(index)
 
     def read(self, index: int) -> Image:
-        """Decode one image and cut it.
+        """Decode and crop one image.
 
         Raises:
-            DataError: The image is unreadable, or its box lies outside of it.
+            DataError: The image is unreadable, or its box is outside it.
         """
         image = self.images.read(index)
         x, y, width, height = map(int, self.boxes[index])
@@ -137,7 +137,7 @@ class Cropped:
         if part.size == 0:
             rows, columns = image.shape[:2]
             raise DataError(
-                f"{self.name(index)}: the face box (x {x}, y {y}, width {width}, height {height}) lies outside of the "
+                f"{self.name(index)}: the face box (x {x}, y {y}, width {width}, height {height}) is outside the "
                 f"image ({columns}x{rows} pixels); correct the box"
             )
         return part

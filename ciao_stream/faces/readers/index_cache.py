@@ -1,6 +1,6 @@
-"""What takes long to find out about many files is found out once, and kept in the user's cache folder.
+"""Caches results about many files, such as digests and annotations, in the user's cache folder.
 
-An index is a few named arrays. Its key must name everything that it depends on: see :func:`stamp`.
+An index is a few named arrays. Its key must contain everything that it depends on: see :func:`stamp`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Index = Mapping[str, npt.NDArray[Any]]
 
 
 def cached_index(key: str, build: Callable[[], Index]) -> Index:
-    """Return the index of a key: as it was built before, or built now and kept where that is possible.
+    """Return the index of a key from the cache, or build it and try to cache it.
 
     Args:
-        key: Names everything that the index depends on; any text.
-        build: Makes the arrays; none may hold objects.
+        key: Text with everything that the index depends on.
+        build: Makes the arrays, without dtype ``object``.
     """
     cache = user_cache()
     path = cache / "indexes" / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.npz" if cache else None
@@ -38,21 +38,21 @@ def cached_index(key: str, build: Callable[[], Index]) -> Index:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
                 return {name: kept[name] for name in kept.files}
         except (OSError, EOFError, ValueError, zipfile.BadZipFile):
-            pass  # a damaged index is built anew
+            pass  # a damaged index is built again
     index = build()
     if path is not None:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **index)  # type: ignore[arg-type]
-        with contextlib.suppress(OSError, CiaoError):  # a cache that cannot be written costs time, nothing else
+        with contextlib.suppress(OSError, CiaoError):  # without a writable cache, it is only slower
             write_bytes(path, buffer.getvalue())
     return index
 
 
 def stamp(folder: Path, names: Iterable[str]) -> str:
-    """Return a digest of the names, sizes and times of change of files: another one when any of them was written.
+    """Return a digest of the names, sizes and modification times of files.
 
     Raises:
-        DataError: A file cannot be found.
+        DataError: A file is missing.
     """
     digest = hashlib.sha256()
     for name in names:
@@ -69,8 +69,7 @@ _CHUNK = 1 << 20
 
 
 def contents_sha256(folder: Path, names: Sequence[str]) -> str:
-    """Return the SHA-256 over the names and contents of files, in order; see
-    :mod:`ciao_stream.faces.readers.index_cache`.
+    """Return the SHA-256 over the names and contents of files, in order, from the cache if no file has changed.
 
     Args:
         folder: Where they are.

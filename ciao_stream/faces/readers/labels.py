@@ -1,7 +1,7 @@
-"""Names of emotions: every data set's own class order is mapped to the canonical one by name, never by position.
+"""Names of emotions: the class order of each data set is mapped to the canonical one by name, never by position.
 
-FER2013's csv puts sad, surprise, neutral at 4, 5, 6; its folder version, in alphabetical order, has neutral, sad,
-surprise there. A loader that goes by number permutes three classes and notices nothing.
+Classes 4, 5 and 6 are sad, surprise and neutral in FER2013's csv, but neutral, sad and surprise in its folder version:
+a loader that goes by number would permute three classes without an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "fear": ("fearful", "scared", "afraid", "fe"),
     "contempt": ("contemptuous",),
 }
-"""Other names that data sets give to the canonical emotions (JAFFE's two-letter codes among them)."""
+"""Other names of the canonical emotions in data sets, including JAFFE's two-letter codes."""
 
 _CANONICAL = {name: emotion for emotion in EMOTIONS for name in (emotion, *SYNONYMS[emotion])}
 
@@ -33,12 +33,12 @@ def canonical(name: str, labels: Sequence[str] = EMOTIONS, what: str = "emotion"
     """Return the canonical name of an emotion; case and surrounding blanks do not matter.
 
     Args:
-        name: A data set's own name of a class (``Angry``).
-        labels: The canonical names on offer.
-        what: What such a name is called in an error (``class folder``).
+        name: Name of a class in a data set (``Angry``).
+        labels: The canonical names that are allowed.
+        what: What the name is called in an error (``class folder``).
 
     Raises:
-        UnknownNameError: It is no known name of any of ``labels``; the nearest names are suggested.
+        UnknownNameError: It is not a known name of any of ``labels``; similar names are suggested.
 
     >>> canonical(" Angry")
     'anger'
@@ -51,17 +51,17 @@ def canonical(name: str, labels: Sequence[str] = EMOTIONS, what: str = "emotion"
 
 
 def class_map(native: Sequence[str], labels: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Return where each native class stands among ``labels``: ``class_map(native, labels)[native_index]``.
+    """Return the index in ``labels`` of each native class: ``class_map(native, labels)[native_index]``.
 
     Args:
-        native: A data set's own class names, in its own order.
+        native: Class names of a data set, in its order.
         labels: Canonical names, in the order of the task.
 
     Returns:
         int64 (len(native),), values in ``[0, len(labels))``.
 
     Raises:
-        UnknownNameError: A native name stands for none of ``labels``.
+        UnknownNameError: A native name is none of ``labels``.
 
     >>> class_map(["angry", "happy", "sad"], EMOTIONS)
     array([4, 1, 3])

@@ -1,8 +1,8 @@
-"""FER2013's csv files, read lazily: one pass finds every row, and a face is parsed when it is asked for.
+"""FER2013's csv files, read lazily: one pass finds every row, and a face is parsed when it is read.
 
 Layout [1]: ``emotion`` (0 to 6), ``pixels`` (2,304 integers from 0 to 255, blank-separated, 48x48 row by row) and
 ``Usage``. ``icml_face_data.csv`` of the same competition has the columns in another order, with blanks before their
-names. FER and FER+ read the same faces: both take the split's one source, so its features are encoded once.
+names. FER and FER+ share one source per split, so its faces are encoded once.
 
 [1] Goodfellow et al., "Challenges in representation learning", ICONIP 2013.
 """
@@ -39,8 +39,8 @@ class PixelCsv:
         path: The csv file.
         fingerprint: Digest of the file's rows and the split.
         lines: int64 (N,), line of each face in the file, from 1.
-        offsets: int64 (N,), byte at which each face's pixels begin.
-        lengths: int64 (N,), bytes that they take.
+        offsets: int64 (N,), byte offset of each face's pixels.
+        lengths: int64 (N,), their number of bytes.
     """
 
     path: Path
@@ -64,7 +64,7 @@ class PixelCsv:
             uint8 (48, 48), gray.
 
         Raises:
-            DataError: The file cannot be read, or the row does not hold 2,304 integers from 0 to 255.
+            DataError: The file cannot be read, or the row does not have 2,304 integers from 0 to 255.
         """
         try:
             with self.path.open("rb", buffering=0) as file:
@@ -81,7 +81,7 @@ class PixelCsv:
 
 @dataclass(frozen=True, eq=False)
 class PixelTable:
-    """Where each row of a FER2013 csv stands, its class and its split; no pixel is parsed.
+    """The position, class and split of each row of a FER2013 csv; no pixel is parsed.
 
     Args:
         path: The csv file.
@@ -89,8 +89,8 @@ class PixelTable:
         emotions: int64 (N,), index into :data:`CLASSES`.
         splits: int64 (N,), index into :data:`ciao_stream.faces.dataset.SPLITS`.
         lines: int64 (N,), line in the file, from 1.
-        offsets: int64 (N,), byte at which the pixels begin.
-        lengths: int64 (N,), bytes that they take.
+        offsets: int64 (N,), byte offset of the pixels.
+        lengths: int64 (N,), their number of bytes.
     """
 
     path: Path
@@ -113,10 +113,10 @@ class PixelTable:
 
 
 def scan(path: Path) -> PixelTable:
-    """Find every row of a FER2013 csv in one pass that holds one line in memory at a time.
+    """Find every row of a FER2013 csv in one pass, with one line in memory at a time.
 
     Raises:
-        DataError: The file is missing, empty, cut short or not text; a column or a split is missing; or a row has a
+        DataError: The file is missing, empty, truncated or not text; a column or a split is missing; or a row has a
             wrong label, Usage or number of pixels. The message names the file and the line.
     """
     lines = read_lines(path)
@@ -145,7 +145,7 @@ def read_usage(cell: bytes, line: Line) -> int:
     """Return the split of a ``Usage`` field, as an index into :data:`ciao_stream.faces.dataset.SPLITS`.
 
     Raises:
-        DataError: It is no known Usage.
+        DataError: It is not a known Usage.
     """
     name = cell_text(cell, line)
     if name not in USAGES:
@@ -166,13 +166,13 @@ _DIGITS = {str(number): number for number in range(len(CLASSES))}
 
 
 def _check_count(pixels: bytes, line: Line) -> None:
-    """Raise DataError unless the field holds 2,304 words; the common case counts blanks only."""
+    """Raise DataError unless the field has 2,304 words; the common case only counts blanks."""
     if pixels.count(b" ") != SIDE * SIDE - 1 and len(strip_cell(pixels).split()) != SIDE * SIDE:
         raise DataError(f"{line.where}: {_pixel_problem(strip_cell(pixels))}")
 
 
 def _pixel_problem(text: bytes) -> str:
-    """Return what is wrong with the text of a face."""
+    """Return the error in the text of a face."""
     words = text.decode(errors="replace").split()
     for place, word in enumerate(words, start=1):
         if not (word.isascii() and word.isdecimal()) or int(word[:9]) > 255:

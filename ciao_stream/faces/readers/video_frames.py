@@ -1,6 +1,6 @@
-"""Frames of video clips as an image source: a clip is decoded once for all its frames, and only when one is read.
+"""Frames of video clips as an image source: a clip is decoded once for all its frames, when one of them is read.
 
-What a clip's header says about its length is not trusted: the frames are counted while they are decoded.
+The length in a clip's header is not trusted: frames are counted while they are decoded.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class VideoFrames:
     """Evenly spaced frames of clips, an :class:`~ciao_stream.faces.dataset.ImageSource`; picklable.
 
     Image i is frame ``i % per_clip`` of those taken from clip ``i // per_clip``: see :func:`moments`. The frames of the
-    clip that was read last stay in memory, so that reading in order decodes each clip once.
+    last clip stay in memory, so reading in order decodes each clip once.
 
     Args:
-        folder: Where the clips are.
+        folder: Folder of the clips.
         names: File of each clip, relative to ``folder``, with ``/`` between its parts.
         per_clip: Frames taken from each clip, at least 1.
 
@@ -65,12 +65,12 @@ class VideoFrames:
         return len(self.names) * self.per_clip
 
     def name(self, index: int) -> str:
-        """Return the file of a clip, and which of the frames taken from it is meant, from 1."""
+        """Return the file of a clip, and the number of the frame, from 1."""
         clip, frame = divmod(index, self.per_clip)
         return f"{self.folder / self.names[clip]}, frame {frame + 1} of {self.per_clip}"
 
     def read(self, index: int) -> Image:
-        """Return one frame: uint8 (height, width, 3) in RGB order, upright as the clip's metadata says.
+        """Return one frame: uint8 (height, width, 3) in RGB order, rotated as the clip's metadata says.
 
         Raises:
             DataError: The clip is missing, or no frame of it can be decoded.
@@ -84,11 +84,11 @@ class VideoFrames:
 
 
 def moments(per_clip: int, count: int) -> list[int]:
-    """Return which of a clip's frames are taken: the middle ones of ``per_clip`` parts of equal length.
+    """Return the numbers of the frames to take: the middle ones of ``per_clip`` parts of equal length.
 
     Args:
         per_clip: How many to take.
-        count: How many frames the clip has; where they are fewer than ``per_clip``, some are taken again.
+        count: Number of frames in the clip; if there are fewer than ``per_clip``, some are taken twice or more.
 
     >>> moments(4, 12), moments(3, 2)
     ([1, 4, 7, 10], [0, 1, 1])
@@ -97,7 +97,7 @@ def moments(per_clip: int, count: int) -> list[int]:
 
 
 def read_clip(path: Path, per_clip: int) -> list[Image]:
-    """Decode a clip and return ``per_clip`` of its frames; where its header lies about its length, decode it again.
+    """Decode a clip and return ``per_clip`` of its frames; if the length in its header is wrong, decode it again.
 
     Args:
         path: The file, in any format that OpenCV's FFmpeg reads.
@@ -107,7 +107,7 @@ def read_clip(path: Path, per_clip: int) -> list[Image]:
         uint8 (height, width, 3) each, in RGB order, in order of time.
 
     Raises:
-        DataError: The file is missing, empty, or no video that can be decoded.
+        DataError: The file is missing, empty, or not a video that can be decoded.
     """
     import cv2
 
@@ -116,7 +116,7 @@ def read_clip(path: Path, per_clip: int) -> list[Image]:
             size = file.seek(0, os.SEEK_END)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    what = "an empty file" if size == 0 else f"no video that can be decoded ({size:,} bytes)"
+    what = "an empty file" if size == 0 else f"not a video that can be decoded ({size:,} bytes)"
     problem = DataError(f"{path}: {what}; get the file again")
     try:
         frames, count, expected = _decode(path, per_clip, None)
@@ -136,11 +136,11 @@ def _decode(path: Path, per_clip: int, expected: int | None) -> tuple[dict[int, 
     Args:
         path: The clip.
         per_clip: How many frames to keep.
-        expected: How many frames the clip has; None for what its header says.
+        expected: Number of frames in the clip; None for the number in its header.
 
     Returns:
-        The frames that a clip of the expected length should give, by number; how many frames there are in truth; how
-        many were expected.
+        The frames to take from a clip of the expected length, by number; the actual number of frames; the expected
+        number.
     """
     import cv2
 
@@ -163,7 +163,7 @@ def _decode(path: Path, per_clip: int, expected: int | None) -> tuple[dict[int, 
 
 
 def _open_quietly(path: Path) -> Any:
-    """Return a ``cv2.VideoCapture`` of a clip that writes nothing to stderr, whatever is wrong with the clip."""
+    """Return a ``cv2.VideoCapture`` of a clip that writes nothing to stderr, even for a damaged clip."""
     import cv2
 
     with quiet_opencv():
@@ -172,11 +172,11 @@ def _open_quietly(path: Path) -> Any:
 
 @contextlib.contextmanager
 def quiet_opencv() -> Iterator[None]:
-    """Have OpenCV, and FFmpeg under it, write nothing to stderr about what is opened in the block.
+    """Keep OpenCV and FFmpeg from writing to stderr about files that are opened in this block.
 
-    OpenCV's own messages are off meanwhile. How much FFmpeg writes is asked of the environment when a process opens its
-    first clip (in older versions of OpenCV: each clip), and of nothing else: a user's own setting there is kept, and
-    the variable is gone again afterwards.
+    OpenCV's log is off inside the block. FFmpeg's log level is read only from the environment, when a process opens its
+    first clip (in older versions of OpenCV: each clip). A user's setting of this variable is kept; otherwise it is set
+    inside the block only.
     """
     import cv2
 

@@ -74,13 +74,13 @@ DAMAGED_2017 = {
     "no such folder of photos": (remove_folder_of_photos, " missing); get all of them"),
     "no photos": (
         remove(IMAGES),
-        "affectnet: no photos beside the csv lists; expected a folder Manually_Annotated_Images or",
+        "affectnet: no photos next to the csv lists; expected a folder Manually_Annotated_Images or",
     ),
     "no validation list": (
         remove(f"{LISTS}/validation.csv"),
-        "affectnet: no validation.csv beside the other csv list; expected it in Manually_Annotated_file_lists",
+        "affectnet: no validation.csv next to the other csv list; expected it in Manually_Annotated_file_lists",
     ),
-    "no training list": (remove(TRAINING), "affectnet: no training.csv beside the other csv list"),
+    "no training list": (remove(TRAINING), "affectnet: no training.csv next to the other csv list"),
     "empty list": (write(TRAINING, b""), "training.csv: the file is empty; expected the columns subDirectory"),
     "header only": (
         change_lines(TRAINING, lambda ls: ls[:1]),
@@ -155,16 +155,16 @@ DAMAGED_2021 = {
     "a huge array": (content(claim_more), "5_val.npy: not a whole npy file"),
     "no expression": (
         remove(f"{TRAIN}/annotations/{FIRST}_exp.npy"),
-        "train_set: there is no annotations/5_exp.npy, though other files have its id; get the full set",
+        "train_set: there is no annotations/5_exp.npy, although other files have its id; get the full set",
     ),
     "no arousal": (remove(f"{TRAIN}/annotations/{FIRST}_aro.npy"), "train_set: there is no annotations/5_aro.npy"),
     "no image": (
         remove(f"{TRAIN}/images/{FIRST}.jpg"),
-        "train_set: there is no images/5.jpg, though other files have its id",
+        "train_set: there is no images/5.jpg, although other files have its id",
     ),
     "images without annotations": (
         several(image(f"{VAL}/images/1000.jpg"), image(f"{VAL}/images/999.jpg")),
-        "val_set: there is no annotations/999_exp.npy, though other files have its id (one of 2 missing); get the full",
+        "val_set: there is no annotations/999_exp.npy, although other files have its id (one of 2 missing); get the",
     ),
     "two images": (image(f"{TRAIN}/images/5.png"), "images: two images of id 5: 5.jpg and 5.png; remove one"),
     "no images": (empty(f"{VAL}/images"), "images: no images in it; expected files that end in .jpg"),
@@ -174,8 +174,8 @@ DAMAGED_2021 = {
     ),
     "no folder of annotations": (remove(f"{VAL}/annotations"), "val_set: no folder annotations in it"),
     "a file for a folder": (write(f"{VAL}/images"), "images: cannot be read (Not a directory)"),
-    "no val_set": (remove(VAL), "affectnet: no val_set beside train_set"),
-    "no train_set": (remove(TRAIN), "affectnet: no train_set beside val_set"),
+    "no val_set": (remove(VAL), "affectnet: no val_set next to train_set"),
+    "no train_set": (remove(TRAIN), "affectnet: no train_set next to val_set"),
 }
 
 LOADS = (affectnet.load, affectnet_va.load)
@@ -211,7 +211,7 @@ def test_a_box_outside_of_the_photo(tmp_path):
     cell(1, "500")(tmp_path)
     name = photo_of(tmp_path).relative_to(tmp_path / IMAGES).as_posix()
     source = affectnet.load(tmp_path).train.images
-    with pytest.raises(DataError, match=r"\.png: the face box \(x 500, .*lies outside"):
+    with pytest.raises(DataError, match=r"\.png: the face box \(x 500, .*is outside"):
         source.read(source.images.names.index(name))
 
 

@@ -118,7 +118,7 @@ DAMAGED = {
     "one frame for 8-peak1": (keep_frames(1), "S005/002: rule '8-peak1' needs 2 frames but found 1", "8-peak1"),
     "two subjects": (
         remove(f"{IMAGES}/S01*", f"{LABELS}/S01*"),
-        "cohn-kanade-images: found only S005, S999; a train, a validation and a test split that share nobody need 3",
+        "cohn-kanade-images: found only S005, S999; a train, a validation and a test split without common people need",
     ),
     "no fear": (no_fear, "Emotion: no clip is labelled fear; get all of the labels", "7"),
     "no labels in the folder": (empty(LABELS), "Emotion: no clip is labelled happiness, surprise, sadness", "7"),

@@ -251,7 +251,7 @@ def test_no_clip_is_opened_before_a_frame_is_read(tmp_path):
         path.write_text("<html>")
     data = emoreact.load(tmp_path)
     assert [len(d) for d in data.splits()] == [40, 40, 40]
-    with pytest.raises(DataError, match=r"tis_2_train\.mp4: no video that can be decoded"):
+    with pytest.raises(DataError, match=r"tis_2_train\.mp4: not a video that can be decoded"):
         data.train.image(20)
 
 

@@ -112,16 +112,16 @@ DAMAGED = {
     ),
     "a clip named twice": (
         several(repeat_line(NAMES, 2), repeat_line(LABELS, 2)),
-        f"{NAMES}, line 5: clip 'ZOO, a fish!_1_train.mp4' stands in line 2 already; get the file again",
+        f"{NAMES}, line 5: clip 'ZOO, a fish!_1_train.mp4' is already in line 2; get the file again",
     ),
     "no quote at the end": (
         set_line(NAMES, 4, "'Crème_1"),
-        f'{NAMES}, line 4: "\'Crème_1" is no name of a clip in single quotes; get the file again',
+        f'{NAMES}, line 4: "\'Crème_1" is not the name of a clip in single quotes; get the file again',
     ),
-    "no quote at the beginning": (set_line(NAMES, 2, "ZOO.mp4'"), f'{NAMES}, line 2: "ZOO.mp4\'" is no name'),
-    "an empty name": (set_line(NAMES, 2, "''"), f"{NAMES}, line 2: \"''\" is no name of a clip"),
-    "one quote": (set_line(NAMES, 2, "'"), f'{NAMES}, line 2: "\'" is no name of a clip'),
-    "a byte order mark alone": (write(NAMES, b"\xef\xbb\xbf"), f"{NAMES}, line 1: '' is no name of a clip"),
+    "no quote at the beginning": (set_line(NAMES, 2, "ZOO.mp4'"), f'{NAMES}, line 2: "ZOO.mp4\'" is not the name'),
+    "an empty name": (set_line(NAMES, 2, "''"), f"{NAMES}, line 2: \"''\" is not the name of a clip"),
+    "one quote": (set_line(NAMES, 2, "'"), f'{NAMES}, line 2: "\'" is not the name of a clip'),
+    "a byte order mark alone": (write(NAMES, b"\xef\xbb\xbf"), f"{NAMES}, line 1: '' is not the name of a clip"),
     "latin-1 names": (encode(NAMES, "latin-1"), f"{NAMES}, line 4: not UTF-8 text; save the file as UTF-8"),
     "utf-16 labels": (encode(LABELS, "utf-16"), f"{LABELS}, line 1: not UTF-8 text"),
     "binary names": (write(NAMES, b"\x00\x00\x00 ftypisom" * 9000), f"{NAMES}, line 1: longer than 65536 bytes"),
@@ -129,11 +129,11 @@ DAMAGED = {
     "empty labels": (write(LABELS, b"\n\n  \n"), f"{LABELS}: the file is empty; get the file again"),
     "no names": (
         remove(NAMES),
-        "emoreact: no train_names.text or train_names.txt, neither in Labels nor beside it; get the data set in full",
+        "emoreact: no train_names.text or train_names.txt, neither in Labels nor next to it; get the data set in full",
     ),
     "no labels": (
         remove("emoreact/Labels/test_labels.text"),
-        "emoreact: no test_labels.text or test_labels.txt, neither in Labels nor beside it",
+        "emoreact: no test_labels.text or test_labels.txt, neither in Labels nor next to it",
     ),
     "labels are a folder": (empty(LABELS), f"{LABELS}: cannot be read (Is a directory)"),
     "no folder of a split": (
@@ -172,7 +172,7 @@ def test_a_damaged_clip_is_named_when_it_is_read(tmp_path):
     for index in (10, 19):
         with pytest.raises(DataError) as caught:
             train.image(index)
-        assert str(caught.value) == f"{path}: no video that can be decoded (300 bytes); get the file again"
+        assert str(caught.value) == f"{path}: not a video that can be decoded (300 bytes); get the file again"
 
 
 def test_a_clip_that_vanishes_after_loading(tmp_path):

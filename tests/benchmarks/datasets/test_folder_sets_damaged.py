@@ -50,7 +50,7 @@ DAMAGED = {
         "three words": (line(4, "train_00004.jpg 5 5"), "line 4: 3 words"),
         "another name": (line(5, "IMG_0005.jpg 5"), "line 5: file name 'IMG_0005.jpg'; expected train_NUMBER.jpg"),
         "a path": (line(5, "../train_00005.jpg 5"), "line 5: file name '../train_00005.jpg'"),
-        "an image twice": (line(6, "train_00002.jpg 2"), "line 6: train_00002.jpg stands in line 2 already"),
+        "an image twice": (line(6, "train_00002.jpg 2"), "line 6: train_00002.jpg is already in line 2"),
         "no such image": (
             line(7, "train_77777.jpg 2"),
             f"{LIST}, line 7: no image TMP/{IMAGES}/aligned/train_77777_aligned.jpg; unpack the aligned images again",
@@ -92,7 +92,7 @@ DAMAGED = {
         "contempt": (move(f"{TRAIN}/Sad", f"{TRAIN}/Contempt"), f"{TRAIN}: unknown class folder 'Contempt'"),
         "a circle of links": (
             link_to_parent(f"{TRAIN}/Angry/again"),
-            f"{TRAIN}/Angry/again: a link to a folder that it lies in",
+            f"{TRAIN}/Angry/again: a link to a folder that contains it",
         ),
         "an empty train": (empty(TRAIN), f"{TRAIN}: no class folder for neutral, happiness, surprise"),
     },

@@ -19,13 +19,13 @@ def keep(*subjects):
 
 
 DAMAGED = {
-    "no serial": (move("jaffe/KA.AN1.*", "jaffe/KA.AN1.1.x.tiff"), "the name tells no subject and emotion"),
-    "a foreign image": (add("group.png"), "jaffe/group.png: the name tells no subject and emotion; expected one"),
-    "a copy's name": (add("KA.AN1.39 (1).tiff"), "KA.AN1.39 (1).tiff: the name tells no subject"),
-    "no take": (add("KA.AN.39.tiff"), "KA.AN.39.tiff: the name tells no subject"),
-    "no subject": (add("AN1.39.tiff"), "AN1.39.tiff: the name tells no subject"),
-    "a longer subject": (add("KAX.AN1.39.tiff"), "KAX.AN1.39.tiff: the name tells no subject"),
-    "other digits": (add("KA.AN١.39.tiff"), "KA.AN١.39.tiff: the name tells no subject"),
+    "no serial": (move("jaffe/KA.AN1.*", "jaffe/KA.AN1.1.x.tiff"), "the name does not give subject and emotion"),
+    "a foreign image": (add("group.png"), "jaffe/group.png: the name does not give subject and emotion; expected one"),
+    "a copy's name": (add("KA.AN1.39 (1).tiff"), "KA.AN1.39 (1).tiff: the name does not give subject"),
+    "no take": (add("KA.AN.39.tiff"), "KA.AN.39.tiff: the name does not give subject"),
+    "no subject": (add("AN1.39.tiff"), "AN1.39.tiff: the name does not give subject"),
+    "a longer subject": (add("KAX.AN1.39.tiff"), "KAX.AN1.39.tiff: the name does not give subject"),
+    "other digits": (add("KA.AN١.39.tiff"), "KA.AN١.39.tiff: the name does not give subject"),
     "an unknown emotion": (
         add("KA.CO1.999.tiff"),
         "jaffe/KA.CO1.999.tiff: unknown emotion 'CO'; expected one of NE, HA, SU, SA, AN, DI, FE",

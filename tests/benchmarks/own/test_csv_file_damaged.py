@@ -71,7 +71,7 @@ DAMAGED_CSV = {
         "unknown column 'vote:happy' (did you mean 'votes:happy'?)",
     ),
     "an index of pandas": (lines((1, ",label,split"), of=BARE), "CSV, line 1: column 1 has no name; name it"),
-    "a column twice": (lines((1, "file,label,label"), of=BARE), "CSV, line 1: the column 'label' stands twice"),
+    "a column twice": (lines((1, "file,label,label"), of=BARE), "CSV, line 1: the column 'label' is given twice"),
     "no file": (lines((1, "subject,label,split"), of=BARE), "CSV, line 1: no column file; expected a csv"),
     "half a box": ("\n".join(without("width", "y")), "CSV, line 1: no column y nor width; a face box needs x"),
     "no targets": (
@@ -84,7 +84,7 @@ DAMAGED_CSV = {
         "CSV, line 1: expected targets in one form, a column label (classes), columns votes:NAME",
     ),
     "three forms": (lines((1, "file,label,value:x,has:y"), of=VOTES), "found label, value: and has:"),
-    "votes of nothing": (lines((1, "file,votes:,votes:b,split"), of=VOTES), "the column 'votes:' names nothing"),
+    "votes of nothing": (lines((1, "file,votes:,votes:b,split"), of=VOTES), "the column 'votes:' has no name"),
     "votes of one class twice": (
         lines((1, "file,votes:happy,votes:Joy,split"), of=VOTES),
         "CSV, line 1: the columns votes:happy and votes:Joy are both happiness; remove one",
@@ -95,7 +95,7 @@ DAMAGED_CSV = {
     "one class": (lines(of=BARE).replace("sad", "happy"), "CSV: task 'mine': expected at least 2 labels but got 1"),
     "classes that differ in case": (
         lines((3, "b.png,Bored,train"), (5, "d.png,bored,test"), of=BARE),
-        "CSV: the classes 'Bored' and 'bored' differ in case only; write them alike",
+        "CSV: the classes 'Bored' and 'bored' differ only in case; spell them the same",
     ),
     "a class of test that train lacks": (
         lines((5, "d.png,angry,test"), of=BARE),
@@ -120,27 +120,27 @@ DAMAGED_CSV = {
     "an image lacks": (lines((3, "bb.png,sad,train"), of=BARE), "CSV, line 3: there is no file 'TMP/folder/bb.png'"),
     "images lack": (
         lines((3, "bb.png,sad,train"), (5, "dd.png,sad,test"), of=BARE),
-        "CSV, line 3: there is no file 'TMP/folder/bb.png' (2 files of the rows are not there)",
+        "CSV, line 3: there is no file 'TMP/folder/bb.png' (2 of the files are missing)",
     ),
     "a folder for an image": (lines((3, "empty,sad,train"), of=BARE), "line 3: there is no file 'TMP/folder/empty'"),
     "a name that no file has": (lines((3, "b" * 5000 + ",sad,train"), of=BARE), "CSV, line 3: there is no"),
     "no image": (lines((3, ",sad,train"), of=BARE), "CSV, line 3: no file; fill the cell in"),
     "an image twice": (
         lines((5, "./a.png,sad,test"), of=BARE),
-        "CSV, line 5: 'a.png' stands in line 2 already; remove one of the two rows",
+        "CSV, line 5: 'a.png' is already in line 2; remove one of the two rows",
     ),
     "an image twice by two paths": (
         lines((5, "../folder/empty/../a.png,happy,test"), of=BARE),
-        "stands in line 2 already",
+        "is already in line 2",
     ),
     "a box twice": (
         lines((5, "a.png,happy,test,4,joe,0,0,8,8")),
-        "CSV, line 5: 'a.png' stands in line 2 already; remove one of the two rows",
+        "CSV, line 5: 'a.png' is already in line 2; remove one of the two rows",
     ),
     "an incomplete box": (lines((3, "b.png,sad,train,2,bob,0,0,8,")), "CSV, line 3: no height; fill the cell in"),
     "an empty box": (
         lines((3, "b.png,sad,train,2,bob,0,0,0,8")),
-        "CSV, line 3: the face box (x 0, y 0, width 0, height 8) holds no pixel of the image; correct it",
+        "CSV, line 3: the face box (x 0, y 0, width 0, height 8) contains no pixel of the image; correct it",
     ),
     "a box left of the image": (lines((3, "b.png,sad,train,2,bob,-9,0,8,8")), "CSV, line 3: the face box (x -9, y 0,"),
     "a box in words": (lines((3, "b.png,sad,train,2,bob,left,0,8,8")), "CSV, line 3: x is 'left'; expected a number"),
@@ -151,17 +151,23 @@ DAMAGED_CSV = {
         "CSV, line 3: unknown split 'trian': did you mean 'train'? (known: train, validation, test)",
     ),
     "no split": (lines((3, "b.png,sad,"), of=BARE), "CSV, line 3: no split; fill the cell in"),
-    "no test": (lines(of=BARE).replace(",test", ",train"), "CSV: no row is in split test; add some, or leave"),
+    "no test": (
+        lines(of=BARE).replace(",test", ",train"),
+        "CSV: no row is in split test; add some, or remove the column split",
+    ),
     "no train": (lines(of=BARE).replace(",train", ",test"), "CSV: no row is in split train; add some"),
     "no subject": (lines((3, "b.png,sad,train,2,,0,0,8,8")), "CSV, line 3: no subject; fill the cell in"),
     "no group": (lines((3, "b.png,sad,train,,bob,0,0,8,8")), "CSV, line 3: no group; fill the cell in"),
     "a group with two targets": (
         lines((3, "b.png,sad,train,1,ann,0,0,8,8")),
-        "CSV, line 3: the rows of a group are judged as one, but this row's target is not that of line 2, of the same "
-        "group '1'",
+        "CSV, line 3: the rows of a group are evaluated as one, but this row's target differs from line 2 in the "
+        "same group '1'",
     ),
     "a group in two splits": (lines((4, "c.png,happy,test,1,ann,0,0,8,8")), "line 4: the rows of a group"),
-    "a group with two subjects": (lines((3, "b.png,happy,train,1,bob,0,0,8,8")), "this row's subject is not that"),
+    "a group with two subjects": (
+        lines((3, "b.png,happy,train,1,bob,0,0,8,8")),
+        "this row's subject differs from line 2",
+    ),
     "one subject": (
         "file,label,subject\na.png,x,ann\nb.png,y,ann\nc.png,x,ann\n",
         "CSV: too few subjects to carve test from (1); add some, or give the splits in a column split",
@@ -214,20 +220,20 @@ def test_no_csv(tmp_path):
     ):
         own_csv.load(tmp_path / "mine.csv")
     message = error_line(own_csv.load, tmp_path)
-    assert message == f"{tmp_path} is a folder; a folder of images is given as folder:{tmp_path}"
+    assert message == f"{tmp_path} is a folder; for a folder of images use folder:{tmp_path}"
 
 
 @pytest.mark.parametrize("name", ["my,faces", "my:faces"])
 def test_a_file_whose_name_cannot_name_a_task(tmp_path, name):
     path = write_own_csv(tmp_path, {"file": ["a.png", "b.png"], "label": ["happy", "sad"]}, name=name)
-    assert f"{path}: {name!r} cannot name a task" in error_line(own_csv.load, path)
+    assert f"{path}: {name!r} cannot be the name of a task" in error_line(own_csv.load, path)
 
 
 def test_a_box_outside_of_its_image(tmp_path):
     save(tmp_path, ["a.png", "b.png", "c.png", "d.png", "e.png"])
     (tmp_path / "mine.csv").write_text(lines((3, "b.png,sad,train,2,bob,64,0,8,8")))
     data = own_csv.load(tmp_path / "mine.csv")
-    with pytest.raises(DataError, match=r"b\.png: the face box \(x 64, y 0, width 8, height 8\) lies outside"):
+    with pytest.raises(DataError, match=r"b\.png: the face box \(x 64, y 0, width 8, height 8\) is outside"):
         data.train.image(1)
 
 

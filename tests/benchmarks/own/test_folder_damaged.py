@@ -57,11 +57,11 @@ DAMAGED_SPLITS = {
     ),
     "classes that differ in case": (
         several(move("mine/train/sad", "mine/train/Bored"), move("mine/train/Neutral", "mine/train/bored")),
-        "TMP/mine/train: the classes 'Bored' and 'bored' differ in case only; write them alike",
+        "TMP/mine/train: the classes 'Bored' and 'bored' differ only in case; spell them the same",
     ),
     "a circle of links": (
         lambda root: (root / "mine/train/sad/again").symlink_to(root / "mine/train"),
-        "TMP/mine/train/sad/again: a link to a folder that it lies in",
+        "TMP/mine/train/sad/again: a link to a folder that contains it",
     ),
 }
 DAMAGED_CLASSES = {
