@@ -76,7 +76,8 @@ def test_folds_are_named_by_who_is_tested():
 
 @pytest.mark.parametrize("subjects", [["KA", "KL", "KA"], ["KA"]])
 def test_two_subjects_are_too_few(subjects):
-    with pytest.raises(DataError, match=f"^somewhere: found only {', '.join(sorted({*subjects}))}; .* need at least 3 subjects"):
+    found = ", ".join(sorted({*subjects}))
+    with pytest.raises(DataError, match=f"^somewhere: found only {found}; .* need at least 3 subjects"):
         leave_subjects_out(subjects, WHERE)
 
 
