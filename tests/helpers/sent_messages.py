@@ -1,7 +1,8 @@
-"""What publishers sent to a stream, as a learner would find it."""
+"""Messages that publishers sent to a stream, as a learner would read them, and how tests wait for them."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,11 @@ PATIENCE_S = 900
 """Seconds that a test waits for another process or thread, on a machine that is busy with other work."""
 
 
+def busy() -> float:
+    """Return how much longer than on a quiet machine something may take: 1, and the waiting processes per core."""
+    return 1 + os.getloadavg()[0] / (os.cpu_count() or 1)
+
+
 def until(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
     """Wait until a condition is true."""
     end = time.monotonic() + seconds
@@ -23,7 +29,7 @@ def until(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
 
 
 def entries(client, stream: str = "frames") -> list[tuple[str, dict[bytes, bytes]]]:
-    """All entries; each must be sound, its task declared before it, and its number the next of its producer's."""
+    """Return all entries; each must be valid, with its task declared before and the next number of its producer."""
     found = [(position.decode(), fields) for position, fields in client.xrange(stream)]
     tasks: dict[str, TaskSpec] = {}
     tracker = SequenceTracker()
@@ -38,16 +44,16 @@ def entries(client, stream: str = "frames") -> list[tuple[str, dict[bytes, bytes
 
 
 def headers(client, stream: str = "frames") -> list[Header]:
-    """The headers of all entries."""
+    """Return the headers of all entries."""
     return [header_of(fields) for _, fields in entries(client, stream)]
 
 
 def contents(client, stream: str = "frames") -> list[dict[bytes, bytes]]:
-    """The entries without their positions."""
+    """Return the entries without their positions."""
     return [fields for _, fields in entries(client, stream)]
 
 
 def data_root_free(environment: dict[str, str], home: Path) -> dict[str, str]:
-    """An environment without a data root, whose home is ``home``."""
+    """Return the environment without a data root, and with ``home`` as its home."""
     kept = {name: value for name, value in environment.items() if name not in ("CIAO_DATA_ROOT", "XDG_DATA_HOME")}
     return {**kept, "HOME": str(home)}

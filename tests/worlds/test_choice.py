@@ -27,7 +27,7 @@ from ciao_stream.worlds.choice import Prototype
 from ciao_stream.worlds.world import World
 from tests.helpers import stream_events, tiny
 from tests.helpers.redis_server import running
-from tests.helpers.sent_messages import until
+from tests.helpers.sent_messages import PATIENCE_S, until
 from tests.helpers.stream_events import QUICK, shared
 
 FER, VA, MULTI = (tiny.SPECS[kind] for kind in ("categorical", "dimensional", "multilabel"))
@@ -300,5 +300,5 @@ def test_a_later_world_that_cannot_be_judged_is_reported_and_dropped(server, tmp
                     World(VA, shared(), "dl", False, tiny.small()).save(tmp_path / "affectnet-va")
     finally:
         stop.request()
-        thread.join(20)
+        thread.join(PATIENCE_S)
     assert not thread.is_alive()

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import re
 import time
 
 import pytest
@@ -25,12 +26,6 @@ NAMES = StreamNames()
 def server(tmp_path):
     with running(tmp_path / "redis", fsync="everysec") as server:
         yield server
-
-
-@pytest.fixture
-def client(server):
-    with server.client() as client:
-        yield client
 
 
 @pytest.fixture
@@ -82,7 +77,8 @@ def test_a_group_that_nobody_reads_for_is_shown_and_can_be_dropped(server, clien
     assert "robots: 40 unanswered, no reader; the stream keeps them" in said
     assert "`drop-group robots`" in said
     code, said = command("drop-group", "robots")
-    assert (code, "group 'robots' is in use (last read 0 s ago): stop its predictors" in said) == (2, True)
+    assert code == 2
+    assert re.search(r"group 'robots' is in use \(last read \d+ s ago\): stop its predictors", said)
     monkeypatch.setattr(feed, "ABANDONED_S", 0.05)
     time.sleep(0.1)
     (robots,) = [group for group in groups_of(server) if group.name == "robots"]

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as arrays
 from ciao_stream.faces.dataset import FaceDataset
 from ciao_stream.stream.log.labels import label_target, target_label
 from ciao_stream.stream.log.refusals import BadMessage
+from tests.helpers import tiny
 from tests.helpers.stream_messages import FER, MULTI, TASKS, VA, VOTES
 
 
@@ -42,7 +43,7 @@ def test_targets_are_rows_of_the_kinds_layout(spec):
         "emoreact": [["fear"], []],
     }[spec.name]
     targets = np.stack([label_target(spec, label) for label in labels])
-    FaceDataset(spec, "train", [], np.arange(2), targets, "synthetic")
+    FaceDataset(spec, "train", tiny.pictures(2), np.arange(2), targets, "synthetic")
 
 
 @pytest.mark.parametrize(

@@ -11,33 +11,13 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream.learner.counters import SequenceTracker
 from ciao_stream.stream.log.append import Appender, BacklogError
 from ciao_stream.stream.log.connection import CursorLostError, RedisFullError, UnreachableError
-from ciao_stream.stream.log.dead import DEAD_BYTES, dead_letters
 from ciao_stream.stream.log.images import write_image
 from ciao_stream.stream.log.keys import START, StreamNames, entries_of, order
 from ciao_stream.stream.log.log import FrameLog, Trouble
 from ciao_stream.stream.log.messages import decode, origin_of
 from ciao_stream.stream.log.refusals import BadMessage
-from tests.helpers import redis_server
 from tests.helpers.redis_server import running
 from tests.helpers.stream_messages import FER, TASKS, declaration, face, frame, late_label
-
-server = redis_server.server
-names = redis_server.names
-client = redis_server.client
-
-
-@pytest.fixture
-def appender(server, names):
-    appender = Appender(server.address, names, max_backlog=50)
-    yield appender
-    appender.close()
-
-
-@pytest.fixture
-def log(server, names):
-    log = FrameLog(server.address, names)
-    yield log
-    log.close()
 
 
 def read_all(log):
@@ -356,53 +336,6 @@ def test_kill_9_of_the_server_keeps_what_was_acknowledged_and_the_log_goes_on(tm
         assert order(appender.append(frame(20))) > order(positions[19])
         appender.close()
         log.close()
-
-
-# ---- dead letters -----------------------------------------------------------------------------------------------
-
-
-def test_a_dead_letter_is_kept_once_with_its_reason_and_content(appender, log, names, client):
-    bad = frame(label="angry")
-    position = appender.append(bad)
-    for _ in range(3):
-        log.dead_letter(position, "bad_label", "no such label: ärger", bad)
-    (letter,) = dead_letters(log.address, log.names)
-    assert (letter.position, letter.reason, letter.message) == (position, "bad_label", "no such label: ärger")
-    assert letter.fields == bad
-    assert letter.whole
-    assert letter.n_bytes == sum(map(len, bad.values()))
-    assert client.xlen(names.dead) == 1
-
-
-def test_a_large_dead_letter_keeps_its_header_and_the_beginning_of_its_image(log):
-    bad = {**frame(), b"image": bytes(3 * DEAD_BYTES), b"empty": b""}
-    log.dead_letter("5-0", "corrupt", "text", bad)
-    (letter,) = dead_letters(log.address, log.names)
-    assert not letter.whole
-    assert letter.fields[b"header"] == bad[b"header"]
-    assert DEAD_BYTES - 1000 < len(letter.fields[b"image"]) <= DEAD_BYTES
-    assert letter.n_bytes > 3 * DEAD_BYTES
-    assert len(letter.sha256) == 64
-
-
-def test_a_dead_letter_keeps_a_bounded_number_of_fields(log):
-    log.dead_letter("5-0", "bad_header", "text", {b"%05d" % n + bytes(1000): b"" for n in range(1000)})
-    (letter,) = dead_letters(log.address, log.names)
-    assert sum(map(len, letter.fields)) <= DEAD_BYTES
-
-
-def test_dead_letters_are_many_pages_and_bounded(server, names):
-    log = FrameLog(server.address, names, max_dead=200)
-    for number in range(1, 501):
-        log.dead_letter(f"{number}-0", "corrupt", "text", {})
-    kept = [letter.position for letter in dead_letters(log.address, log.names)]
-    assert kept == [f"{number}-0" for number in range(501 - len(kept), 501)]
-    assert 200 <= len(kept) < 400, "whole nodes are cut"
-    log.close()
-
-
-def test_there_may_be_no_dead_letters(log):
-    assert list(dead_letters(log.address, log.names)) == []
 
 
 # ---- replies ----------------------------------------------------------------------------------------------------

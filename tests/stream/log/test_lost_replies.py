@@ -6,37 +6,19 @@ import redis
 from ciao_stream.stream.log.append import Appender
 from ciao_stream.stream.log.connection import UnreachableError
 from ciao_stream.stream.log.dead import dead_letters
-from ciao_stream.stream.log.keys import START, StreamNames
+from ciao_stream.stream.log.keys import START
 from ciao_stream.stream.log.log import FrameLog
 from tests.helpers.redis_proxy import between
-from tests.helpers.redis_server import running
+from tests.helpers.sent_messages import busy
 from tests.helpers.stream_messages import frame
 
-TIMEOUT_S = 0.3
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("redis"), fsync="everysec") as server:
-        yield server
+TIMEOUT_S = 0.3 * busy()
 
 
 @pytest.fixture
 def proxy(server):
     with between(server.socket) as proxy:
         yield proxy
-
-
-@pytest.fixture
-def names(request):
-    return StreamNames("".join(c if c.isalnum() else "-" for c in request.node.name))
-
-
-@pytest.fixture
-def appender(server, names):
-    appender = Appender(server.address, names)
-    yield appender
-    appender.close()
 
 
 @pytest.fixture

@@ -23,29 +23,16 @@ from ciao_stream.stream.publish import publisher as module
 from ciao_stream.stream.publish.publisher import LONGEST_SIDE, Publisher, producer_name
 from ciao_stream.stream.publish.settings import PublishSettings
 from ciao_stream.stream.sources import DatasetOptions, Skipped, SourceFrame, open_source
-from tests.helpers import ROOT
-from tests.helpers.redis_server import running
-from tests.helpers.sent_messages import contents, entries, headers, until
+from tests.helpers import ROOT, redis_server
+from tests.helpers.sent_messages import PATIENCE_S, contents, entries, headers, until
 
 SPEC = TaskSpec("mood", "categorical", ("calm", "glad"))
 
 
-@pytest.fixture(scope="module")
-def one_server(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("redis"), fsync="everysec") as server:
-        yield server
+server = redis_server.empty
 
 
-@pytest.fixture
-def server(one_server):
-    """A server that holds nothing."""
-    one_server.start()
-    with one_server.client() as client:
-        client.flushall()
-    return one_server
-
-
-def pictures(n=10, labelled=True):
+def frames_of(n=10, labelled=True):
     for number in range(n):
         image = np.full((12, 12), number, np.uint8)
         yield SourceFrame(number, image, SPEC.labels[number % 2] if labelled else None)
@@ -56,23 +43,23 @@ def publisher(server, producer="film", settings=None, **options):
 
 
 def test_the_task_is_declared_first_and_the_frames_follow_with_their_labels(server):
-    published = publisher(server, place="left").run(pictures(4))
+    published = publisher(server, place="left").run(frames_of(4))
     with server.client() as client:
         frames = entries(client)[1:]
-        declared, *told = headers(client)
+        declared, *sent = headers(client)
     assert (declared.type, declared.target, declared.labels) == ("task", "categorical", ("calm", "glad"))
-    assert [header.seq for header in told] == [1, 2, 3, 4]
-    assert [header.frame_id for header in told] == [f"film/{number}" for number in range(4)]
-    assert [header.label for header in told] == ["calm", "glad"] * 2
-    assert {(header.producer, header.camera, header.captured_at) for header in told} == {("film", "left", None)}
+    assert [header.seq for header in sent] == [1, 2, 3, 4]
+    assert [header.frame_id for header in sent] == [f"film/{number}" for number in range(4)]
+    assert [header.label for header in sent] == ["calm", "glad"] * 2
+    assert {(header.producer, header.camera, header.captured_at) for header in sent} == {("film", "left", None)}
     for number, (_, fields) in enumerate(frames):
         np.testing.assert_array_equal(read_image(fields[b"image"]), np.full((12, 12), number))
     assert (published.frames, published.labels, published.known) == (4, 4, 0)
 
 
-def test_what_is_known_of_a_picture_goes_with_it(server):
-    picture = SourceFrame(7, np.zeros((9, 9, 3), np.uint8), captured_at=1700000000.5, person="Ada")
-    publisher(server, settings=PublishSettings(form="jpeg")).run([picture])
+def test_the_header_carries_what_is_known_of_a_frame(server):
+    live = SourceFrame(7, np.zeros((9, 9, 3), np.uint8), captured_at=1700000000.5, person="Ada")
+    publisher(server, settings=PublishSettings(form="jpeg")).run([live])
     with server.client() as client:
         (_, (_, fields)) = entries(client)
         header = headers(client)[1]
@@ -81,30 +68,30 @@ def test_what_is_known_of_a_picture_goes_with_it(server):
 
 
 def test_frames_without_labels(server):
-    published = publisher(server, settings=PublishSettings(labelled=False)).run(pictures(3))
+    published = publisher(server, settings=PublishSettings(labelled=False)).run(frames_of(3))
     assert (published.frames, published.labels) == (3, 0)
     with server.client() as client:
         assert [header.label for header in headers(client)[1:]] == [None] * 3
 
 
 def test_labels_come_later_each_after_its_frame_and_the_last_ones_at_the_end(server):
-    published = publisher(server, settings=PublishSettings(later=2)).run(pictures(4))
+    published = publisher(server, settings=PublishSettings(later=2)).run(frames_of(4))
     assert (published.frames, published.labels) == (4, 4)
     with server.client() as client:
-        told = [(header.type, getattr(header, "frame_id", None)) for header in headers(client)]
+        sent = [(header.type, getattr(header, "frame_id", None)) for header in headers(client)]
         labels = [header.label for header in headers(client) if isinstance(header, LabelHeader)]
         assert {header.label for header in headers(client) if isinstance(header, FrameHeader)} == {None}
     frame = [("frame", f"film/{number}") for number in range(4)]
     label = [("label", f"film/{number}") for number in range(4)]
     order = [frame[0], frame[1], frame[2], label[0], frame[3], label[1], label[2], label[3]]
-    assert told == [("task", None), *order]
+    assert sent == [("task", None), *order]
     assert labels == ["calm", "glad"] * 2
 
 
-def test_pictures_that_are_left_out_are_counted_and_take_no_number(server):
-    first, second, third = pictures(3)
-    blank = Skipped(second.number, "no face found", "picture 1: haar finds no face")
-    more = Skipped(5, "no face found", "picture 5: haar finds no face")
+def test_skipped_frames_are_counted_and_take_no_number(server):
+    first, second, third = frames_of(3)
+    blank = Skipped(second.number, "no face found", "frame 1: haar finds no face")
+    more = Skipped(5, "no face found", "frame 5: haar finds no face")
     published = publisher(server).run([first, blank, third, more])
     assert published.frames == 2
     assert published.skipped == {"no face found": 2}
@@ -115,7 +102,7 @@ def test_pictures_that_are_left_out_are_counted_and_take_no_number(server):
 
 @pytest.mark.parametrize("form", ["png", "jpeg"])
 @pytest.mark.parametrize("shape", [(900, 900, 3), (400, 2000), (289, 10, 3), (4000, 1)])
-def test_a_large_picture_is_shrunk_until_it_fits_whatever_it_shows(server, form, shape):
+def test_a_large_image_is_shrunk_until_it_fits(server, form, shape):
     image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     noise = image if form == "png" else image // 2
     publisher(server, settings=PublishSettings(form=form)).run([SourceFrame(0, noise)])
@@ -139,22 +126,22 @@ def test_noise_of_the_largest_size_fits(server):
 
 
 @pytest.mark.parametrize("later", [None, 3])
-def test_a_publisher_that_starts_again_goes_on_where_it_was(server, later):
+def test_a_publisher_that_is_restarted_resumes_where_it_was(server, later):
     settings = PublishSettings(later=later)
 
     def broken():
-        yield from pictures(6)
+        yield from frames_of(6)
         raise RuntimeError("the cable")
 
     with pytest.raises(RuntimeError):
         publisher(server, settings=settings).run(broken())
     time.sleep(0.002)
-    second = publisher(server, settings=settings).run(pictures(10))
+    second = publisher(server, settings=settings).run(frames_of(10))
     assert (second.frames, second.labels) == (10, 10)
     time.sleep(0.002)
-    third = publisher(server, settings=settings).run(pictures(10))
+    third = publisher(server, settings=settings).run(frames_of(10))
     assert third.known == (11 if later is None else 21)
-    publisher(server, settings=settings, names=StreamNames("whole")).run(pictures(10))
+    publisher(server, settings=settings, names=StreamNames("whole")).run(frames_of(10))
     with server.client() as client:
         assert second.known == 7 if later is None else second.known == 1 + 6 + 3
         assert contents(client) == contents(client, "whole")
@@ -170,14 +157,14 @@ def test_kill_9_in_the_middle_and_a_restart_give_the_stream_of_an_uninterrupted_
     monkeypatch.delenv("CIAO_DATA_ROOT", raising=False)
     with server.client() as client:
         for enough in (20, 75):
-            argv = [sys.executable, "-m", "ciao_stream.stream", *replay(server)]
+            argv = [sys.executable, "-m", "ciao_stream.stream", *replay(server, "--max-backlog", str(enough))]
             process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             until(lambda at_least=enough: client.xlen("frames") >= at_least)
             os.kill(process.pid, signal.SIGKILL)
             process.communicate()
             assert process.returncode == -signal.SIGKILL
         before = client.xlen("frames")
-        assert before < 121, "it was killed too late to show anything"
+        assert before == 75, "it was killed in the middle"
         assert stream.main(replay(server)) == 0
         assert f"published 60 frames and 60 labels ({before:,} messages were sent before)" in capsys.readouterr().out
         assert stream.main(replay(server, "--stream", "whole")) == 0
@@ -188,12 +175,12 @@ def test_kill_9_in_the_middle_and_a_restart_give_the_stream_of_an_uninterrupted_
 
 
 def test_another_content_under_the_same_name_is_refused(server):
-    publisher(server).run(pictures(2))
+    publisher(server).run(frames_of(2))
     with pytest.raises(BadMessage, match=r"film/1.*with another frame"):
-        publisher(server).run([next(pictures()), SourceFrame(1, np.zeros((5, 5), np.uint8), "glad")])
+        publisher(server).run([next(frames_of()), SourceFrame(1, np.zeros((5, 5), np.uint8), "glad")])
 
 
-def test_a_source_that_is_replayed_keeps_its_name_and_a_live_one_does_not():
+def test_a_replayed_source_keeps_its_name_and_a_live_one_does_not():
     class Live:
         title, fingerprint = "camera0", None
 
@@ -214,13 +201,13 @@ def test_a_source_that_is_replayed_keeps_its_name_and_a_live_one_does_not():
 # ---- a full stream, a lost server -------------------------------------------------------------------------------
 
 
-def test_a_full_stream_is_waited_for_and_nothing_is_left_out(server):
-    told, lengths, gone = [], [], []
+def test_the_publisher_waits_for_a_full_stream_and_drops_nothing(server):
+    reports, lengths, gone = [], [], []
     sender = publisher(server, max_backlog=5)
-    thread = threading.Thread(target=lambda: sender.run(pictures(30), told.append))
+    thread = threading.Thread(target=lambda: sender.run(frames_of(30), reports.append))
     thread.start()
     with server.client() as client:
-        until(lambda: client.xlen("frames") == 5 and told)
+        until(lambda: client.xlen("frames") == 5 and reports)
         time.sleep(0.2)
         assert sender.published.frames == 4, "it waits"
         while thread.is_alive() or client.xlen("frames"):
@@ -230,25 +217,25 @@ def test_a_full_stream_is_waited_for_and_nothing_is_left_out(server):
                 client.xdel("frames", position)
     thread.join()
     assert max(lengths) <= 5
-    assert "5 entries wait" in told[0]
-    publisher(server, names=StreamNames("whole")).run(pictures(30))
+    assert "5 entries wait" in reports[0]
+    publisher(server, names=StreamNames("whole")).run(frames_of(30))
     with server.client() as client:
         assert gone == contents(client, "whole")
 
 
-def test_a_server_that_is_killed_is_waited_for_and_nothing_is_lost_or_sent_twice(server, monkeypatch):
+def test_the_publisher_waits_for_a_killed_server_and_loses_or_repeats_nothing(server, monkeypatch):
     monkeypatch.setattr(module, "GONE_S", (0.05, 0.2))
-    told = []
+    reports = []
     sender = publisher(server, settings=PublishSettings(later=2, rate=200.0))
-    thread = threading.Thread(target=lambda: sender.run(pictures(100), told.append))
+    thread = threading.Thread(target=lambda: sender.run(frames_of(100), reports.append))
     thread.start()
     until(lambda: sender.published.frames >= 20)
     server.kill()
-    until(lambda: "does not respond" in "".join(told))
+    until(lambda: "does not respond" in "".join(reports))
     server.start()
-    thread.join(30)
+    thread.join(PATIENCE_S)
     assert sender.published.frames == 100
-    publisher(server, settings=PublishSettings(later=2), names=StreamNames("whole")).run(pictures(100))
+    publisher(server, settings=PublishSettings(later=2), names=StreamNames("whole")).run(frames_of(100))
     with server.client() as client:
         assert contents(client) == contents(client, "whole")
 
@@ -256,9 +243,9 @@ def test_a_server_that_is_killed_is_waited_for_and_nothing_is_lost_or_sent_twice
 def test_the_address_is_asked_for_again_when_the_server_does_not_answer(server, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "GONE_S", (0.01, 0.02))
     addresses = iter([RedisAddress("unix", path=str(tmp_path / "gone")), server.address])
-    told = []
-    Publisher(lambda: next(addresses), "film", SPEC).run(pictures(2), told.append)
-    assert len(told) == 1
+    reports = []
+    Publisher(lambda: next(addresses), "film", SPEC).run(frames_of(2), reports.append)
+    assert len(reports) == 1
     with server.client() as client:
         assert len(entries(client)) == 3
 
@@ -279,7 +266,7 @@ def test_waits_grow_to_half_a_minute_and_no_further(monkeypatch):
 
     monkeypatch.setattr(module.time, "sleep", sleep)
     with pytest.raises(EnoughError):
-        Publisher(gone, "film", SPEC).run(pictures())
+        Publisher(gone, "film", SPEC).run(frames_of())
     assert waits[0] <= 0.1
     assert 15 <= min(waits[20:]) < max(waits) <= 30
 
@@ -310,24 +297,24 @@ def clock(monkeypatch):
     return clock
 
 
-def test_the_rate_is_kept_and_what_is_there_already_takes_no_time(server, clock):
+def test_the_rate_is_kept_and_messages_sent_before_take_no_time(server, clock):
     settings = PublishSettings(rate=40.0)
-    publisher(server, settings=settings).run(pictures(9))
+    publisher(server, settings=settings).run(frames_of(9))
     assert clock.slept == pytest.approx([1 / 40] * 9)
     clock.slept.clear()
     time.sleep(0.002)
-    publisher(server, settings=settings).run(pictures(11))
+    publisher(server, settings=settings).run(frames_of(11))
     assert clock.slept == pytest.approx([1 / 40] * 2)
 
 
-def test_the_rate_is_kept_by_a_machine_whose_clock_is_fast(server, clock):
+def test_the_rate_is_kept_where_the_clock_is_fast(server, clock):
     clock.time = lambda: time.time() + 60
     one = publisher(server, settings=PublishSettings(rate=40.0))
-    assert one.run(pictures(4)).known == 0
+    assert one.run(frames_of(4)).known == 0
     assert clock.slept == pytest.approx([1 / 40] * 4)
 
 
-def test_a_live_picture_is_taken_when_it_is_due_and_time_lost_is_not_made_up_for(server, clock):
+def test_a_live_frame_is_taken_when_due_and_lost_time_is_not_made_up(server, clock):
     taken = []
 
     def live():
@@ -340,8 +327,8 @@ def test_a_live_picture_is_taken_when_it_is_due_and_time_lost_is_not_made_up_for
     assert np.diff(taken) == pytest.approx([0.1, 0.1, 0.33, 0.1, 0.1])
 
 
-def test_the_limit_ends_it_and_no_more_pictures_are_taken(server):
-    source = pictures(10)
+def test_the_limit_ends_it_and_no_more_frames_are_taken(server):
+    source = frames_of(10)
     assert publisher(server, settings=PublishSettings(limit=3, rate=1000.0)).run(source).frames == 3
     assert next(source).number == 3
 
