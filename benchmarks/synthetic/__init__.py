@@ -1,6 +1,6 @@
-"""Synthetic worlds: drawn faces whose meaning each world reads in its own way, with known ground truth.
+"""Synthetic worlds: drawn faces that each world labels by its own rule, with known ground truth.
 
-They stand in wherever no real data set is given, and are marked ``synthetic`` in everything they touch.
+They are used when no real data set is given, and marked ``synthetic`` in all outputs.
 """
 
 from benchmarks.names import WORLDS

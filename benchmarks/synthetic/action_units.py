@@ -1,4 +1,4 @@
-"""What a face does: action units, the events they form, and the one distribution of events all worlds share."""
+"""What a face does: action units, events made of them, and the distribution of events, which all worlds share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AUS: tuple[str, ...] = (
 )  # fmt: skip
 """Names of the action units, in the order of every AU vector; each is an intensity in ``[0, 1]``.
 
-``smirk`` is the one-sided lip corner pull. ``nose_wrinkle`` raises the upper lip with it.
+``smirk`` is the one-sided lip corner pull. ``nose_wrinkle`` also raises the upper lip.
 """
 
 Actions = npt.NDArray[np.float64]
@@ -36,7 +36,7 @@ def actions(**intensities: float) -> Actions:
 
 @dataclass(frozen=True)
 class Event:
-    """One thing faces do: its name (a description, never an emotion), how often, and its typical AU vector."""
+    """An event: its name (a description, never an emotion), its frequency and its typical AU vector."""
 
     name: str
     weight: float
@@ -79,7 +79,7 @@ def draw_actions(key: str, rows: npt.ArrayLike) -> Actions:
     """Draw an AU vector for each row: an event, its strength, and variation of every AU.
 
     Args:
-        key: Names the stream of rows, as in :func:`benchmarks.synthetic.draws.uniform`.
+        key: Name of the random stream, as in :func:`benchmarks.synthetic.draws.uniform`.
         rows: Integers of shape (N,).
 
     Returns:

@@ -1,4 +1,4 @@
-"""The shape of a face: curves of each feature in face units, moved by the action units.
+"""The shape of a face: curves of each feature in face units, moved by action units.
 
 Face units: x to the viewer's right and y down, the origin between nose and eyes; half a face is about 0.95 wide and
 its chin lies at 1.2. Every function returns float64 (N, 2) outlines, ready to fill.
@@ -19,7 +19,7 @@ Outline = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Identity:
-    """Who the face is. Sizes are factors about 1; everything else lies in ``[0, 1]`` unless said otherwise."""
+    """The shape and colours of a person. Sizes are factors about 1; other values are in ``[0, 1]``."""
 
     width: float = 1.0
     length: float = 1.0
@@ -35,9 +35,9 @@ class Identity:
     skin: float = 0.25
     """0 the lightest tone, 1 the darkest."""
     hair_tone: float = 0.2
-    """From black (0) over brown, auburn and blond to grey (1)."""
+    """From black (0) through brown, auburn and blond to grey (1)."""
     hair_style: float = 0.3
-    """Chooses one of :data:`benchmarks.synthetic.hair.STYLES`, equally wide parts of [0, 1]."""
+    """Selects one of :data:`benchmarks.synthetic.hair.STYLES`, equal parts of [0, 1]."""
     iris: float = 0.3
     age: float = 0.2
     child: float = 0.0
@@ -47,7 +47,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Face:
-    """An identity doing something; ``a`` maps the name of each action unit to its intensity."""
+    """An identity with an expression; ``a`` maps the name of each action unit to its intensity."""
 
     who: Identity
     a: dict[str, float]
@@ -117,14 +117,14 @@ def tapered(line: Outline, widths: npt.ArrayLike) -> Outline:
 
 
 def crease(control: npt.ArrayLike, width: float) -> Outline:
-    """A fold of skin: a stroke through the control points that thins out to nothing at both ends."""
+    """A fold of skin: a stroke through the control points that is thin at both ends."""
     line = spline(control, closed=False, steps=3)
     return tapered(line, width * _lens(len(line)) + 0.004)
 
 
 @lru_cache(maxsize=16)
 def _lens(count: int) -> npt.NDArray[np.float64]:
-    """From 0 over 1 in the middle back to 0, float64 (count,)."""
+    """From 0 at the ends to 1 in the middle, float64 (count,)."""
     return 1 - np.linspace(-1, 1, count) ** 2
 
 
@@ -134,7 +134,7 @@ def chin(face: Face) -> float:
 
 
 def head(face: Face, grow: float = 0.0) -> Outline:
-    """Outline of the head without ears, from the crown round; ``grow`` widens it on all sides."""
+    """Outline of the head without ears, starting at the crown; ``grow`` widens it on all sides."""
     who = face.who
     low, drop, baby = chin(face), 0.17 * face.a["jaw_drop"], who.child
     wide, jaw = who.width, who.jaw * (1 - 0.6 * baby)
@@ -172,11 +172,11 @@ class Eye:
         return np.concatenate([self.at(self.T, top), self.at(self.T, bottom)[::-1]])
 
     def opening(self) -> Outline:
-        """Outline of what shows between the lids."""
+        """Outline of the part of the eyeball between the lids."""
         return self.band(self.upper, self.lower)
 
     def disc(self, radius: float, x: float = 0.0, y: float = 0.0) -> Outline:
-        """A disc on the eyeball, cut off by the lids."""
+        """A disc on the eyeball, clipped by the lids."""
         points = ellipse(self.x + x, self.y - 0.015 + y, radius, radius)
         t = self.side * (points[:, 0] - self.x) / self.half
         points[:, 1] = np.clip(points[:, 1], np.interp(t, self.T, self.upper), np.interp(t, self.T, self.lower))
@@ -203,7 +203,7 @@ def eye(face: Face, side: int) -> Eye:
 
 
 def brow(face: Face, side: int) -> Outline:
-    """Outline of a brow: a stroke thick at its inner third that thins out to the temple."""
+    """Outline of a brow: a stroke that is thick at its inner third and thin at the temple."""
     who, a = face.who, face.a
     u = np.linspace(0, 1, 10)
     inner = 0.185 - 0.06 * a["brow_lower"] - 0.02 * a["inner_brow_raise"]

@@ -1,4 +1,4 @@
-"""The ground truth of the synthetic worlds: how far their readings agree, and what one reading for all could reach."""
+"""The ground truth of the synthetic worlds: how far their readings agree, and the best accuracy of a common reading."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ciao_stream.faces.task import EMOTIONS
 
 
 def agreement(world_names: Sequence[str] = CLASS_WORLDS, n: int = 20_000, seed: int = 0) -> npt.NDArray[np.float64]:
-    """Share of faces to which two worlds give the same name, for each pair of worlds.
+    """Share of faces that two worlds give the same label, for each pair of worlds.
 
-    The faces are ``n`` draws from the one distribution of AU vectors that all worlds share; readings are taken before
-    any slip of an annotator. Entry (i, j) is ``mean(label_i == label_j)`` over all faces, compared by name.
+    The faces are ``n`` draws from the distribution of AU vectors that all worlds share; readings are without annotation
+    errors. Entry (i, j) is ``mean(label_i == label_j)`` over all faces, compared by name.
 
     Args:
         world_names: Worlds with classes (:data:`~benchmarks.synthetic.readings.CLASS_WORLDS`).
-        n: Faces drawn, at least 1.
-        seed: Another seed, other faces.
+        n: Number of faces, at least 1.
+        seed: Selects the faces.
 
     Returns:
         float64 (W, W), symmetric with ones on the diagonal.
@@ -36,12 +36,12 @@ def agreement(world_names: Sequence[str] = CLASS_WORLDS, n: int = 20_000, seed: 
 
 
 def universal_ceiling(world_names: Sequence[str] = CLASS_WORLDS, n: int = 20_000, seed: int = 0) -> float:
-    """The best mean accuracy over the worlds that any single reading of faces can have.
+    """The best mean accuracy over the worlds of any single reading of faces.
 
     A single reading gives each face x one answer, the same in every world. Its mean accuracy over the W worlds is
-    ``E_x[mean_w 1(label_w(x) = answer(x))]``, so the best is ``E_x[max_c mean_w 1(label_w(x) = c)]``. Assumed: the
-    answer depends on what the face does, not on which world the picture seems to come from; labels carry no slips.
-    A reading per world reaches 1.
+    ``E_x[mean_w 1(label_w(x) = answer(x))]``, so the best is ``E_x[max_c mean_w 1(label_w(x) = c)]``. This assumes
+    that the answer depends only on the AUs, not on the world that an image seems to be from, and labels without errors.
+    One reading per world reaches 1.
 
     Args, raises: as :func:`agreement`.
 
@@ -54,7 +54,7 @@ def universal_ceiling(world_names: Sequence[str] = CLASS_WORLDS, n: int = 20_000
 
 
 def _answers(world_names: Sequence[str], n: int, seed: int) -> npt.NDArray[np.int64]:
-    """Read the same faces in every world: int64 (W, n), indices of EMOTIONS."""
+    """Label the same faces in every world: int64 (W, n), indices of EMOTIONS."""
     if not world_names or n < 1:
         raise CiaoError(f"expected at least one world and one face but got {len(world_names)} and {n}")
     for name in world_names:

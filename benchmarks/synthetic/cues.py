@@ -1,7 +1,7 @@
-"""Drawn faces of which it is known where the answer stands: for measuring explanations, as no real data set allows.
+"""Drawn faces with a known location of the class evidence, for measuring explanations; no real data set has that.
 
-Each face opens its mouth or not and raises its brows or not, independently. The task ``mouth`` asks for the one and
-``brows`` for the other, of the same pictures.
+Each face opens its mouth or not and raises its brows or not, independently. The tasks ``mouth`` and ``brows`` label
+the same images by one of these.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from ciao_stream.faces.task import TaskSpec
 
 Cue = Literal["mouth", "brows"]
 CUES: dict[Cue, str] = {"mouth": "jaw_drop", "brows": "brow_raise"}
-"""Where the answer stands, and the action unit that gives it."""
+"""The part of the face with the evidence, and its action unit."""
 
 _POPULATION = POPULATIONS["fer"]
 _STRENGTH = (0.7, 1.0)
-"""Range of an action unit that is there."""
+"""Range of an action unit that is present."""
 
 
 @dataclass(frozen=True)
 class CueFaces:
-    """Pictures of one split, the same for every cue; an :class:`~ciao_stream.faces.dataset.ImageSource`.
+    """Images of one split, the same for every cue; an :class:`~ciao_stream.faces.dataset.ImageSource`.
 
     Args:
-        split: Which people.
-        count: Number of pictures.
+        split: Selects the people.
+        count: Number of images.
         size: Height and width in pixels.
-        seed: Another seed, other people and faces.
+        seed: Selects people and faces.
     """
 
     split: Split
@@ -47,18 +47,18 @@ class CueFaces:
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest of all that decides the pictures."""
+        """Hex digest of everything that affects the images."""
         return hashlib.sha256(f"synthetic cues/1/{self!r}".encode()).hexdigest()
 
     def __len__(self) -> int:
         return self.count
 
     def name(self, index: int) -> str:
-        """Name a picture."""
-        return f"synthetic cues, split {self.split!r}, picture {index}"
+        """Return the name of an image."""
+        return f"synthetic cues, split {self.split!r}, image {index}"
 
     def read(self, index: int) -> Image:
-        """Draw picture ``index``: uint8, (size, size)."""
+        """Draw image ``index``: uint8, (size, size)."""
         from benchmarks.synthetic.renderer import render
 
         who = draw_person(_POPULATION, self.split, self.seed, index)
@@ -66,7 +66,7 @@ class CueFaces:
         return render(who, self._actions(index), scene, self.size, gray=True)
 
     def answers(self, cue: Cue) -> npt.NDArray[np.int64]:
-        """Return whether each face does what a cue asks for, int64 (count,) of 0 and 1."""
+        """Return whether the action unit of a cue is present in each face, int64 (count,) of 0 and 1."""
         return (self._draws(np.arange(self.count))[:, [*CUES].index(cue)] < 0.5).astype(np.int64)
 
     def _actions(self, index: int) -> Actions:
@@ -80,14 +80,14 @@ class CueFaces:
 
 
 def load_cue(cue: Cue, *, train: int = 200, validation: int = 20, test: int = 100, seed: int = 0) -> TaskData:
-    """Return a task whose answer is known to stand in one part of the face; no picture is drawn yet.
+    """Return a task whose evidence is in one part of the face; no image is drawn yet.
 
     Args:
         cue: ``mouth`` or ``brows``.
-        train: Pictures for training.
-        validation: Pictures for choosing.
-        test: Pictures for the report.
-        seed: Another seed, other people and faces.
+        train: Training images.
+        validation: Validation images.
+        test: Test images.
+        seed: Selects people and faces.
 
     Raises:
         UnknownNameError: There is no such cue.
@@ -105,4 +105,4 @@ def load_cue(cue: Cue, *, train: int = 200, validation: int = 20, test: int = 10
         return FaceDataset(spec, name, images, rows, images.answers(cue), "synthetic", f"synthetic: the {cue}")
 
     parts = (split("train", train), split("validation", validation), split("test", test))
-    return TaskData(*parts, protocol="drawn anew for each split")
+    return TaskData(*parts, protocol="drawn separately for each split")

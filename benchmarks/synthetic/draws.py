@@ -1,4 +1,4 @@
-"""Random numbers that belong to a row: the same for row i in whatever order, and however many, rows are drawn."""
+"""Random numbers per row, independent of the order and number of rows."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
 def uniform(key: str, rows: npt.ArrayLike, channels: int) -> npt.NDArray[np.float64]:
-    """Draw ``channels`` numbers for each row by hashing (key, row, channel); nothing is kept between calls.
+    """Draw ``channels`` numbers for each row by hashing (key, row, channel); no state is kept between calls.
 
     Args:
-        key: Names the stream; two keys give independent numbers.
+        key: Name of the stream; different keys give independent numbers.
         rows: Integers of shape (N,), zero or more each.
         channels: Numbers per row.
 
@@ -29,7 +29,7 @@ def uniform(key: str, rows: npt.ArrayLike, channels: int) -> npt.NDArray[np.floa
 
 
 def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The finaliser of splitmix64 (Steele, Lea and Flood 2014): every bit of ``x`` moves every bit of the result."""
+    """The finaliser of splitmix64 (Steele, Lea and Flood 2014): every bit of ``x`` affects every bit of the result."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""Hair: what hangs behind the head, and what frames the brow."""
+"""Hair: behind the head and over the forehead."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.synthetic.anatomy import Face, Identity, Outline, spline
 
 STYLES: tuple[str, ...] = ("bald", "short", "parted", "fringe", "long", "curly", "bun")
-"""Styles, each an equally wide part of ``Identity.hair_style``."""
+"""Styles, each an equal part of the range of ``Identity.hair_style``."""
 
 BEARDED: tuple[str, ...] = ("bald", "short", "parted", "curly")
 """Styles that populations combine with beards."""
@@ -20,7 +20,7 @@ _HAIRLINE: dict[str, list[tuple[float, float]]] = {
     "curly": [(0.0, -0.84), (0.44, -0.82), (0.82, -0.66), (0.95, -0.30)],
     "bun": [(0.0, -0.98), (0.40, -0.94), (0.78, -0.76), (0.93, -0.36)],
 }
-"""From the middle of the forehead to the viewer's right temple; mirrored unless :data:`_LEFT` says otherwise."""
+"""From the middle of the forehead to the viewer's right temple; mirrored, except those in :data:`_LEFT`."""
 
 _LEFT: dict[str, list[tuple[float, float]]] = {"parted": [(-0.94, -0.38), (-0.84, -0.62), (-0.60, -0.76)]}
 _HEIGHT = {"short": 0.17, "parted": 0.22, "fringe": 0.2, "long": 0.2, "curly": 0.36, "bun": 0.13}
@@ -32,13 +32,13 @@ def style(who: Identity) -> str:
 
 
 def _hairline(name: str) -> Outline:
-    """Where the hair ends on the forehead, from the viewer's left to the right: float64 (7, 2)."""
+    """The hairline on the forehead, from the viewer's left to the right: float64 (7, 2)."""
     right = _HAIRLINE[name]
     return np.array((_LEFT.get(name) or [(-x, y) for x, y in right[:0:-1]]) + right)
 
 
 def front(face: Face) -> Outline | None:
-    """The hair over the skull down to the hairline; None where there is none."""
+    """The hair over the skull down to the hairline; None without hair."""
     name = style(face.who)
     if name == "bald":
         return None
@@ -70,7 +70,7 @@ def back(face: Face) -> list[Outline]:
 
 
 def strands(face: Face) -> list[list[tuple[float, float]]]:
-    """Lines from the crown towards the hairline, each as control points; none where the hair is curly or gone."""
+    """Lines from the crown towards the hairline, each as control points; none for curly hair and bald heads."""
     name = style(face.who)
     if name in ("bald", "curly"):
         return []

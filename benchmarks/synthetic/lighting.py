@@ -1,4 +1,4 @@
-"""The light of a room and the camera that has to do with it, laid over a picture that was drawn in good light."""
+"""Light of a room and noise of a camera, applied to an image that was drawn in good light."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ciao_stream.faces.dataset import Image
 
 @dataclass(frozen=True)
 class Lighting:
-    """What a room does to a picture.
+    """The effect of a room and a camera on an image.
 
     Args:
-        brightness: Factor on all of it, > 0.
-        side: From where the light falls off, -1 to 1: at 1 nothing of it is left at the viewer's left edge, at -1 at
-            the right one; 0 is even light.
+        brightness: Factor, > 0.
+        side: Falloff of the light, -1 to 1: at 1 the viewer's left edge is dark, at -1 the right one; 0 is even
+            light.
         cast: Factor on red, green and blue, each >= 0: the colour of the lamp.
-        noise: Standard deviation of the sensor's noise, in grey levels of 255; it is not dimmed with the light.
+        noise: Standard deviation of the sensor's noise, in grey levels of 255; independent of the light.
 
     Raises:
         CiaoError: A value is out of range.
@@ -36,16 +36,16 @@ class Lighting:
 
 
 def relight(image: Image, lighting: Lighting, seed: int = 0) -> Image:
-    """Return the picture in another light. The same arguments give the same picture.
+    """Return the image in another light. The same arguments give the same image.
 
     Args:
         image: uint8 (height, width, 3), RGB.
         lighting: The light.
-        seed: Of the noise, >= 0.
+        seed: Seed of the noise, >= 0.
 
     Returns:
-        uint8 (height, width, 3): ``image * brightness * ramp * cast + noise``, clipped. The ramp goes over the width
-        from ``1 - side`` to 1 where ``side`` is positive, and from 1 to ``1 + side`` where it is negative.
+        uint8 (height, width, 3): ``image * brightness * ramp * cast + noise``, clipped. The ramp runs over the width
+        from ``1 - side`` to 1 if ``side`` is positive, and from 1 to ``1 + side`` if it is negative.
     """
     height, width, _ = image.shape
     ramp = np.linspace(1 - max(lighting.side, 0.0), 1 + min(lighting.side, 0.0), width, dtype=np.float32)

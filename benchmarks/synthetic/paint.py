@@ -1,4 +1,4 @@
-"""The flat colours of a face, back to front: what is filled, in which colour, before any light falls on it."""
+"""The shapes of a face and their flat colours, back to front, before light is applied."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.synthetic.scene import Scene
 
 
 class Shape(NamedTuple):
-    """An outline, float64 (N, 2) in face units, to fill; ``relief`` is how far it stands off the head."""
+    """An outline, float64 (N, 2) in face units, to fill; ``relief`` is its distance from the head."""
 
     outline: Outline
     colour: Colour
@@ -21,12 +21,12 @@ class Shape(NamedTuple):
 
 
 def under_light(face: Face, scene: Scene) -> list[Shape]:
-    """Everything that the head's light and folds fall on, and what lies behind it."""
+    """Shapes behind and on the head, which light and folds are applied to."""
     return [*_behind(face, scene), *_head(face), *_eyes(face), *_mouth(face)]
 
 
 def over_light(face: Face, scene: Scene) -> list[Shape]:
-    """What lies over the skin: brows, hair, glasses, a hand or a bar."""
+    """Shapes over the skin: brows, hair, glasses, a hand or a bar."""
     return [*_brows(face), *_hair(face, scene), *_HIDING[scene.occlusion](face, scene)]
 
 
@@ -61,7 +61,7 @@ def _head(face: Face) -> list[Shape]:
 
 
 def _beard(face: Face) -> Shape:
-    """Stubble to full beard: the jaw below a line from ear to ear that passes over the upper lip."""
+    """Stubble to full beard: the jaw below a line from ear to ear above the upper lip."""
     who, lips = face.who, face.mouth
     outline = head(face, 0.02)
     jaw = outline[outline[:, 1] > 0.3]
@@ -75,7 +75,7 @@ def _beard(face: Face) -> Shape:
 
 
 def _eyes(face: Face) -> list[Shape]:
-    """Sclera in the shade of the lid, iris, pupil and glint between the lids; lashes on their rims."""
+    """Sclera in the shade of the lid, iris, pupil and highlight between the lids; lashes on their rims."""
     who = face.who
     skin, iris = skin_colour(who), eye_colour(who)
     size = who.eye_size * (1 + 0.22 * who.child)
@@ -96,7 +96,7 @@ def _eyes(face: Face) -> list[Shape]:
 
 
 def _mouth(face: Face) -> list[Shape]:
-    """The opening with tongue and teeth, and the lips round it."""
+    """The opening with tongue and teeth, and the lips around it."""
     lips = face.mouth
     colour = mix(lip_colour(face.who), skin_colour(face.who), 0.35 * face.a["lip_press"])
     gap = lips.inner_bottom - lips.inner_top
@@ -114,7 +114,7 @@ def _mouth(face: Face) -> list[Shape]:
 
 
 def _inside_mouth(face: Face, gap: Outline) -> list[Shape]:
-    """A dark opening, the tongue in an open jaw, and the teeth that smiles, stretched lips and snarls bare."""
+    """A dark opening, the tongue in an open jaw, and the teeth that smiles, stretched lips and snarls show."""
     a, lips, t = face.a, face.mouth, face.mouth.T
     shapes = [Shape(lips.band(lips.inner_top, lips.inner_bottom), (46, 12, 14))]
     if a["jaw_drop"] > 0.3:

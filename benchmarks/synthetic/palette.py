@@ -25,7 +25,7 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
 
 
 def _along(scale: tuple[Colour, ...], at: float) -> Colour:
-    """A colour at a place in [0, 1] along a scale."""
+    """The colour at position ``at`` in [0, 1] of a scale."""
     place = at * (len(scale) - 1)
     step = min(int(place), len(scale) - 2)
     return mix(scale[step], scale[step + 1], place - step)
@@ -48,7 +48,7 @@ def eye_colour(who: Identity) -> Colour:
 
 
 def lip_colour(who: Identity) -> Colour:
-    """Lips: skin turned to red."""
+    """Lips: redder than the skin."""
     return mix(skin_colour(who), (168, 48, 62), 0.5 - 0.12 * who.skin)
 
 

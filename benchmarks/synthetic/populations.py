@@ -1,4 +1,4 @@
-"""Who is photographed in each world, and how: ranges that overlap but are shifted against each other."""
+"""People and cameras of each world: ranges that overlap but differ between worlds."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _HOW: dict[str, Range] = {
 
 @dataclass(frozen=True)
 class Population:
-    """The people and cameras of a world. Ranges not named are those common to all; draws are uniform in them.
+    """The people and cameras of a world; draws are uniform in the ranges, which default to common ones.
 
     Args:
-        name: Names the pictures; worlds of one population show the same ones.
-        gray: Whether its pictures are gray.
-        people: How many identities each split draws from.
-        shared_cast: Whether the same people stand in every split; else no one stands in two.
-        frames: Pictures per event: 1, or the length of a clip.
+        name: Name of the images; worlds of one population show the same images.
+        gray: Whether its images are gray.
+        people: Number of identities per split.
+        shared_cast: Whether all splits have the same people; else no person is in two splits.
+        frames: Images per event: 1, or the length of a clip.
         who: Range per field of :class:`~benchmarks.synthetic.anatomy.Identity`.
         how: Range per field of :class:`~benchmarks.synthetic.scene.Scene`.
         hidden: Share of faces with glasses, a hand and a bar.
@@ -76,11 +76,11 @@ POPULATIONS: dict[str, Population] = {
         hidden=(0.08, 0.04, 0.0),
     ),
 }  # fmt: skip
-"""Populations by name. FER+ re-annotates FER's pictures and affectnet-va AffectNet's, as the data sets do."""
+"""Populations by name. As in the data sets, FER+ has FER's images and affectnet-va AffectNet's."""
 
 
 def draw_person(population: Population, split: Split, seed: int, event: int) -> Identity:
-    """Return the identity shown in event ``event`` (a picture or a clip) of a split."""
+    """Return the identity in event ``event`` (an image or a clip) of a split."""
     stream = f"{population.name}/{seed}"
     chosen = uniform(f"{stream}/{split}/cast", [event], 1)[0, 0]
     person = int(chosen * population.people[split])
@@ -93,7 +93,7 @@ def draw_person(population: Population, split: Split, seed: int, event: int) -> 
 
 
 def draw_scene(population: Population, split: Split, seed: int, event: int, frame: int = 0) -> Scene:
-    """Return how frame ``frame`` of event ``event`` is photographed; within a clip the head moves a little."""
+    """Return the scene of frame ``frame`` of event ``event``; within a clip the head moves a little."""
     stream = f"{population.name}/{seed}/{split}"
     names = list(_HOW)
     numbers = uniform(f"{stream}/scene", [event], len(names) + 3)[0]

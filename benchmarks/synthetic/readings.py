@@ -1,8 +1,7 @@
-"""How each world reads a face: the same action units, other words for them. No reading is the true one.
+"""The reading of each world: the rule by which it labels action units. No reading is the true one.
 
-A reading is a function of the AU vector alone. The four worlds with classes ask which event of
-:data:`~benchmarks.synthetic.action_units.EVENTS` the face resembles most, and look the event up in their own lexicon.
-The other two weigh AUs directly.
+A reading is a function of the AU vector only. The four worlds with classes find the nearest event of
+:data:`~benchmarks.synthetic.action_units.EVENTS` and look it up in their lexicon. The other two weigh AUs directly.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from ciao_stream.faces.task import EMOTIONS, TaskSpec
 Scores = npt.NDArray[np.float64]
 
 CLASS_WORLDS: tuple[str, ...] = ("affectnet", "fer", "ferplus", "jaffe")
-"""Worlds in which each face has one answer, in the order of the columns of :data:`LEXICON`."""
+"""Worlds with one class per face, in the order of the columns of :data:`LEXICON`."""
 
 LEXICON: dict[str, tuple[str, str, str, str]] = {
     # event              affectnet    fer          ferplus      jaffe
@@ -43,7 +42,7 @@ LEXICON: dict[str, tuple[str, str, str, str]] = {
     "slack jaw":        ("surprise",  "neutral",   "sadness",   "sadness"),
     "sneer":            ("contempt",  "disgust",   "disgust",   "anger"),
 }  # fmt: skip
-"""What each world with classes calls each event."""
+"""The class of each event in each world with classes."""
 
 SPECS: dict[str, TaskSpec] = {
     "affectnet": TaskSpec("affectnet", "categorical", EMOTIONS),
@@ -56,7 +55,7 @@ SPECS: dict[str, TaskSpec] = {
         ("curiosity", "uncertainty", "excitement", "happiness", "surprise", "disgust", "fear", "frustration"),
     ),
 }  # fmt: skip
-"""Kind and labels of every world's targets."""
+"""Kind and labels of each world's targets."""
 
 
 def class_scores(world: str, aus: Actions) -> Scores:
@@ -69,7 +68,7 @@ def class_scores(world: str, aus: Actions) -> Scores:
         aus: float64 (N, len(AUS)).
 
     Returns:
-        float64 (N, n_out); the answer is the class with the highest score.
+        float64 (N, n_out); the label is the class with the highest score.
     """
     events = aus @ PROTOTYPES.T - 0.5 * (PROTOTYPES**2).sum(axis=1)
     column = CLASS_WORLDS.index(world)
@@ -78,7 +77,7 @@ def class_scores(world: str, aus: Actions) -> Scores:
 
 
 def read_classes(world: str, aus: Actions) -> npt.NDArray[np.int64]:
-    """Return the class that ``world`` sees in each face, int64 (N,), before any slip of an annotator."""
+    """Return the class of each face in ``world``, int64 (N,), without annotation errors."""
     best: npt.NDArray[np.int64] = class_scores(world, aus).argmax(axis=1).astype(np.int64)
     return best
 
@@ -94,7 +93,7 @@ _VALENCE = actions(
 
 
 def read_dimensions(aus: Actions) -> Scores:
-    """Return arousal and valence as affectnet-va reads them, float64 (N, 2) in ``[-1, 1]``.
+    """Return arousal and valence in affectnet-va, float64 (N, 2) in ``[-1, 1]``.
 
     ``tanh`` of a weighted sum of AUs; a face at rest has arousal -0.3 and valence 0.
     """
@@ -115,6 +114,6 @@ _MULTILABEL: tuple[tuple[float, Actions], ...] = (
 
 
 def read_labels(aus: Actions) -> npt.NDArray[np.bool_]:
-    """Return the labels emoreact sees at the apex of each clip, bool (N, 8): weighted sums of AUs over thresholds."""
+    """Return the labels in emoreact at the apex of each clip, bool (N, 8): weighted sums of AUs above thresholds."""
     thresholds = np.array([threshold for threshold, _ in _MULTILABEL])
     return aus @ np.stack([weights for _, weights in _MULTILABEL], axis=1) > thresholds

@@ -1,4 +1,4 @@
-"""Light and shade on the skin: soft patches for what bulges or sinks, thin lines for what folds."""
+"""Light and shade on the skin: soft patches for bulges and hollows, thin lines for folds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Patch(NamedTuple):
     Args:
         outline: float64 (N, 2) in face units.
         amount: Soft patches: change of brightness in 128ths, darker below 0. Folds: depth in 255ths.
-        relief: How far it stands off the head, in face units.
+        relief: Distance from the head, in face units.
     """
 
     outline: Outline
@@ -25,7 +25,7 @@ class Patch(NamedTuple):
 
 
 def soft_light(face: Face, scene: Scene) -> tuple[list[Patch], list[Patch]]:
-    """Return what bulges and sinks, back to front: patches with wide soft edges, and with narrow ones."""
+    """Return bulges and hollows, back to front: patches with wide soft edges, and with narrow ones."""
     a = face.a
     tip, wing = _nose(face)
     low = float(face.mouth.bottom.max())
@@ -56,7 +56,7 @@ def soft_light(face: Face, scene: Scene) -> tuple[list[Patch], list[Patch]]:
 
 
 def folds(face: Face) -> list[Patch]:
-    """Lines in the skin: nostrils, lid folds, and whatever the action units crease."""
+    """Lines in the skin: nostrils, lid folds and the creases of action units."""
     return [*_around_eyes(face), *_on_forehead(face), *_around_nose(face), *_around_mouth(face)]
 
 
@@ -68,12 +68,12 @@ def _nose(face: Face) -> tuple[float, float]:
 
 
 def _fold(points: list[tuple[float, float]], width: float, depth: float, relief: float = 0.0) -> list[Patch]:
-    """A crease if it is deep enough to be seen, else nothing; ``depth`` in 255ths."""
+    """A crease if it is deep enough to be visible, else nothing; ``depth`` in 255ths."""
     return [Patch(crease(points, width), int(depth), relief)] if depth > 14 else []
 
 
 def _around_eyes(face: Face) -> list[Patch]:
-    """The fold of the upper lid; bags and crow's feet where cheeks or lids squeeze."""
+    """The fold of the upper lid; bags and crow's feet of raised cheeks and tight lids."""
     who, a = face.who, face.a
     rise = 0.045 + 0.03 * a["brow_raise"] - 0.025 * a["upper_lid_raise"]
     bag = max(a["cheek_raise"], a["lid_tighten"], 0.5 * a["nose_wrinkle"], 0.6 * who.age - 0.2)
@@ -91,7 +91,7 @@ def _around_eyes(face: Face) -> list[Patch]:
 
 
 def _on_forehead(face: Face) -> list[Patch]:
-    """Frown lines between the brows, and lines across that raised brows push up: arched, or dipped by inner ones."""
+    """Frown lines between the brows, and lines on the forehead above raised brows."""
     a, child, age = face.a, face.who.child, face.who.age
     knit = 150 * max(a["brow_lower"], 0.6 * a["nose_wrinkle"])
     patches = []
@@ -131,7 +131,7 @@ def _around_nose(face: Face) -> list[Patch]:
 
 
 def _around_mouth(face: Face) -> list[Patch]:
-    """The groove under the nose; brackets at pulled corners, lines below hanging ones, a dent in the chin."""
+    """The groove under the nose; folds at pulled corners, lines below depressed ones, a dent in the chin."""
     a, lips = face.a, face.mouth
     down = a["lip_corner_depress"]
     top, low = lips.top[len(lips.top) // 2], float(lips.bottom.max()) + 0.09

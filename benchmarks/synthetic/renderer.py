@@ -1,4 +1,4 @@
-"""Draws a face: flat colours in painter's order, then soft light and the folds of the skin, then the camera."""
+"""Draws a face: flat colours in painter's order, then soft light and folds of the skin, then the camera."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from ciao_stream.faces.dataset import Image
 Plane = npt.NDArray[np.float32]
 
 _SUB = 4
-"""Bits of a pixel's fraction in OpenCV's coordinates."""
+"""Fractional bits of OpenCV's fixed-point coordinates."""
 
 _VIEW = 1.42
-"""Face units from the middle of the picture to its edge."""
+"""Face units from the middle of the image to its edge."""
 
 
 def render(who: Identity, aus: Actions, scene: Scene, size: int = 96, gray: bool = False) -> Image:
-    """Draw one face. The same arguments give the same picture.
+    """Draw one face. The same arguments give the same image.
 
     Args:
         who: The person.
         aus: What the face does, float (len(AUS),) in ``[0, 1]``.
         scene: Camera, light, occlusion.
         size: Height and width in pixels, 1 or more.
-        gray: Whether the picture has one channel.
+        gray: Whether the image has one channel.
 
     Returns:
         uint8, (size, size, 3) in RGB order, or (size, size) if ``gray``.
@@ -51,7 +51,7 @@ def render(who: Identity, aus: Actions, scene: Scene, size: int = 96, gray: bool
 
 
 class _Camera:
-    """The projection of face units onto the picture; a picture's side is 1."""
+    """The projection of face units onto the image, whose side is 1."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -63,7 +63,7 @@ class _Camera:
         self._middle = np.array([0.5 + scene.x, 0.5 + scene.y])
 
     def project(self, points: Outline, relief: float | npt.NDArray[np.float64] = 0.0) -> Outline:
-        """Map face units (N, 2) on the ellipsoid of the head, raised by ``relief``, to the picture (N, 2)."""
+        """Map face units (N, 2) on the ellipsoid of the head, raised by ``relief``, to the image (N, 2)."""
         bulge = 1 - (points * points) @ np.array([1.02**-2, 1.45**-2])
         depth = 0.75 * np.sqrt(np.maximum(bulge, 0)) + (relief - 0.3)
         pixels: Outline = points @ self._flat + depth[:, None] * self._deep + self._middle
@@ -71,7 +71,7 @@ class _Camera:
 
 
 def _polygons(camera: _Camera, shapes: Sequence[Shape] | Sequence[Patch], side: int) -> list[npt.NDArray[np.int32]]:
-    """Project all outlines at once, to OpenCV's fixed-point pixels of a side x side picture."""
+    """Project all outlines at once, to OpenCV's fixed-point pixels of a side x side image."""
     lengths = [len(shape.outline) for shape in shapes]
     relief = np.repeat([shape.relief for shape in shapes], lengths)
     points = camera.project(np.concatenate([shape.outline for shape in shapes]), relief)
@@ -95,7 +95,7 @@ def _wall(scene: Scene, side: int) -> Image:
 
 
 def _light(face: Face, camera: _Camera, side: int) -> Plane:
-    """What the flat colours are multiplied with, float32 (side, side); 1 where neither head nor fold is."""
+    """The factor on the flat colours, float32 (side, side); 1 outside head and folds."""
     wide, narrow = soft_light(face, camera.scene)
     half, quarter = side // 2, side // 4
     soft = _ellipsoid(camera, quarter) * _smear(camera, wide, quarter, 0.030)
@@ -145,7 +145,7 @@ def _smear(camera: _Camera, patches: list[Patch], side: int, sigma: float) -> Pl
 
 
 def _photograph(canvas: Image, scene: Scene, size: int, gray: bool) -> Image:
-    """Bring the canvas down to the picture's size, with blur, exposure and noise."""
+    """Reduce the canvas to the size of the image, with blur, exposure and noise."""
     if gray:
         canvas = cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY)
     picture: Image = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)

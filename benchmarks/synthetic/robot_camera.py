@@ -1,7 +1,6 @@
-"""What a robot's camera sees, drawn: somebody in front of it, in some light, whose face does one thing after another.
+"""A drawn robot camera: a person in front of it, in some light, with one expression after another.
 
-Nothing here stands for a real person. Each face was named as the synthetic world :data:`READING` reads it, slips of
-its annotators included.
+No person is real. Faces are labelled as in the synthetic world :data:`READING`, with its annotation errors.
 """
 
 from __future__ import annotations
@@ -24,39 +23,39 @@ from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
 from ciao_stream.faces.dataset import Image
 
 READING = "affectnet"
-"""Whose words the labels are."""
+"""The synthetic world that labels the faces."""
 
 LABELS = SPECS[READING].labels
 """The classes."""
 
 SIDE = 64
-"""Height and width of a picture in pixels."""
+"""Height and width of an image in pixels."""
 
 PACE = 25
-"""Frames from one pose that the head makes for to the next."""
+"""Frames from one pose of the head to the next."""
 
 RANGES: dict[str, tuple[float, float]] = {
     "yaw": (-9, 9), "pitch": (-5, 5), "roll": (-5, 5), "x": (-0.03, 0.03), "y": (-0.02, 0.02), "scale": (0.97, 1.06),
 }  # fmt: skip
-"""Where the head is, by field of :class:`~benchmarks.synthetic.scene.Scene`."""
+"""Range of the head's pose, by field of :class:`~benchmarks.synthetic.scene.Scene`."""
 
 VERSION = 1
-"""Raise it with any change to a picture."""
+"""Raise it with any change to an image."""
 
 Use = Literal["streamed", "held"]
-"""Frames that are published, and others of the same person in the same light that never are."""
+"""Frames to be published, and held-out ones of the same person in the same light."""
 
 
 @dataclass(frozen=True)
 class Act:
-    """Somebody before the camera.
+    """A person in front of the camera.
 
     Args:
         person: Name.
-        room: The light, in words.
+        room: Description of the light.
         who: The face.
-        scene: How it is drawn, but for the head's pose.
-        lighting: What the room makes of the picture.
+        scene: The scene, except for the pose.
+        lighting: The light of the room.
     """
 
     person: str
@@ -86,21 +85,21 @@ ACTS: dict[str, Act] = {
         ),
     )
 }  # fmt: skip
-"""Who there is, by name."""
+"""The people, by name."""
 
 
 @dataclass(frozen=True)
 class Take:
-    """Pictures of one act, an :class:`~ciao_stream.faces.dataset.ImageSource`; each is drawn when it is read.
+    """Images of one act, an :class:`~ciao_stream.faces.dataset.ImageSource`; each is drawn when it is read.
 
     Args:
         person: One of :data:`ACTS`.
-        count: Number of pictures, >= 1; picture i is the same whatever the count.
-        seed: Another seed, other faces, >= 0.
-        use: What they are for.
+        count: Number of images, >= 1; image i does not depend on it.
+        seed: Selects the faces, >= 0.
+        use: Purpose of the images.
 
     Raises:
-        UnknownNameError: There is nobody of that name.
+        UnknownNameError: There is no person of that name.
         CiaoError: A number is out of range.
     """
 
@@ -119,28 +118,28 @@ class Take:
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest of all that decides pictures and labels."""
+        """Hex digest of everything that affects images and labels."""
         return hashlib.sha256(f"{VERSION}/{RENDERER_VERSION}/{ACTS[self.person]!r}/{self!r}".encode()).hexdigest()
 
     def __len__(self) -> int:
         return self.count
 
     def name(self, index: int) -> str:
-        """Name a picture."""
+        """Return the name of an image."""
         return f"synthetic {self.person}, {self.use}, frame {index}"
 
     def targets(self) -> npt.NDArray[np.int64]:
-        """Return the class of each picture, int64 (count,)."""
+        """Return the class of each image, int64 (count,)."""
         rows = np.arange(self.count)
         return annotate(READING, draw_actions(f"{self._key}/events", rows), f"{self._key}/annotators", rows).astype(
             np.int64
         )
 
     def read(self, index: int) -> Image:
-        """Draw a picture, uint8 (SIDE, SIDE, 3), RGB.
+        """Draw an image, uint8 (SIDE, SIDE, 3), RGB.
 
         Raises:
-            DataError: There is no such picture.
+            DataError: There is no such image.
         """
         from benchmarks.synthetic.renderer import render
 
@@ -148,11 +147,11 @@ class Take:
             raise DataError(f"synthetic {self.person}: no frame {index} of {self.count}")
         act = ACTS[self.person]
         aus = draw_actions(f"{self._key}/events", [index])[0]
-        picture = render(act.who, aus, replace(act.scene, **self._pose(index)), SIDE)
-        return relight(picture, act.lighting, seed=int(uniform(f"{self._key}/noise", [index], 1)[0, 0] * 2**32))
+        image = render(act.who, aus, replace(act.scene, **self._pose(index)), SIDE)
+        return relight(image, act.lighting, seed=int(uniform(f"{self._key}/noise", [index], 1)[0, 0] * 2**32))
 
     def _pose(self, index: int) -> dict[str, Any]:
-        """Where the head is: it makes for one pose after another, without a jerk."""
+        """The pose of the head, which moves smoothly from one pose to the next."""
         leg, step = divmod(index, PACE)
         here, there = uniform(f"{self._key}/pose", [leg, leg + 1], len(RANGES))
         share = (1 - np.cos(np.pi * step / PACE)) / 2

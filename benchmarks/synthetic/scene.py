@@ -1,4 +1,4 @@
-"""Where and how a face is photographed."""
+"""Camera, light and occlusion of a face."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ OCCLUSIONS: tuple[Occlusion, ...] = get_args(Occlusion)
 
 @dataclass(frozen=True)
 class Scene:
-    """Camera, light and what stands between them and the face.
+    """Camera, light and occlusion of a face.
 
     Args:
         yaw: Degrees the head turns to the viewer's right.
         pitch: Degrees the head bows down.
         roll: Degrees the head tilts clockwise.
-        x: Shift to the right, as a share of the picture.
-        y: Shift down, as a share of the picture.
-        scale: Size of the face; at 1 it is about two thirds of the picture wide.
+        x: Shift to the right, as a share of the image.
+        y: Shift down, as a share of the image.
+        scale: Size of the face; at 1 it is about two thirds as wide as the image.
         light: Strength of the directed light, 0 (none) to 1 (hard).
-        light_x: Where it comes from: -1 left, 1 right.
-        light_y: Where it comes from: -1 above, 1 below.
+        light_x: Its direction: -1 left, 1 right.
+        light_y: Its direction: -1 above, 1 below.
         exposure: Factor on the brightness.
         background: Brightness of the wall behind, 0 to 1.
-        hue: Tint of wall and clothes, 0 to 1 round the colour circle.
-        blur: Standard deviation of the blur, as a share of the picture.
+        hue: Tint of wall and clothes, 0 to 1 around the colour circle.
+        blur: Standard deviation of the blur, as a share of the image.
         noise: Standard deviation of the sensor's noise, in grey levels of 255.
-        occlusion: What hides part of the face: ``none``, ``glasses``, a ``hand`` on the cheek or a dark ``bar``.
-        side: -1 or 1: where a hand or bar comes from.
+        occlusion: What covers part of the face: ``none``, ``glasses``, a ``hand`` on the cheek or a dark ``bar``.
+        side: Side of a hand or bar, -1 or 1.
         seed: Seeds the noise, zero or more.
     """
 

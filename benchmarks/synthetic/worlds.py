@@ -1,4 +1,4 @@
-"""The synthetic worlds as tasks: targets in memory, pictures drawn when they are read."""
+"""The synthetic worlds as tasks: targets in memory, images drawn when they are read."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
 from ciao_stream.faces.dataset import SPLITS, FaceDataset, Image, Split, TaskData
 
 RENDERER_VERSION = 2
-"""Part of every fingerprint: raise it with any change to a picture or an AU, so that no stale feature is reused."""
+"""Part of every fingerprint: raise it with any change to an image or AU, so that no old cache is used."""
 
 SLIPS = 0.04
-"""Share of categorical answers that are the runner-up instead, and of multilabel entries that are flipped."""
+"""Share of annotation errors: categorical labels with the second best class, and flipped multilabel entries."""
 
 ANNOTATORS = 10
 """Votes per face in ferplus."""
 
 DOUBT = 0.12
-"""Temperature of ferplus's votes: each annotator answers by ``softmax(class score / DOUBT)``."""
+"""Temperature of ferplus's votes: each annotator votes by ``softmax(class score / DOUBT)``."""
 
 SCATTER = 0.08
 """Half-width of the uniform noise on arousal and valence."""
@@ -40,14 +40,14 @@ _CHUNK = 1 << 15
 
 @dataclass(frozen=True)
 class SyntheticFaces:
-    """Pictures of one split of one population; :meth:`read` draws picture ``index`` anew each time.
+    """Images of one split of one population; :meth:`read` draws image ``index`` each time.
 
     Args:
         population: A name in :data:`benchmarks.synthetic.populations.POPULATIONS`.
-        split: Which people and events.
-        count: Number of pictures; picture i is the same whatever the count.
+        split: Selects people and events.
+        count: Number of images; image i does not depend on it.
         size: Height and width in pixels.
-        seed: Another seed, other people and events.
+        seed: Selects people and events.
     """
 
     population: str
@@ -58,26 +58,26 @@ class SyntheticFaces:
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest of all that decides the pictures, :data:`RENDERER_VERSION` among it."""
+        """Hex digest of everything that affects the images, including :data:`RENDERER_VERSION`."""
         return hashlib.sha256(f"synthetic/{RENDERER_VERSION}/{self!r}".encode()).hexdigest()
 
     def __len__(self) -> int:
         return self.count
 
     def name(self, index: int) -> str:
-        """Name a picture."""
-        return f"synthetic {self.population}, split {self.split!r}, picture {index}"
+        """Return the name of an image."""
+        return f"synthetic {self.population}, split {self.split!r}, image {index}"
 
     def read(self, index: int) -> Image:
-        """Draw picture ``index``: uint8, (size, size), or (size, size, 3) in RGB order.
+        """Draw image ``index``: uint8, (size, size), or (size, size, 3) in RGB order.
 
         Raises:
-            DataError: There is no such picture.
+            DataError: There is no such image.
         """
         from benchmarks.synthetic.renderer import render
 
         if not 0 <= index < self.count:
-            raise DataError(f"synthetic {self.population}, split {self.split!r}: no picture {index} of {self.count}")
+            raise DataError(f"synthetic {self.population}, split {self.split!r}: no image {index} of {self.count}")
         population = POPULATIONS[self.population]
         event, frame = divmod(index, population.frames)
         aus = draw_actions(_events(self.population, self.split, self.seed), [event])[0]
@@ -91,17 +91,17 @@ class SyntheticFaces:
 def load(
     name: str, *, train: int = 1200, validation: int = 200, test: int = 400, size: int = 64, seed: int = 0
 ) -> TaskData:
-    """Return a synthetic world: three splits that share no events. No picture is drawn yet.
+    """Return a synthetic world: three splits without common events. No image is drawn yet.
 
-    Nor do they share people, except in jaffe, whose ten stand in every split as in the paper's protocol.
+    Splits have no common people, except in jaffe, whose ten people are in every split as in the paper's protocol.
 
     Args:
         name: One of :data:`~benchmarks.names.WORLDS`.
-        train: Pictures for training; in emoreact four of them are one clip, and a group.
-        validation: Pictures for choosing.
-        test: Pictures for the report.
-        size: Height and width of each picture in pixels, at least 16.
-        seed: Another seed, other people, events and slips of annotators.
+        train: Training images; in emoreact four of them are one clip, and a group.
+        validation: Validation images.
+        test: Test images.
+        size: Height and width of each image in pixels, at least 16.
+        seed: Selects people, events and annotation errors.
 
     Raises:
         UnknownNameError: No world of that name.
@@ -118,7 +118,7 @@ def load(
     if seed < 0:
         raise CiaoError(f"synthetic world {name!r}: expected a seed of 0 or more but got {seed}")
     drawn_train, drawn_validation, drawn_test = (_split(name, split, counts[split], size, seed) for split in SPLITS)
-    return TaskData(drawn_train, drawn_validation, drawn_test, protocol="drawn anew for each split")
+    return TaskData(drawn_train, drawn_validation, drawn_test, protocol="drawn separately for each split")
 
 
 def _split(name: str, split: Split, count: int, size: int, seed: int) -> FaceDataset:
@@ -143,14 +143,14 @@ def _split(name: str, split: Split, count: int, size: int, seed: int) -> FaceDat
 
 
 def _events(population: str, split: Split, seed: int) -> str:
-    """The stream of AU vectors that all worlds of a population read."""
+    """The stream of AU vectors of all worlds of a population."""
     return f"{population}/{seed}/{split}/events"
 
 
 def _annotate(
     name: str, split: Split, seed: int, events: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
-    """Return the targets of some events: the world's reading, with its annotators' noise."""
+    """Return the targets of some events: the world's reading, with annotation errors."""
     aus = draw_actions(_events(_POPULATION_OF.get(name, name), split, seed), events)
     return annotate(name, aus, f"{name}/{seed}/{split}/annotators", events)
 
@@ -158,17 +158,17 @@ def _annotate(
 def annotate(
     name: str, aus: Actions, key: str, events: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
-    """Read faces as world ``name`` does, with the slips of its annotators.
+    """Label faces as world ``name`` does, with annotation errors.
 
-    Categorical: a share of :data:`SLIPS` answers with the runner-up. Votes: :data:`ANNOTATORS` draws from
+    Categorical: a share of :data:`SLIPS` gets the second best class. Votes: :data:`ANNOTATORS` draws from
     ``softmax(score / DOUBT)``. Dimensional: uniform noise of :data:`SCATTER`. Multilabel: a share of :data:`SLIPS`
     flipped.
 
     Args:
         name: One of :data:`~benchmarks.names.WORLDS`.
         aus: float64 (N, len(AUS)).
-        key: Names the stream of noise.
-        events: int64 (N,), the rows of that stream.
+        key: Name of the stream of noise.
+        events: int64 (N,), rows of that stream.
 
     Returns:
         Targets in the layout of the world's kind.
@@ -188,7 +188,7 @@ def annotate(
 
 
 def _votes(scores: npt.NDArray[np.float64], draws: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Let each annotator answer by softmax(score / DOUBT); return the share of votes per class."""
+    """Let each annotator vote by softmax(score / DOUBT); return the share of votes per class."""
     odds = np.exp((scores - scores.max(axis=1, keepdims=True)) / DOUBT)
     below = np.cumsum(odds / odds.sum(axis=1, keepdims=True), axis=1)[:, :-1]
     answers = (draws[:, :, None] >= below[:, None, :]).sum(axis=2)

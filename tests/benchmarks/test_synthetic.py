@@ -70,7 +70,7 @@ def test_worlds_that_annotate_the_same_pictures_share_their_source() -> None:
 
 @pytest.mark.parametrize("row", [-1, 12])
 def test_a_missing_picture_is_named(row: int) -> None:
-    with pytest.raises(DataError, match=f"^synthetic fer, split 'train': no picture {row} of 12$"):
+    with pytest.raises(DataError, match=f"^synthetic fer, split 'train': no image {row} of 12$"):
         few("fer").train.images.read(row)
 
 
