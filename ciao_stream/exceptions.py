@@ -1,4 +1,4 @@
-"""What goes wrong because of the caller's input, and how it is said.
+"""Errors in the caller's input.
 
 Commands catch :class:`CiaoError`, print its one line on stderr and exit with status 2. Anything else is a bug.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 class CiaoError(ValueError):
-    """Bad usage or input. The message says what is wrong, where, and what to do, on one line."""
+    """Wrong usage or input. The message is one line: what was expected, what came, where, and what to do."""
 
 
 class DataError(CiaoError):
@@ -18,7 +18,7 @@ class DataError(CiaoError):
 
 
 class MissingDataError(DataError):
-    """None of a data set's files is where it is looked for."""
+    """All files of a data set are missing."""
 
 
 class WorldError(CiaoError):
@@ -41,7 +41,7 @@ class UnknownNameError(CiaoError, KeyError):
 
 
 def did_you_mean(name: str, known: Iterable[str], n: int = 2) -> str:
-    """Return a question that names at most ``n`` known names like this one; nothing where none is like it.
+    """Return a question with at most ``n`` known names that are similar to this one; an empty text if none is.
 
     >>> did_you_mean("fir", ["fer", "jaffe"])
     "did you mean 'fer'?"

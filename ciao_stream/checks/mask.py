@@ -1,8 +1,8 @@
-"""What every mask promises, as checks that run in seconds, on ours in the tests and on anybody's own.
+"""The contract of a mask: checks that run in seconds, for ours in the tests and for your own.
 
 ::
 
-    from ciao_stream.checks.mask import check_mask
+    from ciao_stream.checks import check_mask
 
     check_mask(MyMask)
 """
@@ -25,13 +25,13 @@ Check = Callable[[type[InhibitoryMask], LastUnit], None]
 
 
 def check_mask(mask: type[InhibitoryMask]) -> None:
-    """Check all promises of a mask, behind last convolutions of all shapes.
+    """Check the contract of a mask, on last convolutions of all shapes.
 
     Args:
         mask: The class.
 
     Raises:
-        ContractError: It breaks a promise.
+        ContractError: The mask breaks a promise; the message says which, and on which convolution.
     """
     if not (isinstance(mask, type) and issubclass(mask, InhibitoryMask)):
         raise ContractError(f"expected a class derived from InhibitoryMask but got {described(mask)}")
@@ -40,11 +40,11 @@ def check_mask(mask: type[InhibitoryMask]) -> None:
             try:
                 check(mask, lasts()[shape])
             except ContractError as error:
-                raise ContractError(f"{mask.__name__} behind {shape}: {error}") from None
+                raise ContractError(f"{mask.__name__} on {shape}: {error}") from None
 
 
 def lasts() -> dict[str, LastUnit]:
-    """Return fresh, frozen last convolutions: usual, wide, pointwise, grouped, with norm, stride and residual."""
+    """Return new, frozen last convolutions: 3x3, wide, pointwise, grouped, with norm, stride and residual."""
     with seeded_torch(0, "mask contract"):
         norm = nn.BatchNorm2d(12)
         for statistic in (norm.running_mean, norm.weight, norm.bias):
@@ -62,16 +62,16 @@ def lasts() -> dict[str, LastUnit]:
     return {shape: last.requires_grad_(False).eval() for shape, last in made.items()}
 
 
-def check_has_the_size_that_it_says(mask: type[InhibitoryMask], last: LastUnit) -> None:
-    """``size`` counts the parameters, all of which can be trained."""
+def check_size_is_its_number_of_parameters(mask: type[InhibitoryMask], last: LastUnit) -> None:
+    """``size`` is the number of parameters, and all of them can be trained."""
     parameters = [*mask(last).parameters()]
     count = sum(p.numel() for p in parameters)
-    require(mask.size(last) == count, f"its size says {mask.size(last)} but it has {count} parameters")
+    require(mask.size(last) == count, f"its size is {mask.size(last)} but it has {count} parameters")
     require(all(p.requires_grad for p in parameters), "some of its parameters cannot be trained")
 
 
-def check_is_the_same_every_time(mask: type[InhibitoryMask], last: LastUnit) -> None:
-    """A mask starts the same whatever was drawn before, and draws nothing from the global generator."""
+def check_starts_the_same_every_time(mask: type[InhibitoryMask], last: LastUnit) -> None:
+    """It starts the same, whatever the global random generator drew before, and draws nothing from it."""
     state = torch.get_rng_state()
     first = state_sha256(mask(last))
     require(torch.equal(torch.get_rng_state(), state), "making it draws from the global generator")
@@ -81,13 +81,13 @@ def check_is_the_same_every_time(mask: type[InhibitoryMask], last: LastUnit) -> 
 
 
 def check_keeps_shape_type_and_sign(mask: type[InhibitoryMask], last: LastUnit) -> None:
-    """The masked map has the shape, the type and the signs of the map."""
+    """The masked map has the shape, the dtype and the signs of the map."""
     x, u = _inputs(last)
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is not torch.float32):
             masked = mask(last)(x.to(dtype), (u - 1).to(dtype))
-        require(masked.shape == u.shape, f"it makes {tuple(masked.shape)} of {tuple(u.shape)}")
-        require(masked.dtype is dtype, f"it makes {masked.dtype} of {dtype}")
+        require(masked.shape == u.shape, f"it changes the shape {tuple(u.shape)} to {tuple(masked.shape)}")
+        require(masked.dtype is dtype, f"it changes {dtype} to {masked.dtype}")
         require(torch.equal(masked.sign(), (u - 1).to(dtype).sign()), "it changes the sign of a value")
 
 
@@ -101,7 +101,7 @@ def check_divides_by_the_inhibition(mask: type[InhibitoryMask], last: LastUnit) 
 
 
 def check_stays_finite(mask: type[InhibitoryMask], last: LastUnit) -> None:
-    """Neither the largest inputs nor the smallest ``a`` give a NaN or an infinity, also among the gradients."""
+    """The largest inputs and the smallest ``a`` give no NaN or infinity, in the map or in a gradient."""
     x, u = _inputs(last)
     for size in (0.0, HALF_MAX, torch.finfo(torch.float32).max):
         for raw in (-size, size):
@@ -112,11 +112,14 @@ def check_stays_finite(mask: type[InhibitoryMask], last: LastUnit) -> None:
             require(bool((made.a >= A_MIN).all()), "its integration term falls below its least value")
             masked.double().mean().backward()
             gradients = [p.grad for p in made.parameters() if p.grad is not None]
-            require(all(bool(g.isfinite().all()) for g in gradients), f"inputs of {size:g} give a bad gradient")
+            require(
+                all(bool(g.isfinite().all()) for g in gradients),
+                f"inputs of {size:g} give a gradient that is not finite",
+            )
 
 
 def check_trains_away_from_the_encoder(mask: type[InhibitoryMask], last: LastUnit) -> None:
-    """Steps move every parameter of the mask and nothing of the convolution that it was made of."""
+    """Training changes every parameter of the mask, and nothing of the encoder's convolution."""
     before, made = state_sha256(last), mask(last)
     start = copy.deepcopy(made.state_dict())
     x, u = _inputs(last)
@@ -126,23 +129,23 @@ def check_trains_away_from_the_encoder(mask: type[InhibitoryMask], last: LastUni
         made(x, u).square().mean().backward()
         optimizer.step()
     still = [name for name, tensor in made.state_dict().items() if torch.equal(tensor, start[name])]
-    require(not still, f"training does not move {', '.join(still)}")
-    require(state_sha256(last) == before, "training it moves the encoder's convolution")
+    require(not still, f"training does not change {', '.join(still)}")
+    require(state_sha256(last) == before, "training it changes the encoder's convolution")
 
 
 def check_is_restored_by_its_state(mask: type[InhibitoryMask], last: LastUnit) -> None:
-    """Another mask of the same convolution gives the same map once it has the state."""
+    """Another mask on the same convolution gives the same map after loading the state."""
     made, again = mask(last), mask(last)
     for parameter in made.parameters():
         parameter.data.add_(0.01)
     again.load_state_dict(made.state_dict(), strict=True)
     x, u = _inputs(last)
-    require(torch.equal(made(x, u), again(x, u)), "its state does not restore it")
+    require(torch.equal(made(x, u), again(x, u)), "loading its state does not restore it")
 
 
 CHECKS: list[Check] = [
-    check_has_the_size_that_it_says,
-    check_is_the_same_every_time,
+    check_size_is_its_number_of_parameters,
+    check_starts_the_same_every_time,
     check_keeps_shape_type_and_sign,
     check_divides_by_the_inhibition,
     check_stays_finite,
@@ -152,8 +155,8 @@ CHECKS: list[Check] = [
 
 
 def _inputs(last: LastUnit) -> tuple[Tensor, Tensor]:
-    """Return an input of the convolution and its raw output."""
+    """Return an input of the convolution, (3, in_channels, 8, 8), and its output after the activation."""
     with seeded_torch(0, "mask inputs"), torch.no_grad():
         x = torch.randn(3, last.conv.in_channels, 8, 8)
-        places = last.conv(x)
-        return x, last.activate(x, (torch.rand_like(places),))
+        residual = torch.rand_like(last.conv(x))
+        return x, last.activate(x, (residual,))

@@ -1,1 +1,1 @@
-"""A world is a task's mask and head: its settings, its training, its answers, its files."""
+"""A world is a task's mask and head: settings, training, predictions and files."""

@@ -1,4 +1,4 @@
-"""What all adapters share: they stand around the encoder's last convolution and leave it as it is."""
+"""The base of all adapters, which change the output of the encoder's last convolution and leave it as it is."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ciao_stream.worlds.settings import Settings
 
 
 class Adapter(nn.Module, ABC):
-    """A few parameters that change what the last convolution of a frozen encoder gives.
+    """A few parameters that change the output of a frozen encoder's last convolution.
 
-    The convolution is handed in with every call and is no part of the adapter: all parameters here are trained, and
-    nothing else is. Before training the adapter changes nothing.
+    The convolution is an argument of every call and not part of the adapter: exactly the parameters here are trained.
+    Before training the adapter changes nothing.
 
     Args:
-        last: The last convolution that it is to stand around.
-        settings: Of the world that it belongs to.
+        last: The last convolution.
+        settings: Settings of the adapter's world.
     """
 
     @abstractmethod
@@ -27,18 +27,18 @@ class Adapter(nn.Module, ABC):
 
     @abstractmethod
     def activate(self, last: LastUnit, x: Tensor, carry: Carry) -> Tensor:
-        """Return ``u`` as the adapted convolution gives it.
+        """Return the ``u`` of the adapted convolution.
 
         Args:
             last: The convolution that the adapter was made for.
-            x: Its own input, (B, in_channels, H, W).
-            carry: What ``last.enter`` returned beside ``x``.
+            x: Its own input, (N, in_channels, H, W).
+            carry: What ``last.enter`` returned with ``x``.
 
         Returns:
-            (B, C, h, w), as ``last.activate`` would.
+            (N, C, h, w), as from ``last.activate``.
         """
 
     @staticmethod
     @abstractmethod
     def size(last: LastUnit, settings: Settings) -> int:
-        """Return how many parameters the adapter of a last convolution has, without making it."""
+        """Return the number of parameters of the adapter on a last convolution, without making it."""

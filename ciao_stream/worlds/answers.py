@@ -1,4 +1,4 @@
-"""From what a world puts out to what is said of a face: probabilities, smoothed over time, and an answer or none."""
+"""From a world's outputs to an answer about a face: probabilities, smoothed over time, and an answer or none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Values = npt.NDArray[np.float64]
 """One number per label, (n_out,)."""
 
 Names = Literal["task", "ros4hri"]
-"""How labels are called: as the task has them, or as ``hri_msgs/Expression`` has them where it has a name for them."""
+"""Names of labels: those of the task, or those of ``hri_msgs/Expression`` for labels that it knows."""
 
 ROS4HRI = {
     "happiness": "happy",
@@ -29,25 +29,25 @@ ROS4HRI = {
     "disgust": "disgusted",
     "fear": "scared",
 }
-"""Names in ``hri_msgs/Expression`` that differ from ours; ``neutral`` does not, and for contempt it has none."""
+"""Names in ``hri_msgs/Expression`` that differ from ours. ``neutral`` is the same; contempt has no name there."""
 
 ABSTAINED = ""
-"""The answer where the world is not sure enough."""
+"""The answer if the confidence is too low."""
 
 REMEMBERED = 1024
-"""Most faces, one of each producer and person, that are smoothed at a time."""
+"""The most smoothed series that a :class:`Smoother` keeps; the one used longest ago is dropped first."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one world says of one face.
+    """The answer of one world about one face.
 
     Args:
-        values: By label: probabilities, or the values themselves (dimensional).
-        answer: The most probable label; the labels that are more probable than not (multilabel); the values
+        values: Probabilities in [0, 1] by label; for dimensional tasks the values in [-1, 1].
+        answer: The most probable label; the labels with a probability above 0.5 (multilabel); the values
             (dimensional); or :data:`ABSTAINED`.
-        confidence: The answer's probability; for multilabel that of its least certain label; None for dimensional,
-            where nothing tells it.
+        confidence: Probability of the answer, in [0, 1]; for multilabel that of its least certain label; None for
+            dimensional tasks.
     """
 
     values: dict[str, float]
@@ -56,28 +56,31 @@ class Answer:
 
 
 def probabilities(spec: TaskSpec, outputs: npt.NDArray[np.float32], temperature: float = 1.0) -> Values:
-    """Return what a world's outputs mean: softmax, sigmoid (multilabel), or the outputs as they are (dimensional).
+    """Return the softmax of a world's outputs, their sigmoid (multilabel), or the outputs themselves (dimensional).
 
     Args:
         spec: The task.
         outputs: float32 (n_out,).
-        temperature: Divides logits; > 1 makes the world less certain, and never changes its answer.
+        temperature: Divides logits, > 0; values > 1 lower the confidence, and none changes the most probable label.
+
+    Returns:
+        float64 (n_out,).
     """
     raw = outputs.astype(np.float64)
     if spec.kind == "dimensional":
         return raw
-    means: Values = expit(raw / temperature) if spec.kind == "multilabel" else softmax(raw / temperature)
-    return means
+    found: Values = expit(raw / temperature) if spec.kind == "multilabel" else softmax(raw / temperature)
+    return found
 
 
 def answer(spec: TaskSpec, values: Values, abstain: float | None = None, names: Names = "task") -> Answer:
-    """Say what probabilities mean.
+    """Return the answer for the probabilities of one face.
 
     Args:
         spec: The task.
-        values: What :func:`probabilities` returned, perhaps smoothed.
-        abstain: Confidence below which there is no answer; dimensional answers have none and always come.
-        names: How labels are called.
+        values: As from :func:`probabilities`, possibly smoothed; float64 (n_out,).
+        abstain: Confidence in [0, 1] below which the answer is :data:`ABSTAINED`; ignored for dimensional tasks.
+        names: Names of the labels.
 
     >>> answer(TaskSpec("fer", "categorical", ("anger", "fear")), np.array([0.25, 0.75]), names="ros4hri")
     Answer(values={'angry': 0.25, 'scared': 0.75}, answer='scared', confidence=0.75)
@@ -86,21 +89,24 @@ def answer(spec: TaskSpec, values: Values, abstain: float | None = None, names: 
     named = {label: float(value) for label, value in zip(labels, values, strict=True)}
     if spec.kind == "dimensional":
         return Answer(named, dict(named), None)
-    said: str | list[str]
+    chosen: str | list[str]
     if spec.kind == "multilabel":
         confidence = min(max(value, 1 - value) for value in named.values())
-        said = [label for label, value in named.items() if value > 0.5]
+        chosen = [label for label, value in named.items() if value > 0.5]
     else:
         confidence = max(named.values())
-        said = labels[int(values.argmax())]
-    return Answer(named, ABSTAINED if abstain is not None and confidence < abstain else said, confidence)
+        chosen = labels[int(values.argmax())]
+    return Answer(named, ABSTAINED if abstain is not None and confidence < abstain else chosen, confidence)
 
 
 class Smoother:
-    """Exponential smoothing: each face moves what was there by ``1 - exp(-1 / frames)`` of the difference.
+    """Exponential smoothing: ``s += (1 - exp(-1 / frames)) * (x - s)`` for each new face.
 
     Args:
-        frames: Time constant, > 0: after so many frames 63 % of a sudden change have come through.
+        frames: Time constant in frames, > 0: after that many, ``s`` has covered 63 % of a step.
+
+    Raises:
+        CiaoError: It is out of range.
     """
 
     def __init__(self, frames: float) -> None:
@@ -110,12 +116,12 @@ class Smoother:
         self._state: OrderedDict[Hashable, dict[str, Values]] = OrderedDict()
 
     def __call__(self, whose: Hashable, world: str, values: Values) -> Values:
-        """Take in the next values of somebody in a world, and return the smoothed ones.
+        """Add the next values of a series and return the smoothed ones, float64 (n_out,).
 
         Args:
-            whose: Who they are of; the first ones, and those after the world got new labels, stay as they are.
-            world: Name of the world.
-            values: float64 (n_out,).
+            whose: Whose faces these are, such as a producer and a person.
+            world: Name of the world. Both name the series.
+            values: float64 (n_out,). The first ones, and the first with another number of labels, are not smoothed.
         """
         of_one = self._state.setdefault(whose, {})
         self._state.move_to_end(whose)

@@ -1,4 +1,4 @@
-"""The decision layer: from the (masked) map of a face to the outputs of its task."""
+"""The head: from the (masked) map of a face to the outputs of its task."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Head(nn.Module):
         settings: Pooling, normalisation, hidden layers and their activation.
 
     Raises:
-        CiaoError: The map is too small for the pooling.
+        CiaoError: An argument has another type or shape, or the map is too small for the pooling.
     """
 
     def __init__(self, spec: TaskSpec, map_shape: Sequence[int], settings: HeadSettings) -> None:
@@ -67,12 +67,12 @@ class Head(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, masked: Tensor) -> Tensor:
-        """Decide.
+        """Return the outputs.
 
         Args:
-            masked: Map of shape (B, C, h, w), masked or raw.
+            masked: Map, masked or not, float (N, C, h, w).
 
         Returns:
-            (B, n_out): logits; for dimensional tasks values in [-1, 1].
+            float (N, n_out): logits; for dimensional tasks values in [-1, 1].
         """
         return self.layers(masked)

@@ -1,4 +1,4 @@
-"""What all masks share: the division ``M = u / (a + I)``, and what keeps it finite.
+"""The base of all masks: the division ``M = u / (a + I)`` and the limits that keep it finite.
 
 References:
     - [0] Barros, Sciutti: CIAO! A Contrastive Adaptation Mechanism for Non-Universal Facial Expression Recognition,
@@ -20,29 +20,33 @@ from ciao_stream.encoders.base import HALF_MAX, LastUnit
 from ciao_stream.runtime.expect import expect
 
 A_START = 0.5
-"""The integration term of every channel before training, as the paper's authors set it."""
+"""The integration term ``a`` of every channel before training: the value in the authors' code."""
 
 A_MIN = 1e-3
-"""The integration term never falls below this, so that the mask divides by no zero."""
+"""Lower limit of the integration term, so that the mask never divides by zero."""
 
 
 class InhibitoryMask(nn.Module, ABC):
     """Divides each value of the map by a learned inhibition: ``M = u / (a + I)`` (Eq. 1 of [0]).
 
-    ``I = relu(inhibition(x))`` reads what the last convolution reads; ``a`` is learned per channel, starts at 0.5 and
-    stays above :data:`A_MIN`. "No mask" means the raw ``u``. The division runs in float32 or better and every value
-    is kept inside the range of float16, so that no finite input gives a NaN or an infinity. ``M`` has the sign of
-    ``u``, which is >= 0 where the network's activation is a ReLU.
+    ``u``, (N, C, h, w), is the output of the last convolution after its activation, and ``x``, (N, in_channels, H, W),
+    its input. ``I = relu(inhibition(x))`` has the shape of ``u``. ``a``, (C,), is learned, starts at 0.5 and stays
+    above :data:`A_MIN`. Without a mask the map is ``u``. The division runs in float32 or better, and every value is
+    clamped to the range of float16, so no finite input gives a NaN or an infinity. ``M`` has the signs of ``u``, which
+    is >= 0 after a ReLU.
 
-    A mask derives from this and says what its inhibition is, how it starts and how large it is.
+    A subclass defines :meth:`start` and :meth:`size`: see :mod:`ciao_stream.worlds.masks`.
 
     Args:
         last: The encoder's last convolution. It is copied, never written.
-        options: Settings by which the mask is shaped, those of :attr:`options`, handed on to :meth:`start`.
+        options: Values of the settings in :attr:`options`; passed to :meth:`start`.
+
+    Raises:
+        CiaoError: ``last`` is not a last convolution.
     """
 
     options: ClassVar[tuple[str, ...]] = ()
-    """Names of the world's settings that this mask, its ``start`` and its ``size`` take; each has a default."""
+    """Names of the world's settings that ``start`` and ``size`` take as keywords, each with a default."""
 
     def __init__(self, last: LastUnit, **options: Any) -> None:
         super().__init__()
@@ -53,24 +57,24 @@ class InhibitoryMask(nn.Module, ABC):
     @staticmethod
     @abstractmethod
     def start(last: LastUnit) -> nn.Module:
-        """Return the trainable inhibition as it is before training, made of the last convolution alone."""
+        """Return the trainable inhibition before training, which depends on the last convolution alone."""
 
     @staticmethod
     @abstractmethod
     def size(last: LastUnit) -> int:
-        """Return how many parameters the mask of a last convolution has, without making it."""
+        """Return the number of parameters of a mask on this convolution, without making it."""
 
     @property
     def a(self) -> Tensor:
-        """The integration term, (C,), all values above :data:`A_MIN`."""
+        """The integration term, (C,): ``A_MIN + softplus(raw_a)``."""
         return A_MIN + F.softplus(self.raw_a)
 
-    def inhibit(self, x: Tensor, places: torch.Size) -> Tensor:  # noqa: ARG002
-        """Return the inhibition before rectification, (B, C, h, w).
+    def inhibit(self, x: Tensor, shape: torch.Size) -> Tensor:  # noqa: ARG002
+        """Return the inhibition before its ReLU, (N, C, h, w).
 
         Args:
-            x: Input of the last convolution, (B, in_channels, H, W).
-            places: (h, w) of the map.
+            x: Input of the last convolution, (N, in_channels, H, W).
+            shape: (h, w) of the map.
         """
         return self.inhibition(x)
 
@@ -78,11 +82,11 @@ class InhibitoryMask(nn.Module, ABC):
         """Mask a map.
 
         Args:
-            x: Input of the last convolution, (B, in_channels, H, W).
-            u: Its activated output, (B, C, h, w).
+            x: Input of the last convolution, (N, in_channels, H, W).
+            u: Its output after the activation, (N, C, h, w).
 
         Returns:
-            The masked map, (B, C, h, w), of the signs and the type of ``u``.
+            The masked map, (N, C, h, w), with the signs and the dtype of ``u``.
         """
         wide = torch.promote_types(u.dtype, torch.float32)
         inhibition = self.inhibit(x.clamp(-HALF_MAX, HALF_MAX), u.shape[2:]).to(wide).clamp(0, HALF_MAX)
@@ -91,7 +95,7 @@ class InhibitoryMask(nn.Module, ABC):
 
 
 def dense_weight(conv: nn.Conv2d) -> Tensor:
-    """Return the weight of a convolution as if it had one group, (out, in, height, width), without gradient."""
+    """Return the weight of a convolution as if it had one group, (out, in, height, width), detached."""
     weight = conv.weight.detach()
     if conv.groups == 1:
         return weight

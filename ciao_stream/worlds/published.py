@@ -1,11 +1,11 @@
-"""What the paper's authors found by tree-parzen search, per encoder and data set, as their code has it.
+"""The settings that the paper's authors found by a TPE search, per encoder and data set, as in their code.
 
 References:
     - [0] Barros, Sciutti: CIAO!, 2022, https://arxiv.org/abs/2208.07221 (section IV.B, Figure 2)
 
-Two values are not repeated. EmoReact's learning rates with Adam, 0.4 and 0.2, make every loss diverge: FER's stand
-in for them. Its recurrent layer over ten frames has no place in a head that judges single frames, whose outputs are
-averaged per clip.
+Two of them are different here. EmoReact's learning rates with Adam, 0.4 and 0.2, make every loss diverge; FER's are
+used instead. EmoReact's recurrent layer over ten frames is omitted: our head predicts single frames, and the
+outputs are averaged per clip.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def published_settings(encoder: str, task: str) -> Settings:
     """Return the ``paper`` preset with the values published for a task.
 
     Args:
-        encoder: Name of the encoder; for any but ``pk`` the values found for ``vggface`` are taken.
-        task: Name of the task; for one that the paper does not have, the preset stays as it is.
+        encoder: Name of the encoder; all but ``pk`` get the values found for ``vggface``.
+        task: Name of the task; one that is not in the paper gets the preset itself.
     """
     paper = PRESETS["paper"]
     rows = _ROWS.get(encoder, _ROWS["vggface"])

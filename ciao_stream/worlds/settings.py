@@ -1,4 +1,4 @@
-"""How one world is built and trained: plain, frozen, checked settings that are stored with every result."""
+"""Settings of a world and its training: frozen, checked, and stored with every result."""
 
 from __future__ import annotations
 
@@ -28,16 +28,15 @@ Schedule = Literal["constant", "cosine"]
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """The decision layer.
+    """The head.
 
     Args:
-        pool: ``max2``: 2x2 max pool, then flatten; ``mean``: global mean; ``none``: flatten.
-        norm: Normalisation of the pooled features: of each over the ``batch``, of each face's over themselves
-            (``layer``), or ``none``.
-        hidden: Units of each hidden layer.
+        pool: ``max2``: 2x2 max pooling, then flatten; ``mean``: global mean; ``none``: flatten.
+        norm: Normalisation of the pooled features: ``batch``, ``layer`` or ``none``.
+        hidden: Units of each hidden layer, >= 1.
         dropout: Dropout probability after each hidden layer, in [0, 1).
-        activation: Of each hidden layer.
-        start: The output layer's weights before anything is learned; from ``zero`` the first answers commit to nothing.
+        activation: Activation after each hidden layer.
+        start: Initial weights of the output layer: ``random``, or ``zero`` for outputs of 0 before training.
     """
 
     pool: Pool = "max2"
@@ -50,36 +49,36 @@ class HeadSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """One world's training.
+    """A world and its training.
 
     Args:
-        head: The decision layer.
-        mask: What a masked world's mask is: one of :func:`ciao_stream.worlds.masks.mask_names`, or ``auto``: the full
-            one where it is small enough, see :func:`ciao_stream.worlds.masks.choose_mask`.
-        rank: Of a ``low-rank`` mask and of the scheme ``lora``, >= 1. None: the mask's own choice; for ``lora`` the
-            largest with which it has no more parameters than the mask that ``mask`` stands for.
+        head: The head.
+        mask: Mask of a masked world: one of :func:`ciao_stream.worlds.masks.mask_names`, or ``auto``, which takes the
+            full mask if it is small enough: see :func:`ciao_stream.worlds.masks.choose_mask`.
+        rank: Rank of a ``low-rank`` mask and of the scheme ``lora``, >= 1. None: the mask chooses it; for ``lora`` the
+            largest with which it has no more parameters than the mask.
         contrast: Form of the contrastive term (Eq. 2-4): see :func:`ciao_stream.worlds.losses.contrastive`.
-        contrast_on: What is contrasted: the normalised ``output`` of the head, or the pooled masked ``map``.
+        contrast_on: Features in the contrastive term: normalised ``output`` of the head, or pooled masked ``map``.
         temperature: ``t`` of Eq. 2, > 0.
-        contrast_weight: Factor of the contrastive term in Eq. 5, >= 0; 0 leaves it out.
-        unlabelled: Self-supervised term on faces without a label, where there are any: ``consistency`` of the answers,
-            or ``contrast`` of the maps, each between a face and a view of it: see :mod:`ciao_stream.worlds.unlabelled`.
+        contrast_weight: Factor of the contrastive term in Eq. 5, >= 0; 0 omits the term.
+        unlabelled: Self-supervised term on unlabelled faces, if there are any: ``consistency`` of the predictions, or
+            ``contrast`` of the maps, between a face and a view of it: see :mod:`ciao_stream.worlds.unlabelled`.
         unlabelled_weight: Factor of that term, >= 0.
-        alternate: True: per batch one step of the mask on the contrastive term, then one of everything else on the
-            decision term, with two optimisers; the self-supervised term goes with the contrastive one. False: one step
-            on their sum.
+        alternate: True: for each batch one step of the mask on the contrastive term, then one step of all other
+            parameters on the decision term, with two optimisers; the self-supervised term is added to the contrastive
+            one. False: one step on the sum of all terms.
         optimizer: ``adam``, or ``sgd`` with momentum.
         lr: Learning rate, > 0.
-        mask_rate: Factor of it for the mask, > 0.
-        momentum: Of ``sgd``, in [0, 1); Nesterov's where > 0.
-        weight_decay: Decoupled for ``adam``; >= 0.
-        batch_size: Faces per step, >= 2: one alone has nothing to contrast, and no variance.
+        mask_rate: Factor of ``lr`` for the mask, > 0.
+        momentum: Momentum of ``sgd``, in [0, 1); Nesterov's if > 0.
+        weight_decay: Weight decay, >= 0; decoupled for ``adam``.
+        batch_size: Faces per step, >= 2, because a single face has no contrast and no variance.
         epochs: Passes over the training split, >= 1.
         schedule: ``cosine`` falls from ``lr`` to 0 over the epochs.
-        balanced: Whether every epoch draws all classes equally often: see :mod:`ciao_stream.faces.sampling`.
+        balanced: Draw all classes equally often in every epoch: see :mod:`ciao_stream.faces.sampling`.
 
     Raises:
-        CiaoError: A value is out of range; all such problems stand in the one message.
+        CiaoError: A value is out of range. The one line lists all of them.
     """
 
     head: HeadSettings = field(default_factory=HeadSettings)
@@ -163,7 +162,7 @@ PRESETS: dict[str, Settings] = {
         schedule="constant",
     ),
 }
-"""Named settings. ``paper`` follows the equations as written and, where they are silent, the authors' code; the
-per-dataset values that the authors searched stand in :mod:`ciao_stream.worlds.published`. ``default`` departs from it
-where a measurement says so: ``docs/presets.md``. ``online`` is for learning each face once, as the streaming learner
-does: ``docs/streaming.md``."""
+"""Named settings. ``paper`` follows the equations as written and, where they are silent, the authors' code;
+:mod:`ciao_stream.worlds.published` has the values that the authors found per data set. ``default`` differs where
+measurements say so: ``docs/presets.md``. ``online`` is for learning each face once, as the streaming learner does:
+``docs/streaming.md``."""

@@ -1,4 +1,4 @@
-"""``tuned.json``: the best settings that a search found, per task, over one encoder; ``benchmark --heads`` takes it."""
+"""``tuned.json``: the best settings of a search, per task, over one encoder; read by ``benchmark --heads``."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ TUNED = "tuned.json"
 
 @dataclass(frozen=True)
 class TunedHeads:
-    """Settings by task, and where they are from.
+    """Settings by task, and their origin.
 
     Args:
         path: The file.
         sha256: Of its bytes.
-        encoder: ``name`` and ``fingerprint`` of the encoder that they were found over.
+        encoder: ``name`` and ``fingerprint`` of the encoder of the search.
         settings: By name of the task.
-        space_sha256: Of the space that was searched.
+        space_sha256: Of the search space.
     """
 
     path: Path
@@ -37,15 +37,15 @@ class TunedHeads:
         """Return the settings of a task.
 
         Raises:
-            CiaoError: The file has none.
+            CiaoError: The file has none for it.
         """
         if task not in self.settings:
             problem = UnknownNameError("task", task, self.settings)
-            raise CiaoError(f"--heads {self.path}: {problem}; tune it too, or leave it out of --tasks")
+            raise CiaoError(f"--heads {self.path}: {problem}; tune it, too, or omit it from --tasks")
         return self.settings[task]
 
     def check_encoder(self, name: str, fingerprint: str) -> None:
-        """Refuse another encoder than the one that the settings were found over.
+        """Check that an encoder is the one of the search.
 
         Raises:
             CiaoError: It is another one.
@@ -66,7 +66,7 @@ def read_tuned(path: Path) -> TunedHeads:
     """Read a file that a search wrote.
 
     Raises:
-        CiaoError: It cannot be read, is no such file, or holds settings that do not exist.
+        CiaoError: It cannot be read, has another format, or contains an unknown or invalid setting.
     """
     try:
         data = path.read_bytes()

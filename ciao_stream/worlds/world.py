@@ -41,7 +41,7 @@ FACES = "faces.safetensors"
 """File of the statistics of the faces that a world has learned from, if it has any."""
 
 Scheme: TypeAlias = str
-"""What a world trains beside its mask: one of :func:`ciao_stream.worlds.adapters.scheme_names`."""
+"""What a world trains in addition to its mask: one of :func:`ciao_stream.worlds.adapters.scheme_names`."""
 
 
 def level_read(scheme: Scheme, masked: bool) -> Level:
@@ -56,17 +56,23 @@ def level_read(scheme: Scheme, masked: bool) -> Level:
 
 
 class World(nn.Module):
-    """One task's mask and head, and its own adapter or copy of whatever else of the encoder its scheme re-trains.
+    """One task's mask and head, and the adapter or the copy of encoder layers that its scheme trains.
 
-    Its parameters are exactly what training may move, and lie where the shared encoder does, which is only referred to.
+    Its parameters are exactly those that training may change. They are on the device of the shared encoder, which is
+    not a part of the world.
 
     Args:
         spec: The task.
         encoder: The shared frozen encoder.
-        scheme: One of :func:`scheme_names`.
-        masked: Whether the map goes through a mask.
-        settings: Adapter, mask, head and training settings. The world's own name the mask that ``auto`` stood for.
+        scheme: One of :func:`ciao_stream.worlds.adapters.scheme_names`.
+        masked: Whether the map passes through a mask.
+        settings: Settings of adapter, mask, head and training. :attr:`settings` has the chosen mask in place of
+            ``auto``.
         seed: Seeds the initial weights of the head and of the adapter.
+
+    Raises:
+        UnknownNameError: There is no such scheme.
+        CiaoError: An argument has another type, or the settings do not fit the encoder.
     """
 
     def __init__(
@@ -84,7 +90,7 @@ class World(nn.Module):
         if masked and settings.mask == AUTO:
             settings = replace(settings, mask=choose_mask(encoder.last))
         self.settings, name = settings, settings.mask
-        self._shared = (encoder,)  # in a tuple, so that it is no submodule
+        self._shared = (encoder,)  # in a tuple, so that it is not a submodule
         self.encoder = encoder.thawed() if scheme == "full" else None
         self.last = encoder.last.retrainable() if scheme == "lc" else None
         with seeded_torch(seed, "adapter", spec.name):
@@ -98,36 +104,35 @@ class World(nn.Module):
         self._shape = shapes[self.level]
         self.to(encoder.device)
         self.faces: FaceStatistics | None = None
-        """What the faces look like that it has learned from, where that is known: see
-        :mod:`ciao_stream.worlds.choice`."""
+        """Statistics of the faces that it has learned from, if known: see :mod:`ciao_stream.worlds.choice`."""
 
     @property
     def level(self) -> Level:
-        """What :meth:`forward` reads."""
+        """The level that :meth:`forward` reads: ``pixels``, ``z`` or ``u``."""
         return level_read(self.scheme, self.mask is not None)
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.shared.device
 
     @property
     def shared(self) -> Encoder:
-        """The frozen encoder that it stands on."""
+        """The shared frozen encoder."""
         return self._shared[0]
 
     def map(self, x: Tensor) -> Tensor:
-        """Return the map that the head decides on, (B, C, h, w), from a batch at :attr:`level`."""
+        """Return the map that the head reads, (N, C, h, w), of a batch at :attr:`level`."""
         if self.level == "u":
             return x
         last, x, u, carry = self.before_mask(x)
         return last.leave(u if self.mask is None else self.mask(x, u), carry)
 
     def before_mask(self, x: Tensor) -> tuple[LastUnit, Tensor, Tensor, Carry]:
-        """Return the last unit, its convolution's own input, its ``u``, and what it needs after the mask.
+        """Return the last unit, the input of its convolution, its ``u``, and what it needs after the mask.
 
         Args:
-            x: Batch of pixels or of ``z``, whichever :attr:`level` names.
+            x: Batch of pixels or of ``z``, as :attr:`level` says.
         """
         z = self.encoder.encode(x) if self.encoder is not None else x
         if self.encoder is not None:
@@ -141,7 +146,7 @@ class World(nn.Module):
         return last, x, u, carry
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map a batch at :attr:`level` to outputs (B, n_out); dimensional values lie in [-1, 1]."""
+        """Return the outputs, (N, n_out), of a batch at :attr:`level`: logits, or values in [-1, 1] (dimensional)."""
         return self.head(self.map(x))
 
     @torch.no_grad()
@@ -205,21 +210,23 @@ class World(nn.Module):
         return [] if self.mask is None else [*self.mask.parameters()]
 
     def parameter_count(self) -> int:
-        """Return the number of parameters that training moves."""
+        """Return the number of parameters that training changes."""
         return sum(p.numel() for p in self.parameters())
 
     def sha256(self) -> str:
-        """Return a hash over all weights and buffers of the world."""
+        """Return a hash of all weights and buffers."""
         return state_sha256(self)
 
     def save(self, folder: Path | str, **provenance: Any) -> None:
-        """Write the world to a folder; each file is whole or absent, the description comes last.
-
-        What its faces look like goes into a file of its own, ``faces.safetensors``.
+        """Write the world to a folder; each file is whole or absent, and ``world.json`` is written last.
 
         Args:
-            folder: Made where it is missing.
-            provenance: JSON values about the training, kept under ``trained_on``.
+            folder: Created if it is missing. Gets ``world.json``, ``weights.safetensors`` and, if the statistics of the
+                faces are known, ``faces.safetensors``.
+            provenance: JSON values about the training, stored as ``trained_on``.
+
+        Raises:
+            CiaoError: A file cannot be written.
         """
         expect("folder", folder, str, Path)
         about = {
@@ -239,7 +246,7 @@ class World(nn.Module):
         """Read a world that :meth:`save` wrote.
 
         Raises:
-            WorldError: A file is missing or damaged, a weight is missing or too many, or the world stands on
+            WorldError: A file is missing or damaged, a weight is missing or superfluous, or the world was made for
                 another encoder.
         """
         expect("folder", folder, str, Path)

@@ -22,6 +22,9 @@ class Worlds(Mapping[str, World]):
 
     Args:
         encoder: The shared frozen encoder.
+
+    Raises:
+        CiaoError: It is not an encoder.
     """
 
     def __init__(self, encoder: Encoder) -> None:
@@ -68,6 +71,7 @@ class Worlds(Mapping[str, World]):
         Raises:
             WorldError: A world of that name exists already.
             UnknownNameError: The scheme does not exist.
+            CiaoError: An argument has another type.
         """
         return self.put(World(spec, self.encoder, scheme, masked, settings or Settings(), seed))
 
@@ -80,7 +84,7 @@ class Worlds(Mapping[str, World]):
         expect("world", world, World)
         name = world.spec.name
         if name in self:
-            raise WorldError(f"there is a world {name!r} already: delete it first, or choose another name")
+            raise WorldError(f"world {name!r} exists already: delete it first, or choose another name")
         if world.shared is not self.encoder:
             raise WorldError(f"world {name!r} was made for another encoder object: load it over this one")
         self._worlds[name] = world
@@ -141,6 +145,10 @@ class Worlds(Mapping[str, World]):
 
         Returns:
             The outputs of each world in evaluation mode, float32 (B, n_out), by name.
+
+        Raises:
+            UnknownNameError: There is no such world.
+            CiaoError: The pixels have another dtype or shape.
         """
         return self.predict_encoded(pixels, self.encoder.stored_z(pixels), *names)
 

@@ -82,7 +82,7 @@ def test_worlds_are_a_mapping_and_are_added_activated_and_deleted():
 def test_a_second_world_of_a_name_is_refused_and_the_first_stays():
     worlds = Worlds(tiny.encoder())
     first = worlds.add(tiny.SPECS["votes"])
-    with pytest.raises(WorldError, match="there is a world 'ferplus' already: delete it first"):
+    with pytest.raises(WorldError, match="world 'ferplus' exists already: delete it first"):
         worlds.add(tiny.SPECS["votes"])
     assert worlds["ferplus"] is first
 
@@ -149,7 +149,7 @@ def test_all_worlds_are_saved_and_each_loaded_by_its_folder(tmp_path):
         again.load(tmp_path / name)
     assert [*again] == [*worlds]
     assert [world.sha256() for world in again.values()] == [world.sha256() for world in worlds.values()]
-    with pytest.raises(WorldError, match="there is a world 'dl' already"):
+    with pytest.raises(WorldError, match="world 'dl' exists already"):
         again.load(tmp_path / "dl")
 
 

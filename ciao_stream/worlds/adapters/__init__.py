@@ -1,8 +1,7 @@
-"""What a world may train of the encoder's last convolution in place of a copy. One file, one adapter.
+"""Parameter-efficient baselines, with which masks are compared. One file, one adapter.
 
-These are the field's parameter-efficient baselines, with which a mask is compared. An adapter's module offers its
-class, an :class:`~ciao_stream.worlds.adapter.Adapter`, under the name ``ADAPTER``; its name is also that of a
-world's scheme.
+An adapter's module defines ``ADAPTER``, a subclass of :class:`~ciao_stream.worlds.adapter.Adapter`. The name of the
+file is also the name of a scheme.
 """
 
 from __future__ import annotations

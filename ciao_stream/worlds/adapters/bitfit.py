@@ -16,10 +16,10 @@ from ciao_stream.worlds.settings import Settings
 
 
 class BitFit(Adapter):
-    """Shifts each channel of the bare convolution by a learned number, 0 before training: ``conv(x) + b``.
+    """Adds a learned shift to each channel of the convolution, 0 before training: ``conv(x) + b``.
 
-    That is a change of the convolution's bias, or a bias where it has none. Behind a frozen batch normalisation it is,
-    up to a fixed factor, a change of the normalisation's bias as well, so that one number per channel is all there is.
+    This changes the convolution's bias, or adds one. With a frozen batch normalisation after it, it also changes the
+    normalisation's bias, up to a fixed factor; so one number per channel is enough.
     """
 
     def __init__(self, last: LastUnit, settings: Settings) -> None:
@@ -27,13 +27,13 @@ class BitFit(Adapter):
         self.shift = nn.Parameter(torch.zeros(last.conv.out_channels))
 
     def activate(self, last: LastUnit, x: Tensor, carry: Carry) -> Tensor:
-        """Return ``u``, (B, C, h, w), of the shifted convolution."""
+        """Return ``u``, (N, C, h, w), of the shifted convolution."""
         y = last.conv(x)
         return last.finish(y + self.shift.to(y.dtype).view(1, -1, 1, 1), carry)
 
     @staticmethod
     def size(last: LastUnit, settings: Settings) -> int:  # noqa: ARG004
-        """Return the channels of the convolution."""
+        """Return the number of channels of the convolution."""
         return last.conv.out_channels
 
 

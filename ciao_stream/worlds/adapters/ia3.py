@@ -16,20 +16,20 @@ from ciao_stream.worlds.settings import Settings
 
 
 class IA3(Adapter):
-    """Multiplies each channel of the activated map by a learned factor, 1 before training: ``l * u``."""
+    """Multiplies each channel of the map by a learned factor, 1 before training: ``l * u``."""
 
     def __init__(self, last: LastUnit, settings: Settings) -> None:
         super().__init__(last, settings)
         self.factor = nn.Parameter(torch.ones(last.conv.out_channels))
 
     def activate(self, last: LastUnit, x: Tensor, carry: Carry) -> Tensor:
-        """Return the rescaled ``u``, (B, C, h, w), of its own type and inside the range of float16."""
+        """Return the rescaled ``u``, (N, C, h, w), in its own dtype and clamped to the range of float16."""
         u = last.activate(x, carry)
         return (u * self.factor.view(1, -1, 1, 1)).clamp(-HALF_MAX, HALF_MAX).to(u.dtype)
 
     @staticmethod
     def size(last: LastUnit, settings: Settings) -> int:  # noqa: ARG004
-        """Return the channels of the convolution."""
+        """Return the number of channels of the convolution."""
         return last.conv.out_channels
 
 

@@ -22,11 +22,11 @@ from ciao_stream.worlds.settings import AUTO, Settings
 
 
 class LowRankAdaptation(Adapter):
-    """Adds to the convolution one of rank ``r``, 0 before training: ``conv(x) + B A x``.
+    """Adds a convolution of rank ``r`` to the last one, 0 before training: ``conv(x) + B A x``.
 
-    ``A`` is a convolution like the encoder's last, without bias, to ``r`` channels; its weights are drawn uniformly in
-    +-1 / sqrt(inputs of one output). ``B`` is one of 1x1 from there to all channels and starts at 0. The factor
-    ``alpha / r`` of [0] is 1: as there, ``alpha`` is not tuned, since Adam's learning rate does the same.
+    ``A`` is a convolution to ``r`` channels with the kernel of the encoder's last and no bias; its weights are drawn
+    uniformly in +-1 / sqrt(fan-in). ``B`` is a 1x1 convolution from there to all channels and starts at 0. The factor
+    ``alpha / r`` of [0] is 1: as in the paper, ``alpha`` is not tuned, because a learning rate of Adam has that effect.
     """
 
     def __init__(self, last: LastUnit, settings: Settings) -> None:
@@ -40,23 +40,22 @@ class LowRankAdaptation(Adapter):
         channels_last(self)
 
     def activate(self, last: LastUnit, x: Tensor, carry: Carry) -> Tensor:
-        """Return ``u``, (B, C, h, w), of the sum of both convolutions."""
+        """Return ``u``, (N, C, h, w), of the sum of both convolutions."""
         return last.finish(last.conv(x) + self.up(self.down(x)), carry)
 
     @staticmethod
     def size(last: LastUnit, settings: Settings) -> int:
-        """Return the weights of both convolutions."""
+        """Return the number of weights of both convolutions."""
         return rank(last, settings) * _per_rank(last)
 
 
 def rank(last: LastUnit, settings: Settings) -> int:
-    """Return the rank that a world's settings ask for, or that makes the adapter as large as the world's mask.
+    """Return the rank of the settings; if that is None, the rank that makes the adapter as large as the world's mask.
 
-    Where they ask for none, it is the largest with which the adapter has no more parameters than the mask that the
-    settings name, and at least 1.
+    That is the largest rank with which the adapter has no more parameters than the mask of the settings; at least 1.
 
     Raises:
-        CiaoError: The convolution has no such rank.
+        CiaoError: The rank of the settings exceeds that of the convolution.
     """
     conv = last.conv
     most = min(conv.out_channels, conv.in_channels * math.prod(conv.kernel_size))

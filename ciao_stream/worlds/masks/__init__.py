@@ -1,6 +1,7 @@
 """Masks that adapt the output of a frozen encoder's last convolution to one world. One file, one mask.
 
-A mask's module offers its class, an :class:`~ciao_stream.worlds.mask.InhibitoryMask`, under the name ``MASK``.
+A mask's module defines ``MASK``, a subclass of :class:`~ciao_stream.worlds.mask.InhibitoryMask`. Settings choose it by
+the name of the file; :func:`ciao_stream.checks.mask.check_mask` checks it.
 """
 
 from __future__ import annotations
@@ -20,16 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["BUDGET", "CiaoMask", "choose_mask", "load_mask", "mask_names", "mask_options", "mask_size"]
 
 BUDGET = 4_000_000
-"""Parameters that a mask may have by default: 16 MB in float32. The full masks of the paper's encoders are smaller."""
+"""The most parameters of a mask that ``auto`` chooses: 16 MB in float32."""
 
 ORDER = ("ciao", "pointwise", "low-rank", "depthwise")
-"""Masks by how near they start to the full one, the nearest first.
-
-Measured with random weights on eight faces of FER2013, as the distance of the inhibition relative to the full one's.
-Behind convolutions of 3x3 and 5x5 (vggface, facechannel, pk, vgg16_bn): 0.52-0.74 for ``pointwise``, 0.68-0.79 for
-``low-rank``; where the map is itself only 3x3 (resnet18, darknet53 at 96 pixels) ``pointwise`` is the farther one,
-0.94 to 0.74 and 0.79 to 0.78, though not in the masked map. Behind those of 1x1, where ``pointwise`` is the full mask:
-0.59-0.70 for ``low-rank``. 0.97-1 for ``depthwise``."""
+"""Masks in the order in which ``auto`` tries them: the one that starts closest to the full mask first, as measured in
+``docs/pretraining.md``."""
 
 
 def mask_names() -> list[str]:

@@ -16,10 +16,10 @@ __all__ = ["A_MIN", "A_START", "MASK", "CiaoMask"]
 
 
 class CiaoMask(InhibitoryMask):
-    """A mask whose inhibition is a convolution like the encoder's last: same shape, same input, started as its copy.
+    """The inhibition is a convolution with the shape and the input of the encoder's last; it starts as its copy.
 
-    Before training the map is therefore ``u / (0.5 + u)`` where ``u`` is a rectified convolution alone, which is not
-    the identity.
+    So before training the masked map is ``u / (0.5 + u)``, not the identity, where ``u`` is a convolution, its batch
+    normalisation and a ReLU.
     """
 
     @staticmethod
@@ -29,7 +29,7 @@ class CiaoMask(InhibitoryMask):
 
     @staticmethod
     def size(last: LastUnit) -> int:
-        """Return the parameters of the convolution, its bias, and one per channel."""
+        """Return the parameters of the convolution, of its bias and of ``a``."""
         return last.conv.weight.numel() + 2 * last.conv.out_channels
 
 

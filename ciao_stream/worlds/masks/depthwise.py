@@ -1,4 +1,4 @@
-"""A mask for wide layers whose inhibition keeps channels apart."""
+"""A mask for wide layers: a grouped convolution."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ciao_stream.worlds.mask import InhibitoryMask, dense_weight, like
 
 
 class DepthwiseMask(InhibitoryMask):
-    """A mask whose inhibition is a convolution like the encoder's last in as many groups as both sides divide into.
+    """The inhibition is the encoder's last convolution with ``gcd(in_channels, out_channels)`` groups.
 
-    Where the convolution has as many inputs as outputs, each channel is inhibited by itself. It starts with the
-    blocks on the diagonal of the last convolution, batch normalisation folded in.
+    With as many input as output channels, each channel inhibits only itself. It starts with the blocks on the diagonal
+    of the last convolution, with batch normalisation folded in.
     """
 
     @staticmethod
@@ -28,7 +28,7 @@ class DepthwiseMask(InhibitoryMask):
 
     @staticmethod
     def size(last: LastUnit) -> int:
-        """Return the parameters of the blocks, a bias, and one per channel."""
+        """Return the parameters of the blocks, of a bias and of ``a``."""
         height, width = last.conv.kernel_size
         return last.conv.out_channels * (last.conv.in_channels // _groups(last) * height * width + 2)
 

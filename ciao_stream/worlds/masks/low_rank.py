@@ -1,4 +1,4 @@
-"""A mask for wide layers whose inhibition passes through a bottleneck.
+"""A mask for wide layers: two convolutions with a bottleneck between them.
 
 References:
     - [0] Eckart, Young: The Approximation of One Matrix by Another of Lower Rank, Psychometrika 1936
@@ -21,18 +21,18 @@ from ciao_stream.worlds.mask import InhibitoryMask, dense_weight, like
 from ciao_stream.worlds.masks import BUDGET
 
 SHARE = 4
-"""The bottleneck has at most one channel for this many of the narrower side."""
+"""The bottleneck has at most ``min(in_channels, out_channels) / SHARE`` channels."""
 
 OVERSAMPLING = 16
-"""Directions beyond the rank that the approximation is computed with [1]."""
+"""Extra directions in the randomised approximation [1]."""
 
 
 class LowRankMask(InhibitoryMask):
-    """A mask whose inhibition is a 1x1 convolution to ``r`` channels, then one like the encoder's last.
+    """The inhibition is a 1x1 convolution to ``r`` channels, then one with the kernel of the encoder's last.
 
-    It starts as the best approximation of that rank [0] to the last convolution, read as a matrix from its input
-    channels to its output channels and taps, with batch normalisation folded in; that is found, to within one percent
-    of its error, by randomised subspace iteration [1] with a fixed seed.
+    It starts as the best approximation of rank ``r`` [0] to the last convolution, with batch normalisation folded in,
+    seen as a matrix (in_channels, out_channels * height * width). Randomised subspace iteration [1] with a fixed seed
+    finds it, to within 1 % of its error.
     """
 
     options = ("rank",)
@@ -53,19 +53,19 @@ class LowRankMask(InhibitoryMask):
 
     @staticmethod
     def size(last: LastUnit, rank: int | None = None) -> int:
-        """Return the parameters of both convolutions, a bias, and one per channel."""
+        """Return the parameters of both convolutions, of a bias and of ``a``."""
         return bottleneck(last, rank) * _per_rank(last) + 2 * last.conv.out_channels
 
 
 def bottleneck(last: LastUnit, rank: int | None = None) -> int:
-    """Return the channels of the bottleneck.
+    """Return the number of channels of the bottleneck.
 
     Args:
         last: The last convolution.
-        rank: So many; None: all that the default budget allows, up to one in :data:`SHARE`.
+        rank: That number. None: as many as :data:`SHARE` and the mask budget allow, at least 1.
 
     Raises:
-        CiaoError: The convolution has no such rank.
+        CiaoError: It exceeds the rank of the convolution.
     """
     conv = last.conv
     if rank is not None:
@@ -75,10 +75,10 @@ def bottleneck(last: LastUnit, rank: int | None = None) -> int:
 
 
 def within(rank: int, most: int) -> int:
-    """Return a rank that was asked for.
+    """Return ``rank`` if it is at most ``most``.
 
     Raises:
-        CiaoError: It is larger than the last convolution's own, ``most``.
+        CiaoError: It is larger.
     """
     if rank > most:
         raise CiaoError(

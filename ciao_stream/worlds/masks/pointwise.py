@@ -1,4 +1,4 @@
-"""A mask for wide layers whose inhibition mixes the channels of one place at a time."""
+"""A mask for wide layers: a 1x1 convolution."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ciao_stream.worlds.mask import InhibitoryMask, dense_weight
 
 
 class PointwiseMask(InhibitoryMask):
-    """A mask whose inhibition is a 1x1 convolution, on the input averaged to the places of the map.
+    """The inhibition is a 1x1 convolution of the input, average-pooled to the size of the map.
 
-    It starts with the sum of the last convolution's taps, batch normalisation folded in: both then agree on an input
-    that is the same at all places. Behind a 1x1 convolution it is the full mask, with its stride and nothing averaged.
+    It starts with the last convolution's weights summed over the kernel, with batch normalisation folded in, so both
+    agree on a constant input. If the last convolution is 1x1, this is the full mask, with its stride and no pooling.
     """
 
     @staticmethod
@@ -30,13 +30,13 @@ class PointwiseMask(InhibitoryMask):
 
     @staticmethod
     def size(last: LastUnit) -> int:
-        """Return one parameter for each pair of channels, a bias, and one per channel."""
+        """Return one parameter for each pair of channels, and those of a bias and of ``a``."""
         return (last.conv.in_channels + 2) * last.conv.out_channels
 
-    def inhibit(self, x: Tensor, places: torch.Size) -> Tensor:
-        """Return the inhibition before rectification, (B, C, h, w)."""
-        direct = x.shape[2:] == places or self.inhibition.stride != (1, 1)
-        return self.inhibition(x if direct else F.adaptive_avg_pool2d(x, (places[0], places[1])))
+    def inhibit(self, x: Tensor, shape: torch.Size) -> Tensor:
+        """Return the inhibition before its ReLU, (N, C, h, w)."""
+        direct = x.shape[2:] == shape or self.inhibition.stride != (1, 1)
+        return self.inhibition(x if direct else F.adaptive_avg_pool2d(x, (shape[0], shape[1])))
 
 
 MASK = PointwiseMask
