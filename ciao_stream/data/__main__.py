@@ -14,7 +14,9 @@ MODULE = "ciao_stream.data"
 
 def parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
-    p = argparse.ArgumentParser(prog=f"python -m {MODULE}", description="Look after data sets and weights.")
+    p = argparse.ArgumentParser(
+        prog=f"python -m {MODULE}", description="Check data sets, or fetch third-party weights."
+    )
     commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
     check = commands.add_parser(
         "check",
@@ -54,7 +56,7 @@ def _check(options: argparse.Namespace, argv: list[str]) -> int:
 
         asked = names(options.tasks) if options.tasks is not None else None
         if asked == []:
-            raise CiaoError("no task given after --tasks")
+            raise CiaoError("--tasks needs at least one task")
         document = check(options.root, asked, [MODULE, *argv], ConsoleProgress())
         write_text(out / "check.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
         shown = output_console(highlight=False)

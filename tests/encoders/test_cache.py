@@ -1,3 +1,5 @@
+"""The feature cache: each face is encoded once, entries are whole or absent, disk and memory are bounded."""
+
 import os
 import signal
 import subprocess
@@ -50,7 +52,7 @@ def test_features_equal_direct_computation(cache, channels):
         assert not got.flags.writeable
 
 
-def test_what_is_in_the_cache_is_neither_read_nor_encoded_again(cache, monkeypatch):
+def test_cached_images_are_neither_read_nor_encoded_again(cache, monkeypatch):
     images, first = tiny.pictures(20), {}
     for level in ("u", "z", "pixels"):
         first[level] = cache.get(images, tiny.encoder(), level)
@@ -94,7 +96,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_features_are_computed_anew_when_what_they_depend_on_changes(cache, change):
+def test_features_are_computed_again_when_an_input_changes(cache, change):
     encoder, images = tiny.encoder(), tiny.pictures(20)
     if change == "number of images":
         images = Renamed(images.images)
@@ -111,16 +113,16 @@ def test_features_are_computed_anew_when_what_they_depend_on_changes(cache, chan
 
 @pytest.mark.parametrize(("level", "total"), [("pixels", 20), ("z", 40), ("u", 60)])
 def test_progress_counts_every_image_once_per_level(cache, level, total):
-    images, told = tiny.pictures(20), []
+    images, done = tiny.pictures(20), []
     assert cache.work(images, tiny.encoder(), level) == total
-    cache.get(images, tiny.encoder(), level, told.append)
-    assert sum(told) == total
-    assert told[:3] == [8, 8, 4]
+    cache.get(images, tiny.encoder(), level, done.append)
+    assert sum(done) == total
+    assert done[:3] == [8, 8, 4]
     assert cache.work(images, tiny.encoder(), level) == 0
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_an_unreadable_image_is_an_error_that_leaves_nothing(cache, level):
+def test_an_unreadable_image_is_an_error_and_no_file_is_left(cache, level):
     with pytest.raises(DataError, match="image 13 is unreadable"):
         cache.get(tiny.pictures(20, broken=13), tiny.encoder(), level)
     assert entries(cache) == {}
@@ -164,16 +166,16 @@ def test_kill_9_while_encoding_leaves_no_entry_and_a_rerun_gives_the_same_bytes(
         folder = FeatureCache(tmp_path / level)
         left = entries(folder)
         kept = {name: content for name, content in left.items() if name.endswith(".npy")}
-        assert len(kept) == below, "the levels below were whole already"
+        assert len(kept) == below, "the levels below are complete"
         assert kept.items() <= whole.items()
-        assert [name for name in left if name not in kept and name.endswith(".tmp")], "it did die while writing"
+        assert [name for name in left if name not in kept and name.endswith(".tmp")], "it was killed while writing"
         folder.get(tiny.pictures(20), tiny.encoder(), "u")
         again = {name: content for name, content in entries(folder).items() if name.endswith(".npy")}
         assert again == whole
 
 
 def aged(cache, images, mtime):
-    """Encode the pixels of a source and set when they were last used; returns the entry's path."""
+    """Encode the pixels of a source, set the time of last use and return the path of the entry."""
     before = set(cache.folder.glob("*.npy"))
     cache.get(images, tiny.encoder(), "pixels")
     (path,) = set(cache.folder.glob("*.npy")) - before
@@ -181,23 +183,23 @@ def aged(cache, images, mtime):
     return path
 
 
-def test_the_least_recently_used_entries_make_way(tmp_path):
+def test_the_least_recently_used_entries_are_evicted(tmp_path):
     cache = FeatureCache(tmp_path, budget=3 * PIXELS_OF_20 + 3 * 128)
     sources = [tiny.pictures(20, seed) for seed in range(4)]
     oldest, older, old = (aged(cache, images, 100 + i) for i, images in enumerate(sources[:3]))
-    cache.get(sources[0], tiny.encoder(), "pixels")  # used again, so no longer the oldest
+    cache.get(sources[0], tiny.encoder(), "pixels")  # no longer the oldest
     newest = aged(cache, sources[3], 200)
     assert set(tmp_path.iterdir()) == {oldest, old, newest}
     assert not older.exists()
 
 
-def test_entries_inside_the_budget_stay(tmp_path):
+def test_entries_within_the_budget_stay(tmp_path):
     cache = FeatureCache(tmp_path, budget=3 * PIXELS_OF_20 + 3 * 128)
     paths = {aged(cache, tiny.pictures(20, seed), 100 + seed) for seed in range(3)}
     assert set(tmp_path.iterdir()) == paths
 
 
-def test_a_level_can_be_encoded_though_the_one_below_has_to_make_way(tmp_path):
+def test_a_level_can_be_encoded_when_the_level_below_is_evicted(tmp_path):
     images, encoder = tiny.pictures(20), tiny.encoder()
     z = FeatureCache(tmp_path / "large").get(images, encoder, "z")
     cache = FeatureCache(tmp_path / "small", budget=z.nbytes + 128)
@@ -206,7 +208,7 @@ def test_a_level_can_be_encoded_though_the_one_below_has_to_make_way(tmp_path):
 
 
 @pytest.mark.parametrize("short", [0, 1])
-def test_an_entry_over_the_whole_budget_is_refused_and_leaves_nothing(tmp_path, short):
+def test_an_entry_larger_than_the_budget_is_refused_and_no_file_is_left(tmp_path, short):
     cache = FeatureCache(tmp_path / "cache", budget=PIXELS_OF_20 - short)
     if not short:
         assert len(cache.get(tiny.pictures(20), tiny.encoder(), "pixels")) == 20
@@ -216,7 +218,7 @@ def test_an_entry_over_the_whole_budget_is_refused_and_leaves_nothing(tmp_path, 
     assert not cache.folder.exists() or entries(cache) == {}
 
 
-def test_what_a_killed_process_left_is_removed_after_an_hour_and_not_before(cache):
+def test_temporary_files_of_killed_processes_are_removed_after_an_hour(cache):
     cache.folder.mkdir()
     young, old = cache.folder / ".a.npy.1.tmp", cache.folder / ".b.npy.2.tmp"
     young.touch()
@@ -226,20 +228,20 @@ def test_what_a_killed_process_left_is_removed_after_an_hour_and_not_before(cach
     assert (young.exists(), old.exists()) == (True, False)
 
 
-def test_samples_come_in_batches_in_their_own_order_or_a_drawn_one(cache):
+def test_batches_are_in_order_or_shuffled(cache):
     faces = tiny.faces("votes")
     split = encode(faces, tiny.encoder(), cache, "u")
-    plain, drawn = [*split.batches(6)], [*split.batches(6, np.random.default_rng(3))]
-    assert [len(x) for x, _ in plain] == [len(x) for x, _ in drawn] == [6, 6, 6, 2]
-    assert np.array_equal(torch.cat([y for _, y in plain]), faces.targets)
-    assert np.array_equal(torch.cat([x for x, _ in plain]), split.features.astype(np.float32))
+    ordered, shuffled = [*split.batches(6)], [*split.batches(6, np.random.default_rng(3))]
+    assert [len(x) for x, _ in ordered] == [len(x) for x, _ in shuffled] == [6, 6, 6, 2]
+    assert np.array_equal(torch.cat([y for _, y in ordered]), faces.targets)
+    assert np.array_equal(torch.cat([x for x, _ in ordered]), split.features.astype(np.float32))
     order = np.random.default_rng(3).permutation(20)
-    assert np.array_equal(torch.cat([y for _, y in drawn]), faces.targets[order])
-    assert np.array_equal(torch.cat([x for x, _ in drawn]), split.features[order].astype(np.float32))
+    assert np.array_equal(torch.cat([y for _, y in shuffled]), faces.targets[order])
+    assert np.array_equal(torch.cat([x for x, _ in shuffled]), split.features[order].astype(np.float32))
 
 
 @pytest.mark.parametrize(("n", "sizes"), [(13, [6, 6]), (14, [6, 6, 2]), (1, [1])])
-def test_a_shuffled_pass_leaves_out_a_last_batch_of_one_face(cache, n, sizes):
+def test_a_shuffled_pass_drops_a_last_batch_of_one_face(cache, n, sizes):
     split = encode(tiny.faces("votes", tiny.pictures(n)), tiny.encoder(), cache, "u")
     assert [len(x) for x, _ in split.batches(6, np.random.default_rng(0))] == sizes
     assert sum(len(x) for x, _ in split.batches(6)) == n
@@ -256,7 +258,7 @@ def test_a_sample_has_the_type_of_its_level_and_kind(cache, kind, level):
 
 
 class Million(tiny.Pictures):
-    """A simulated source of 8x8 images that exist only while they are read."""
+    """A simulated source of a million 8x8 images."""
 
     fingerprint = "million"
 
@@ -268,10 +270,10 @@ class Million(tiny.Pictures):
 
 
 def anonymous_memory():
-    """Bytes of the process that no file stands behind: what a memory map is not counted in."""
+    """Return the bytes of the process that are not backed by a file, so without memory maps."""
     status = Path("/proc/self/status")
     if not status.exists():
-        pytest.skip("this system does not say how much memory a process has")
+        pytest.skip("this system does not report the memory of a process")
     return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("RssAnon"))
 
 
@@ -282,11 +284,11 @@ def test_a_million_faces_are_encoded_and_read_in_bounded_memory(cache, monkeypat
     rows = np.arange(len(images))
     faces = tiny.faces("categorical", images, rows=rows, targets=rows % 3)
     peaks = []
-    cache.get(tiny.pictures(20, size=8), encoder, "z")  # what is needed once
+    cache.get(tiny.pictures(20, size=8), encoder, "z")  # one-off allocations
     start = anonymous_memory()
     split = encode(faces, encoder, cache, "z", lambda _: peaks.append(anonymous_memory() - start))
     assert split.features.nbytes == 1_000_000 * 4 * 4 * 4 * 2
-    tracemalloc.start()  # sees what is allocated and freed inside one batch, too
+    tracemalloc.start()  # also counts memory that is freed within one batch
     try:
         for x, _ in split.batches(5000, np.random.default_rng(0)):
             assert len(x) == 5000

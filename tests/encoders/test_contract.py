@@ -191,7 +191,6 @@ BROKEN = {
     "trainable": (trainable, "parameters require a gradient: trunk.conv.weight"),
     "training mode": (never_frozen, "modules are in training mode: the encoder, trunk, trunk.conv"),
     "buffer": (lambda: made(counting), "check_channels_agree changes its weights or buffers"),
-    "mean": (lambda: made(mean=(0.5,) * 3), "gray needs 1 values of mean and std but got"),
     "channels": (
         lambda: made(channels="rgb", mean=(0.5,) * 3, std=(0.5,) * 3),
         r"does not accept preprocessed images \(3, 16, 16\)",

@@ -1,4 +1,4 @@
-"""ciao-face as it is shipped: small, quick to check, and honest about what it saw."""
+"""The shipped weights of ciao-face: small, finite, with their training data documented."""
 
 import json
 
@@ -17,7 +17,7 @@ def about():
     return json.loads((SHIPPED / "ciao-face" / "encoder.json").read_text())
 
 
-def test_the_default_encoder_comes_trained():
+def test_the_default_encoder_has_trained_weights():
     encoder = load_encoder("ciao-face")
     assert encoder.weights == "trained by crs-cont on ferplus (real, train)"
     assert encoder.fingerprint() != untrained_encoder("ciao-face").fingerprint()
@@ -34,7 +34,7 @@ def test_it_stays_within_its_limits():
     assert all(torch.isfinite(tensor).all() for tensor in encoder.state_dict().values())
 
 
-def test_it_saw_training_rows_and_coarse_labels_alone(about):
+def test_it_was_trained_only_on_training_rows_and_coarse_labels(about):
     saw = about["trained_on"]
     assert saw["labels"] == ["positive", "negative", "neutral", "surprise"]
     ((name, split, source),) = [(task["name"], task["split"], task["source"]) for task in saw["tasks"]]
@@ -42,14 +42,14 @@ def test_it_saw_training_rows_and_coarse_labels_alone(about):
     assert saw["tasks"][0]["faces"] <= 28_709
 
 
-def test_it_says_how_it_was_made_without_naming_a_machine(about):
+def test_it_records_its_command_without_paths_of_a_machine(about):
     command = about["trained_on"]["command"]
     assert command.startswith("python -m ciao_stream.pretrain crs-cont --tasks ferplus")
     assert "--data-root DIR" in command
     assert "/" not in json.dumps(about["trained_on"]["command"])
 
 
-def test_its_card_is_about_these_weights(about):
+def test_its_card_describes_these_weights(about):
     card = CARD.read_text()
     assert about["fingerprint"] in card
     assert about["trained_on"]["command"] in card
@@ -57,7 +57,7 @@ def test_its_card_is_about_these_weights(about):
         assert heading in card
 
 
-def test_faces_come_out_of_it_as_maps_that_differ():
+def test_different_faces_have_different_maps():
     encoder = load_encoder("ciao-face")
     faces = torch.randint(0, 256, (4, 1, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     maps = encoder(faces)

@@ -1,4 +1,4 @@
-"""Weights of others: fetched on purpose from a real server that misbehaves, checked, loaded without running code."""
+"""Third-party weights: fetched from a real, faulty server, checked, and loaded without running code."""
 
 import argparse
 import contextlib
@@ -40,7 +40,7 @@ def _plain_surroundings(monkeypatch):
 
 
 def entry(url="http://127.0.0.1:9/weights.bin", **changes):
-    """An entry of a file whose hash is known, unless told otherwise."""
+    """Return an entry, by default of a file whose hash is known."""
     about = {
         "name": "tiny", "file": "weights.bin", "url": url, "page": "https://example.org/tiny", "format": "state_dict",
         "licence": "CC0", "trained_on": "nobody", "prepare": (8, "gray", (0.0,), (1.0,)), "network": "Tiny",
@@ -50,12 +50,12 @@ def entry(url="http://127.0.0.1:9/weights.bin", **changes):
 
 
 def left(folder):
-    """The names of the files in the weights' own folder."""
+    """Return the names of the files in the folder of the weights."""
     return sorted(path.name for path in (folder / "tiny").glob("*"))
 
 
 def saved(tensors, **options):
-    """The bytes of a state dict."""
+    """Return the bytes of a saved state dict."""
     import io
 
     file = io.BytesIO()
@@ -72,7 +72,7 @@ def command(*argv):
 
 @pytest.fixture
 def only_tiny(monkeypatch, tmp_path):
-    """A function that makes an entry all there is; what it keeps goes to this test's folder."""
+    """A function that replaces the manifest with one entry, whose file is kept in this test's folder."""
     monkeypatch.setenv("CIAO_WEIGHTS", str(tmp_path))
 
     def put(**changes):
@@ -86,7 +86,7 @@ def only_tiny(monkeypatch, tmp_path):
 # --- the manifest
 
 
-def test_every_entry_is_whole_and_named_once():
+def test_every_entry_is_complete_and_has_a_name_of_its_own():
     assert len(set(manifest.names())) == len(manifest.ENTRIES) == 10
     for one in manifest.ENTRIES:
         assert manifest.entry(one.name) is one
@@ -102,13 +102,13 @@ def test_every_entry_is_whole_and_named_once():
         assert 0 < prepare.size < 512
 
 
-def test_what_is_pinned_by_address_alone_is_pinned_to_a_commit():
+def test_an_address_in_a_repository_is_pinned_to_a_commit():
     for one in manifest.ENTRIES:
         if one.git_blob or "huggingface" in (one.url or ""):
             assert re.search("/[0-9a-f]{40}/", one.url), one.name
 
 
-def test_preprocessing_puts_faces_where_the_weights_expect_them():
+def test_preprocessing_matches_the_training_of_the_weights():
     white = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
     facenet = manifest.entry("facenet-vggface2").preprocessing.normalise(white)
     assert facenet.flatten().tolist() == pytest.approx([127.5 / 128] * 3)
@@ -127,7 +127,7 @@ def test_an_unknown_name_is_refused_with_a_suggestion(capsys):
 
 
 class Watched:
-    """A progress that keeps what it is given."""
+    """A progress that records its calls."""
 
     def __init__(self):
         self.total, self.done = None, []
@@ -331,10 +331,10 @@ def test_a_given_file_that_does_not_hold_weights_is_refused(tmp_path, content, m
     assert left(tmp_path) == []
 
 
-# --- what library code sees
+# --- use by the library
 
 
-def test_missing_weights_name_the_command_and_nothing_is_downloaded(only_tiny):
+def test_the_error_for_missing_weights_gives_the_command_and_nothing_is_downloaded(only_tiny):
     site = Site(BODY)
     with serving(site) as url:
         only_tiny(url=url)
@@ -376,7 +376,7 @@ def test_a_file_without_a_record_is_accepted_by_the_manifests_hash_alone(only_ti
         weights_path("tiny")
 
 
-def test_without_a_home_a_folder_is_asked_for(monkeypatch):
+def test_without_a_home_folder_the_error_asks_for_a_folder(monkeypatch):
     for name in ("CIAO_CACHE", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(CiaoError, match="--to DIR or CIAO_WEIGHTS=DIR"):
@@ -401,7 +401,7 @@ def loaded(tmp_path, body, **about):
     ],
     ids=["safetensors", "torch", "old torch", "under a key"],
 )
-def test_tensors_are_loaded_as_they_were_saved(tmp_path, body, about):
+def test_loaded_tensors_equal_the_saved_ones(tmp_path, body, about):
     state = loaded(tmp_path, body, **about)
     assert state.keys() == TENSORS.keys()
     assert all(torch.equal(state[name], TENSORS[name]) for name in state)
@@ -459,7 +459,7 @@ def test_torchscript_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("body", "about", "says"),
+    ("body", "about", "message"),
     [
         (b"", {}, "cannot be read"),
         (saved(TENSORS).replace(b"PK\1\2", b"PK!!"), {}, "cannot be read"),
@@ -470,16 +470,16 @@ def test_torchscript_is_refused(tmp_path):
         (saved(TENSORS), {"format": "h5 in tar.xz"}, "h5 in tar.xz cannot be read here; see https://"),
     ],
 )
-def test_what_holds_no_tensors_is_one_line(tmp_path, body, about, says):
-    with pytest.raises(CiaoError, match=says) as caught:
+def test_a_file_without_tensors_is_refused_in_one_line(tmp_path, body, about, message):
+    with pytest.raises(CiaoError, match=message) as caught:
         loaded(tmp_path, body, **about)
-    assert "weights_only" not in str(caught.value), "torch's advice to switch the safety off is not passed on"
+    assert "weights_only" not in str(caught.value), "torch's advice to disable weights_only is not repeated"
 
 
 # --- the command
 
 
-def test_the_list_has_all_and_says_what_is_here(only_tiny, tmp_path, capsys):
+def test_the_list_shows_every_entry_and_its_state(only_tiny, tmp_path, capsys):
     assert command() == 0
     with serving(Site(BODY)) as url:
         one = only_tiny(url=url, megabytes=3)
@@ -498,7 +498,7 @@ def test_the_list_has_all_and_says_what_is_here(only_tiny, tmp_path, capsys):
     assert "    licence     CC0\n    trained on  nobody\n" in shown
 
 
-def test_the_command_fetches_with_the_licence_in_sight(only_tiny, tmp_path, capsys):
+def test_the_command_shows_the_licence_and_fetches(only_tiny, tmp_path, capsys):
     with serving(Site(BODY)) as url:
         only_tiny(url=url, note="mind the gap")
         assert command("tiny") == 0
@@ -516,7 +516,7 @@ def test_the_command_fetches_with_the_licence_in_sight(only_tiny, tmp_path, caps
         assert capsys.readouterr().out == f"tiny is here: {tmp_path}/tiny/weights.bin\n"
 
 
-def test_the_command_keeps_files_where_it_is_told(only_tiny, tmp_path, capsys):
+def test_the_command_keeps_files_in_the_given_folder(only_tiny, tmp_path, capsys):
     with serving(Site(BODY)) as url:
         only_tiny(url=url)
         assert command("tiny", "--to", tmp_path / "elsewhere") == 0
@@ -524,7 +524,7 @@ def test_the_command_keeps_files_where_it_is_told(only_tiny, tmp_path, capsys):
     assert f"CIAO_WEIGHTS={tmp_path}/elsewhere" in capsys.readouterr().out
 
 
-def test_the_command_takes_a_given_file(only_tiny, tmp_path, capsys):
+def test_the_command_copies_a_given_file(only_tiny, tmp_path, capsys):
     only_tiny(url=None, sha256=None, format="safetensors")
     save_file(TENSORS, tmp_path / "mine.safetensors")
     assert command("tiny") == 2
@@ -536,7 +536,7 @@ def test_the_command_takes_a_given_file(only_tiny, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("how", ["option", "environment"])
-def test_offline_never_touches_the_network(only_tiny, tmp_path, capsys, monkeypatch, how):
+def test_offline_never_uses_the_network(only_tiny, tmp_path, capsys, monkeypatch, how):
     offline = ["--offline"] if how == "option" else []
     site = Site(BODY)
     with serving(site) as url:

@@ -1,4 +1,4 @@
-"""Weights of others as encoders: files in their publishers' own layouts against the publishers' own networks."""
+"""Encoders of third-party weights: files in their publishers' layouts, compared with the publishers' networks."""
 
 import argparse
 import sys
@@ -32,10 +32,7 @@ CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711
 
 @pytest.fixture
 def publish(monkeypatch, tmp_path_factory):
-    """A function that makes tensors the file of an entry and fetches it, into a new folder each time.
-
-    Its fixed hashes give way to that of the file; other changes to the entry are told.
-    """
+    """A function that saves tensors as the file of an entry, without its known hashes, and fetches it."""
 
     def put(name, state, **changes):
         folder = tmp_path_factory.mktemp("weights")
@@ -60,7 +57,7 @@ def _nothing_fetched(monkeypatch, tmp_path):
 
 
 def stirred(network):
-    """Give every tensor values of its own, so that none may be left out or exchanged unseen."""
+    """Give every tensor random values, so that a missing or exchanged one shows."""
     torch.manual_seed(1)
     with torch.no_grad():
         for layer in network.modules():
@@ -73,7 +70,7 @@ def stirred(network):
 
 
 def altered(state, key):
-    """The tensors with one of them changed a little."""
+    """Return the tensors with a small change to one of them."""
     return {**state, key: state[key] + 0.05}
 
 
@@ -93,7 +90,7 @@ def normalised(pixels, mean, std):
 
 
 def vgg_face():
-    """VGG16's convolutions, and the publisher's file of them (with fewer rows behind)."""
+    """Return VGG16's convolutions, and the publisher's file of them (with smaller linear layers)."""
     features = stirred(torchvision.models.vgg16(weights=None).features)
     convolutions = [layer for layer in features if isinstance(layer, nn.Conv2d)]
     state = {}
@@ -121,7 +118,7 @@ def test_vgg_face_equals_the_publishers_network(publish):
     assert load_encoder("weights:vggface").fingerprint() == encoder.fingerprint()
 
 
-def test_a_vgg_face_without_a_layer_names_it_as_the_file_would(publish):
+def test_a_missing_layer_of_vgg_face_is_named_as_in_the_file(publish):
     state = vgg_face()[1]
     path = publish("vggface", {key: tensor for key, tensor in state.items() if key != "conv4_2.bias"})
     with pytest.raises(CiaoError) as caught:
@@ -136,7 +133,7 @@ def test_a_vgg_face_without_a_layer_names_it_as_the_file_would(publish):
 
 
 def ms_celeb():
-    """ResNet-18 with its map, and a file of it: of many identities, from several cards, and from before torch 0.4.1."""
+    """ResNet-18 with its map, and a file of it: many identities, several GPUs, before torch 0.4.1."""
     network, seen = stirred(torchvision.models.resnet18(weights=None)), []
     network.layer4.register_forward_hook(lambda *call: seen.append(call[-1]))
     state = {key: tensor for key, tensor in network.state_dict().items() if not key.endswith("num_batches_tracked")}
@@ -166,7 +163,7 @@ def test_ms_celeb_equals_the_publishers_network(publish, resnet):
     assert load_encoder("weights:msceleb-resnet18").fingerprint() == encoder.fingerprint()
 
 
-def test_the_encoder_is_frozen_and_says_what_it_is_and_what_it_saw(publish, resnet):
+def test_the_encoder_is_frozen_and_records_its_name_and_training_data(publish, resnet):
     publish("msceleb-resnet18", resnet[2])
     encoder = fetched_encoder("msceleb-resnet18")
     encoder.train()
@@ -176,7 +173,7 @@ def test_the_encoder_is_frozen_and_says_what_it_is_and_what_it_saw(publish, resn
     assert encoder.weights == "msceleb-resnet18: MS-Celeb-1M: web photographs of celebrities, for identity"
 
 
-def test_a_world_that_stands_on_it_is_loaded_again_and_on_other_weights_refused(publish, resnet, tmp_path):
+def test_a_world_loads_on_its_encoder_and_not_on_other_weights(publish, resnet, tmp_path):
     state = resnet[2]
     publish("msceleb-resnet18", state)
     encoder = load_encoder("weights:msceleb-resnet18")
@@ -191,7 +188,7 @@ def test_a_world_that_stands_on_it_is_loaded_again_and_on_other_weights_refused(
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda state: state.pop("module.layer4.1.conv2.weight"), "it lacks layer4.1.conv2.weight;"),
         (lambda state: state.update({"module.head.a": torch.ones(1)}), "it has unknown head.a;"),
@@ -199,16 +196,16 @@ def test_a_world_that_stands_on_it_is_loaded_again_and_on_other_weights_refused(
         (lambda state: [state.pop(key) for key in [*state] if "layer4" in key], "it lacks layer4.0.conv1.weight and 2"),
     ],
 )  # fmt: skip
-def test_a_file_that_does_not_fit_is_one_line(publish, resnet, change, says):
+def test_a_file_that_does_not_fit_is_refused_in_one_line(publish, resnet, change, message):
     state = dict(resnet[2])
     change(state)
     publish("msceleb-resnet18", state)
     with pytest.raises(CiaoError, match=r"resnet18_msceleb.pth does not fit torchvision:resnet18: ") as caught:
         load_encoder("weights:msceleb-resnet18")
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_file_of_another_network_says_all_that_is_wrong(publish):
+def test_the_error_for_a_file_of_another_network_lists_all_problems(publish):
     publish("msceleb-resnet18", torchvision.models.resnet50(weights=None).state_dict())
     with pytest.raises(CiaoError) as caught:
         load_encoder("weights:msceleb-resnet18")
@@ -250,7 +247,7 @@ class Block(nn.Module):
 
 
 class Tower(nn.Module):
-    """OpenAI's image tower, as large as timm's smallest (whose activation is GELU) and with OpenAI's names."""
+    """OpenAI's image tower with OpenAI's names, in the size of timm's smallest (with GELU)."""
 
     def __init__(self, width=256, depth=10, heads=4, patch=16, grid=14):
         super().__init__()
@@ -325,7 +322,7 @@ def test_timm_alone_builds_the_same_encoder(publish, tower):
 
 
 @pytest.mark.parametrize(
-    ("more", "without", "says"),
+    ("more", "without", "message"),
     [
         ({"visual.conv1.weight": torch.ones(256, 3, 32, 32), "visual.positional_embedding": torch.ones(50, 256)}, None,
          "it has other shapes of visual.conv1.weight and 1 more;"),
@@ -336,13 +333,13 @@ def test_timm_alone_builds_the_same_encoder(publish, tower):
         ({}, "visual.", "it lacks cls_token and"),
     ],
 )  # fmt: skip
-def test_a_tower_that_does_not_fit_is_one_line(publish, tower, more, without, says):
+def test_a_tower_that_does_not_fit_is_one_line(publish, tower, more, without, message):
     state = layout(tower, **more)
     state = {key: tensor for key, tensor in state.items() if not (without and key.startswith(without))}
     publish("clip-vit-b16", state, **SMALL)
     with pytest.raises(CiaoError, match=r"open_clip_model.safetensors does not fit timm:vit_xsmall") as caught:
         load_encoder("weights:clip-vit-b16")
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_tower_in_the_file_of_a_convolutional_network_is_refused(publish, tower):
@@ -351,18 +348,18 @@ def test_a_tower_in_the_file_of_a_convolutional_network_is_refused(publish, towe
         load_encoder("weights:hsemotion-b0")
 
 
-# --- what there is no encoder of
+# --- weights that cannot be used as an encoder
 
 
 @pytest.mark.usefixtures("_nothing_fetched")
 @pytest.mark.parametrize("name", ["vggface", "hsemotion-b0", "clip-vit-b32", "farl-b16-ep64"])
-def test_weights_that_were_not_fetched_name_the_command(name):
+def test_the_error_for_weights_that_were_not_fetched_gives_the_command(name):
     with pytest.raises(CiaoError, match=f"is missing: run python -m ciao_stream.data weights {name}$"):
         load_encoder(f"weights:{name}")
 
 
 @pytest.mark.usefixtures("_nothing_fetched")
-def test_a_network_that_nothing_here_builds_says_how_to_use_the_weights():
+def test_the_error_for_an_unknown_network_says_how_to_use_the_weights():
     with pytest.raises(CiaoError) as caught:
         load_encoder("weights:facenet-vggface2")
     assert str(caught.value) == (
@@ -373,7 +370,7 @@ def test_a_network_that_nothing_here_builds_says_how_to_use_the_weights():
 
 
 @pytest.mark.usefixtures("_nothing_fetched")
-def test_a_format_that_is_not_read_is_refused_before_anybody_fetches_it():
+def test_an_unreadable_format_is_refused_before_it_is_fetched():
     with pytest.raises(
         CiaoError,
         match=r"weights facechannel cannot be used as an encoder: ciao_stream cannot read h5 in tar.xz; see http",
@@ -382,13 +379,13 @@ def test_a_format_that_is_not_read_is_refused_before_anybody_fetches_it():
 
 
 @pytest.mark.usefixtures("_nothing_fetched")
-def test_the_list_tells_which_can_be_had_as_an_encoder(capsys):
+def test_the_list_shows_which_weights_are_encoders(capsys):
     parser = argparse.ArgumentParser()
     weights_command.add_parser(parser.add_subparsers())
     assert weights_command.main(parser.parse_args(["weights"])) == 0
     lines = [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines() if "--encoder" in line]
-    told = dict(zip(manifest.names(), lines, strict=True))
-    others = {name: line for name, line in told.items() if line != f"weights:{name}"}
+    shown = dict(zip(manifest.names(), lines, strict=True))
+    others = {name: line for name, line in shown.items() if line != f"weights:{name}"}
     assert [*others] == ["facenet-vggface2", "facenet-casia", "facechannel"]
     assert others["facechannel"] == "none: ciao_stream cannot read h5 in tar.xz"
 
