@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Sequence
@@ -14,12 +15,14 @@ from ciao_stream.faces.task import TaskSpec
 from ciao_stream.stream.learner.checkpoint import decode, encode
 from ciao_stream.stream.learner.learner import Applied, OnlineLearner
 from ciao_stream.stream.learner.settings import StreamSettings
+from ciao_stream.stream.learner.training import read_state
 from ciao_stream.stream.log.events import Event, FrameCame, LabelCame, TaskDeclared
 from ciao_stream.stream.log.labels import target_label
 from ciao_stream.worlds.settings import Settings
 from tests.helpers import tiny
 
 QUICK = StreamSettings(micro_batch=4, replay_ratio=1.0, replay_capacity=6, pending_capacity=3, recent_capacity=2)
+NO_REPLAY = dataclasses.replace(QUICK, replay_ratio=0, fall_steps=2)
 shared = functools.cache(tiny.encoder)
 
 
@@ -95,3 +98,25 @@ def reborn(online: OnlineLearner, encoder: Encoder | None = None) -> OnlineLearn
 def snapshot(online: OnlineLearner) -> str:
     """A hash of the learner's complete state."""
     return hashlib.sha256(encode(online)).hexdigest()
+
+
+def wider(spec):
+    return dataclasses.replace(spec, labels=(*spec.labels, "new", "newer"))
+
+
+def begun(settings=QUICK, spec=tiny.SPECS["categorical"], world=None, n=0, seed=0):
+    """A stream whose task is declared, and a learner that has applied its first ``n`` labelled frames."""
+    stream, online = Stream(seed), learner(settings, world)
+    online.apply(stream.declare(spec))
+    apply(online, stream.frames(spec, n))
+    return stream, online
+
+
+def moments_of(owner):
+    """A copy of the optimisers' state of a learner or an online world."""
+    optimizers = getattr(owner, "learner", owner).optimizers
+    return {f"{i}.{k}": t.clone() for i, o in enumerate(optimizers) for k, t in read_state(o).items()}
+
+
+def equal(some, others):
+    return some.keys() == others.keys() and all(torch.equal(tensor, others[name]) for name, tensor in some.items())

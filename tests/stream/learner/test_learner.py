@@ -13,7 +13,6 @@ from ciao_stream.encoders.base import state_sha256
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.stream.learner.settings import StreamSettings
-from ciao_stream.stream.learner.training import grow, guarded_step, read_state, write_state
 from ciao_stream.stream.learner.world import STEP, OnlineWorld
 from ciao_stream.stream.log.events import TaskDeclared
 from ciao_stream.stream.log.labels import label_target
@@ -21,33 +20,21 @@ from ciao_stream.stream.log.refusals import BadMessage
 from ciao_stream.worlds.training import WorldLearner
 from ciao_stream.worlds.world import World
 from tests.helpers import tiny
-from tests.helpers.stream_events import QUICK, Stream, apply, learner, shared, snapshot
+from tests.helpers.stream_events import (
+    NO_REPLAY,
+    QUICK,
+    Stream,
+    apply,
+    begun,
+    equal,
+    learner,
+    moments_of,
+    shared,
+    snapshot,
+    wider,
+)
 
-FER, VOTES = tiny.SPECS["categorical"], tiny.SPECS["votes"]
-KINDS = [*tiny.SPECS]
-NO_REPLAY = dataclasses.replace(QUICK, replay_ratio=0, fall_steps=2)
-
-
-def wider(spec):
-    return dataclasses.replace(spec, labels=(*spec.labels, "new", "newer"))
-
-
-def begun(settings=QUICK, spec=FER, world=None, n=0, seed=0):
-    """A stream whose task is declared, and a learner that has applied its first ``n`` labelled frames."""
-    stream, online = Stream(seed), learner(settings, world)
-    online.apply(stream.declare(spec))
-    apply(online, stream.frames(spec, n))
-    return stream, online
-
-
-def moments_of(owner):
-    """A copy of the optimisers' state of a learner or an online world."""
-    optimizers = getattr(owner, "learner", owner).optimizers
-    return {f"{i}.{k}": t.clone() for i, o in enumerate(optimizers) for k, t in read_state(o).items()}
-
-
-def equal(some, others):
-    return some.keys() == others.keys() and all(torch.equal(tensor, others[name]) for name, tensor in some.items())
+FER, VOTES, KINDS = tiny.SPECS["categorical"], tiny.SPECS["votes"], [*tiny.SPECS]
 
 
 def encoded(event):
@@ -218,57 +205,6 @@ def test_a_face_that_is_only_in_the_replay_memory_can_be_corrected():
     assert world.batch[0].frame_id == old
 
 
-@pytest.mark.parametrize("kind", ["categorical", "votes", "multilabel"])
-def test_new_labels_leave_the_old_outputs_bit_for_bit(kind):
-    spec = tiny.SPECS[kind]
-    stream, online = begun(spec=spec, n=10)
-    apply(online, [stream.frame(spec, labelled=False)])
-    face, world = stream.frame(spec).image, online.worlds[spec.name]
-    before, weights, moments = online.predict(face)[spec.name], tiny.frozen_copy(world.world), moments_of(world)
-    assert online.apply(stream.declare(wider(spec))).outcome == "grown"
-    after = online.predict(face)[spec.name]
-    assert np.array_equal(after[: spec.n_out], before)
-    assert after.shape == (spec.n_out + 2,)
-    for name, tensor in world.world.state_dict().items():
-        assert torch.equal(tensor[: len(weights[name])] if tensor.ndim else tensor, weights[name])
-    for name, tensor in moments_of(world).items():
-        old = moments[name]
-        assert torch.equal(tensor[: len(old)] if tensor.ndim else tensor, old)
-        assert not (tensor.ndim and tensor[len(old) :].any())
-    grown = wider(spec)
-    applied = apply(online, [stream.label(grown, f"f{stream.n - 2}"), *stream.frames(grown, 12)])
-    assert applied[0].evaluated
-    assert world.counts["steps"] == 5
-    assert online.tasks[spec.name] == grown
-
-
-@pytest.mark.parametrize("preset", [tiny.DEFAULT, tiny.PAPER], ids=["default", "paper"])
-def test_growing_by_no_label_changes_nothing(preset):
-    one = WorldLearner(World(FER, shared(), "dl", True, tiny.small(preset)))
-    x, y = tiny.batch(shared(), level="z")
-    one.step(x, y)
-    other = grow(one, FER, seed=0)
-    for learning in (one, other):
-        with seeded_torch(1, "test"):
-            learning.step(x, y)
-    assert state_sha256(one.world) == state_sha256(other.world)
-
-
-def test_restored_moments_have_the_memory_layout_of_their_parameters():
-    one, other = (WorldLearner(World(FER, shared(), "dl", True, tiny.small(weight_decay=0.0))) for _ in range(2))
-    x, y = tiny.batch(shared(), level="z")
-    one.step(x, y)
-    other.world.load_state_dict(one.world.state_dict())
-    dense = {name: tensor.contiguous() for name, tensor in read_state(one.optimizers[0]).items()}
-    write_state(other.optimizers[0], dense)
-    weight = one.world.mask.inhibition.weight
-    assert not weight.is_contiguous(), "otherwise both layouts are the same"
-    for learning in (one, other):
-        with seeded_torch(1, "test"):
-            learning.step(x, y)
-    assert state_sha256(one.world) == state_sha256(other.world)
-
-
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
@@ -315,49 +251,6 @@ def test_an_event_is_not_applied_twice():
     online.skip("1800000000000-0")
     with pytest.raises(ValueError, match=r"expected an event after .*, the last one applied"):
         online.apply(stream.frame(FER))
-
-
-@pytest.mark.parametrize("preset", [tiny.DEFAULT, tiny.PAPER], ids=["default", "paper"])
-@pytest.mark.parametrize("place", ["mask.raw_a", "head.layers.3.weight"])
-def test_a_step_that_is_not_finite_changes_nothing(preset, place):
-    one = WorldLearner(World(FER, shared(), "dl", True, tiny.small(preset)))
-    x, y = tiny.batch(shared(), level="z")
-    guarded_step(one, x, y)
-    parameters = dict(one.world.named_parameters())
-    place = place if place in parameters else "head.layers.2.weight"
-    moments = moments_of(one)
-    with torch.no_grad():
-        parameters[place].view(-1)[0] = float("nan")
-    broken = state_sha256(one.world)
-    assert guarded_step(one, x, y) is None
-    assert state_sha256(one.world) == broken
-    assert equal(moments_of(one), moments)
-
-
-def test_a_guarded_step_is_the_step():
-    one, other = (WorldLearner(World(FER, shared(), "dl", True, tiny.small(tiny.PAPER))) for _ in range(2))
-    x, y = tiny.batch(shared(), level="z")
-    for _ in range(3):
-        with seeded_torch(0, "test"):
-            losses = guarded_step(one, x, y)
-        with seeded_torch(0, "test"):
-            assert other.step(x, y) == losses
-    assert state_sha256(one.world) == state_sha256(other.world)
-
-
-@pytest.mark.parametrize("learned", [0, 8])
-@pytest.mark.parametrize("preset", [tiny.DEFAULT, tiny.PAPER], ids=["default", "paper"])
-def test_steps_that_are_not_finite_are_counted_and_learning_continues(monkeypatch, preset, learned):
-    stream, online = begun(NO_REPLAY, world=tiny.small(preset), n=learned + 3)
-    world = online.worlds["fer"]
-    before, moments = state_sha256(world.world), moments_of(world)
-    monkeypatch.setattr("ciao_stream.worlds.training.decision_loss", lambda _s, outputs, _t: outputs.sum() * torch.inf)
-    assert online.apply(stream.frame(FER)).steps == 0
-    assert (world.counts["steps_not_finite"], world.counts["steps"]) == (1, learned // 4)
-    assert state_sha256(world.world) == before
-    assert equal(moments_of(world), moments)
-    monkeypatch.undo()
-    assert [a.steps for a in apply(online, stream.frames(FER, 4))] == [0, 0, 0, 1]
 
 
 def test_no_step_is_taken_on_a_single_sample():
