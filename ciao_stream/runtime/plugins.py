@@ -11,6 +11,7 @@ import ast
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -23,8 +24,7 @@ def plugin_names(package: str) -> list[str]:
     >>> "ciao" in plugin_names("ciao_stream.worlds.masks")
     True
     """
-    path = importlib.import_module(package).__path__
-    modules = pkgutil.iter_modules(path)
+    modules = pkgutil.iter_modules(_path(package))
     return sorted(m.name.replace("_", "-") for m in modules if not (m.ispkg or m.name.startswith("_")))
 
 
@@ -65,3 +65,13 @@ def plugin_constant(package: str, name: str, constant: str) -> str:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == constant:
             return str(ast.literal_eval(node.value))
     raise CiaoError(f'{file}: expected a line {constant} = "..."')
+
+
+def _path(package: str) -> list[str]:
+    """Return the folders of a package without importing it, which may load torch."""
+    if package in sys.modules:
+        return [*sys.modules[package].__path__]
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.submodule_search_locations is None:
+        raise ModuleNotFoundError(f"no package {package!r}")
+    return [*spec.submodule_search_locations]

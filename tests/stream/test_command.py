@@ -1,6 +1,7 @@
 """``python -m ciao_stream.stream publish``, as its user sees it."""
 
 import contextlib
+import json
 import os
 import re
 import resource
@@ -53,7 +54,7 @@ def done(capsys, *argv):
     return code, captured.out, captured.err
 
 
-# ---- the door ---------------------------------------------------------------------------------------------------
+# ---- the commands -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("argv", [["-h"], ["publish", "-h"]])
@@ -87,7 +88,7 @@ def test_a_module_is_a_command(monkeypatch, tmp_path, capsys):
     assert re.search(r"greet-all\s+say hello", capsys.readouterr().out)
 
 
-def test_a_broken_off_command_says_how_to_go_on(monkeypatch, tmp_path, capsys):
+def test_an_interrupted_command_prints_how_to_resume(monkeypatch, tmp_path, capsys):
     (tmp_path / "wait.py").write_text(
         "SUMMARY = 'wait'\n"
         "def add_options(p):\n    p.add_argument('--resumes', action='store_true')\n"
@@ -98,7 +99,7 @@ def test_a_broken_off_command_says_how_to_go_on(monkeypatch, tmp_path, capsys):
     assert done(capsys, "wait", "--resumes") == (130, "", "interrupted; resume with: the same command line\n")
 
 
-def test_a_reader_that_has_seen_enough_ends_it_quietly(monkeypatch, tmp_path, capsys):
+def test_a_closed_output_ends_a_command_quietly(monkeypatch, tmp_path, capsys):
     (tmp_path / "chatter.py").write_text(
         "SUMMARY = 'talk'\ndef add_options(p):\n    pass\n"
         "def run(options):\n    print('a line', flush=options.insecure)\n"
@@ -169,7 +170,41 @@ def test_bad_input_is_one_line_and_code_2(words, capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("home/**/*.aof")), "no server was started"
 
 
-def test_opencv_says_nothing_beside_our_line(tmp_path):
+BEFORE_TORCH = {
+    "learn --lr 0.1 --set lr=0.2": "--lr and --set lr= are the same setting: give it once",
+    "learn --unlabelled consistency --set unlabelled=none": "--unlabelled and --set unlabelled= are the same setting",
+    "fleet --streams a --lr 0.1 --set lr=0.2": "--lr and --set lr= are the same setting: give it once",
+    "learn --encoder ciao-fase": "unknown encoder 'ciao-fase': did you mean 'ciao-face'?",
+    "learn --beside softmx": "beside: expected",
+    "learn --preset onlin": "unknown preset 'onlin': did you mean 'online'?",
+    "predict --encoder ciao-fase": "unknown encoder 'ciao-fase': did you mean 'ciao-face'?",
+    "predict --choose nearest": "argument --choose: invalid choice: 'nearest'",
+    "predict --abstain 2": "abstain: expected a number >= 0 and <= 1",
+    "predict --worlds a --exported b": "give one of them",
+}
+IN_CHILD = """
+import contextlib, io, json, sys
+from ciao_stream.stream.__main__ import main
+for words in json.load(sys.stdin):
+    with contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            code = main(words.split())
+        except SystemExit as left:
+            code = left.code
+    print(json.dumps([code, err.getvalue(), "torch" in sys.modules]))
+"""
+
+
+def test_contradictions_and_misspelt_names_are_refused_before_torch_is_loaded():
+    python = [sys.executable, "-c", IN_CHILD]
+    child = subprocess.run(python, input=json.dumps([*BEFORE_TORCH]), capture_output=True, text=True, cwd=ROOT)
+    answers = [json.loads(line) for line in child.stdout.splitlines()]
+    for (words, message), (code, err, torch) in zip(BEFORE_TORCH.items(), answers, strict=True):
+        assert (code, torch, err.count("\n")) == (2, False, 1), words
+        assert message in err, words
+
+
+def test_opencv_prints_nothing_next_to_our_line(tmp_path):
     out, err = started("publish", "http://me:secret@127.0.0.1:1/x", "--task", "fer", home=tmp_path).communicate()
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith("error: source http://127.0.0.1:1/x: no frames")
@@ -203,7 +238,7 @@ def test_a_data_set_goes_to_a_private_server_whose_data_stays(tmp_path, capsys):
 
 
 @needs_server
-def test_photographs_in_a_folder_are_cut_and_those_without_a_face_are_counted(tmp_path, capsys):
+def test_photographs_in_a_folder_are_cropped_and_those_without_a_face_are_counted(tmp_path, capsys):
     folder = tmp_path / "photos"
     folder.mkdir()
     photo = np.full((220, 420, 3), 90, np.uint8)
@@ -240,13 +275,13 @@ def test_ctrl_c_and_sigterm_end_it_cleanly_with_a_count(tmp_path):
             assert time.monotonic() - before < 2 * busy()
             assert process.returncode == (130 if number == SIGINT else 0)
             said = int(re.match(r"published (\d+) frames and \1 labels; task 'fer'", out).group(1))
-            assert said <= client.xlen(number.name) - 1 <= said + 1, "one more may have been on its way"
+            assert said <= client.xlen(number.name) - 1 <= said + 1, "one more may have been under way"
             assert "Traceback" not in err
             assert ("interrupted; resume with: the same command line" in err) == (number == SIGINT)
 
 
 @needs_server
-def test_a_full_stream_is_told_and_waited_for(tmp_path, capsys):
+def test_a_full_stream_is_reported_once_and_waited_for(tmp_path, capsys):
     lengths = []
 
     def learner():

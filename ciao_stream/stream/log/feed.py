@@ -14,6 +14,7 @@ the stream fills up.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import time
@@ -44,6 +45,8 @@ DELIVERIES = 3
 
 ABANDONED_S = 60.0
 """Seconds without a read after which a group counts as abandoned; a running predictor reads all the time."""
+
+_log = logging.getLogger(__name__)
 
 
 class FrameFeed:
@@ -220,8 +223,10 @@ class FrameFeed:
             return []
         deadly = [item["message_id"] for item in left if item["times_delivered"] >= DELIVERIES]
         if deadly:
+            _log.warning("group %s: gave up %d entries that crash predictors", group, len(deadly))
             self.crashed += int(client.xack(stream, group, *deadly))
         if others := [item["message_id"] for item in left if item["times_delivered"] < DELIVERIES]:
+            _log.info("group %s: taking over %d entries", group, len(others))
             reply = client.xclaim(stream, group, self._consumer, self._claim_ms, others)
             return [entry for entry in entries_of([[stream, reply]]) if entry.fields]
         return []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import secrets
 import shutil
@@ -44,6 +45,8 @@ SOCKET_LENGTH = 100
 
 LOOK_S = 0.05
 """Seconds between checks of a server that another process is starting."""
+
+_log = logging.getLogger(__name__)
 
 _SOCKET, _ADDRESS, _LOCK, _LOG = "redis.sock", "server.url", "server.lock", "server.log"
 
@@ -169,6 +172,7 @@ class EmbeddedServer:
         try:
             self._wait()
             write_text(self.data / _ADDRESS, str(self.address))
+            _log.info("started %s on %s at %s", self.program, self.data, self.address)
         except BaseException:
             self.stop()
             raise
@@ -279,6 +283,7 @@ class SharedServer:
                 return self._own.address
             except FolderTakenError:
                 self._own = None  # it died, and another process restarted it first
+                _log.warning("another process restarted the server on %s", self.data)
         end = time.monotonic() + START_S
         while time.monotonic() < end:
             address = running_at(self.data)

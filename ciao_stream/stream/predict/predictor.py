@@ -41,7 +41,7 @@ NO_WORLD_S = 0.1
 RETRY_S = (0.1, 5.0)
 """Seconds between attempts while Redis is away: the first, and the longest; doubled in between, with jitter."""
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -171,7 +171,7 @@ class Predictor:
                 if (frame := self._frame(entry, read_at)) is not None:
                     frames.append(frame)
             except BadMessage as error:
-                log.info("entry %s skipped: %s", entry.position, error.reason.value)
+                _log.warning("skipped entry %s: %s", entry.position, error.reason.value)
                 done.skipped[error.reason.value] += 1
         done.frames = len(frames)
         if frames:
@@ -255,7 +255,7 @@ class Predictor:
             self._report(f"world {name!r} does not exist (known: {', '.join(known) or 'none'})")
 
     def _report(self, text: str) -> None:
-        log.info("%s", text)
+        _log.info("%s", text)
         self._tell(text)
 
     def _say(self, text: str) -> None:

@@ -52,7 +52,7 @@ DIGITS = 12
 NO_FACE = "no face found"
 """Why an image without a face is skipped."""
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -169,7 +169,7 @@ class Publisher:
             self._send(encode_task(self.spec, producer=self.producer, seq=self._seq))
             for frame in self._paced(iter(frames)):
                 if isinstance(frame, Skipped):
-                    log.info("frame %d skipped: %s", frame.number, frame.reason)
+                    _log.warning("skipped frame %d: %s", frame.number, frame.reason)
                     self.published.skipped[frame.reason] += 1
                     self.published.examples.setdefault(frame.reason, frame.text)
                     self._watch(self.published)
@@ -245,7 +245,7 @@ class Publisher:
                 if gone := isinstance(error, UnreachableError):
                     self._disconnect()
                 if not tries:
-                    log.info("waiting: %s", error)
+                    _log.warning("waiting: %s", error)
                 self._tell(str(error))
                 time.sleep(seconds_until_retry(GONE_S if gone else FULL_S, tries))
             tries += 1

@@ -24,7 +24,7 @@ PATIENCE_S = 5.0
 END_S = 1.0
 """Seconds to wait for the reading thread at the end; one that hangs in a driver ends with the process."""
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def open_capture(where: str | int) -> Any:
@@ -134,7 +134,7 @@ class _Reader(threading.Thread):
             self._ending.wait(wait * random.uniform(0.5, 1.0))
             wait = min(2 * wait, AGAIN_S[1])
             if not self._ending.is_set():
-                log.info("%s: no frame; opening it again", self._what)
+                _log.warning("%s: no frame; opening it again", self._what)
                 self._capture = self._reopen()
         self._close()
 

@@ -201,7 +201,7 @@ def test_a_replayed_source_keeps_its_name_and_a_live_one_does_not():
 # ---- a full stream, a lost server -------------------------------------------------------------------------------
 
 
-def test_the_publisher_waits_for_a_full_stream_and_drops_nothing(server):
+def test_the_publisher_waits_for_a_full_stream_and_drops_nothing(server, caplog):
     reports, lengths, gone = [], [], []
     sender = publisher(server, max_backlog=5)
     thread = threading.Thread(target=lambda: sender.run(frames_of(30), reports.append))
@@ -218,6 +218,7 @@ def test_the_publisher_waits_for_a_full_stream_and_drops_nothing(server):
     thread.join()
     assert max(lengths) <= 5
     assert "5 entries wait" in reports[0]
+    assert "waiting: stream 'frames' is full" in caplog.text
     publisher(server, names=StreamNames("whole")).run(frames_of(30))
     with server.client() as client:
         assert gone == contents(client, "whole")
