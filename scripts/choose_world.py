@@ -60,7 +60,7 @@ SMOOTH = 8.0
 """Time constant, in faces, of the smoothed choice."""
 
 ALL = "one world for all"
-ORACLE = "own world (told)"
+ORACLE = "own world (given)"
 
 
 def dark(image: Image, rng: np.random.Generator) -> Image:
@@ -125,8 +125,9 @@ def learned(encoder: Encoder, worlds: dict[str, tuple[TaskSpec, Labelled, Labell
         learner.apply(TaskDeclared(f"1-{n}", spec.name, spec))
     for n, at in enumerate(np.random.default_rng(seed).permutation(len(faces))):
         task, image, label = faces[at]
-        told = target_label(learner.tasks[task], np.array(learner.tasks[task].labels.index(label)))
-        learner.apply(FrameCame(f"2-{n}", task, f"f{n}", image, told))
+        spec = learner.tasks[task]
+        target = target_label(spec, np.array(spec.labels.index(label)))
+        learner.apply(FrameCame(f"2-{n}", task, f"f{n}", image, target))
     return learner
 
 
@@ -152,7 +153,7 @@ def measured(encoder: Encoder, root: Path | None, seed: int) -> tuple[dict[str, 
         for name, each in worlds.predict_encoded(pixels, z).items():
             outputs[name].append(each.numpy())
     joined = {name: np.concatenate(parts) for name, parts in outputs.items()}
-    said = {name: [worlds[name].spec.labels[k] for k in each.argmax(axis=1)] for name, each in joined.items()}
+    predicted = {name: [worlds[name].spec.labels[k] for k in each.argmax(axis=1)] for name, each in joined.items()}
     logits = [joined[name].astype(np.float64) for name in ground]
     learned_from = [statistics.n for name in ground if (statistics := worlds[name].faces) is not None]
     prototype = Prototype([worlds[name] for name in ground])
@@ -171,7 +172,9 @@ def measured(encoder: Encoder, root: Path | None, seed: int) -> tuple[dict[str, 
 
     def judged(chosen: list[str]) -> tuple[float, float]:
         own = np.mean([world == name for world, (name, _, _) in zip(chosen, asked, strict=True)])
-        right = [said[world][i] == label for i, (world, (_, _, label)) in enumerate(zip(chosen, asked, strict=True))]
+        right = [
+            predicted[world][i] == label for i, (world, (_, _, label)) in enumerate(zip(chosen, asked, strict=True))
+        ]
         return float(own), float(np.mean(right))
 
     found = {ORACLE: judged([name for name, _, _ in asked])}
@@ -200,8 +203,8 @@ def main() -> None:
     print(f"| {source} | own world chosen, % | expression right, % |\n|---|---|---|")
     for name in runs[0]:
         columns = np.array([run[name] for run in runs]).T * 100
-        told = [f"{column.mean():.1f} ({column.min():.1f} to {column.max():.1f})" for column in columns]
-        print(f"| {name} | {'' if name == ALL else told[0]} | {told[1]} |")
+        shown = [f"{column.mean():.1f} ({column.min():.1f} to {column.max():.1f})" for column in columns]
+        print(f"| {name} | {'' if name == ALL else shown[0]} | {shown[1]} |")
 
 
 if __name__ == "__main__":

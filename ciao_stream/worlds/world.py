@@ -1,7 +1,7 @@
-"""Worlds: one frozen encoder, and for each task a mask and a head of its own.
+"""A world: the mask and the head of one task, over a shared frozen encoder.
 
-A world on disk is one folder, ``world.json`` and ``weights.safetensors``: mask and head travel together, with the
-task they answer and the fingerprint of the encoder they stand on.
+On disk a world is one folder with ``world.json``, which has the task, the settings and the fingerprint of the encoder,
+and ``weights.safetensors``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Adapters of the last convolution: what each computes, how many parameters it has, and what it leaves alone."""
+"""Adapters of the last convolution: what each computes, how many parameters it has, and what it does not change."""
 
 import math
 from dataclasses import replace
@@ -33,7 +33,7 @@ def made(name, last, settings=DEFAULT):
 
 
 def inputs(last):
-    """Inputs of a convolution, and a carry that fits where there is a residual."""
+    """Inputs of a convolution, and a carry for the residual, if there is one."""
     with seeded_torch(0, "inputs"), torch.no_grad():
         x = torch.randn(3, last.conv.in_channels, 8, 8)
         return x, (torch.rand_like(last.conv(x)),)
@@ -55,7 +55,7 @@ def trained(name, last, steps=3):
 
 
 @pytest.mark.parametrize(("name", "shape"), EVERY)
-def test_an_untrained_adapter_changes_no_bit(name, shape):
+def test_an_untrained_adapter_changes_nothing(name, shape):
     last = lasts()[shape]
     x, carry = inputs(last)
     for fast in (False, True):
@@ -66,7 +66,7 @@ def test_an_untrained_adapter_changes_no_bit(name, shape):
 
 
 @pytest.mark.parametrize(("name", "shape"), EVERY)
-def test_training_moves_all_of_the_adapter_and_nothing_of_the_convolution(name, shape):
+def test_training_changes_every_parameter_of_the_adapter_and_nothing_of_the_convolution(name, shape):
     last = lasts()[shape]
     before, start = state_sha256(last), made(name, last)
     adapter = trained(name, last)
@@ -133,7 +133,7 @@ def test_behind_a_frozen_norm_bitfit_can_be_any_bias_of_the_norm():
 
 @pytest.mark.parametrize("name", ["facechannel", "vggface", "pk", "resnet18", "ciao-face"])
 @pytest.mark.parametrize("mask", ["auto", "pointwise", "low-rank", "depthwise"])
-def test_lora_takes_as_many_parameters_as_the_mask_and_no_more(name, mask):
+def test_lora_has_at_most_as_many_parameters_as_the_mask(name, mask):
     last = tiny.real(name).last
     settings = Settings(mask=mask)
     budget = load_mask(choose_mask(last) if mask == "auto" else mask).size(last)
@@ -151,16 +151,16 @@ def test_the_budget_of_a_narrow_convolution_ends_at_its_full_rank():
 
 
 @pytest.mark.parametrize(("scheme", "mask", "most"), [("lora", "ciao", 6), ("dl", "low-rank", 4)])
-def test_a_rank_that_the_convolution_has_not_is_refused(scheme, mask, most):
+def test_a_rank_above_that_of_the_convolution_is_refused(scheme, mask, most):
     encoder = tiny.encoder()  # the convolution has 4 inputs, 6 outputs, 3x3
     World(SPEC, encoder, scheme, True, tiny.small(mask=mask, rank=most))
-    message = f"settings: rank: expected at most {most} behind this encoder's last convolution but got {most + 1}"
+    message = f"settings: rank: expected at most {most} for this encoder's last convolution but got {most + 1}"
     with pytest.raises(CiaoError, match=message):
         World(SPEC, encoder, scheme, True, tiny.small(mask=mask, rank=most + 1))
 
 
 @pytest.mark.parametrize("rank", [1, 3, 4])
-def test_the_rank_of_a_low_rank_mask_is_the_setting_s(tmp_path, rank):
+def test_the_rank_of_a_low_rank_mask_is_that_of_the_settings(tmp_path, rank):
     encoder = tiny.encoder()
     world = World(SPEC, encoder, "dl", True, tiny.small(mask="low-rank", rank=rank))
     assert size_of(world.mask) == rank * (4 + 6 * 9) + 6 + 6
@@ -181,7 +181,7 @@ def test_a_low_rank_mask_of_full_rank_starts_as_the_full_mask():
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("name", adapter_names())
-def test_only_the_adapter_gets_a_gradient_and_the_norm_stands_still(name, masked):
+def test_only_the_adapter_and_the_head_get_a_gradient_and_the_norm_does_not_change(name, masked):
     """Also of the batch norm in the shared convolution: its statistics stay those of the frozen encoder."""
     encoder = tiny.encoder(norm=True)
     before = encoder.fingerprint()
@@ -200,7 +200,7 @@ def test_only_the_adapter_gets_a_gradient_and_the_norm_stands_still(name, masked
 
 
 @pytest.mark.parametrize("name", adapter_names())
-def test_the_first_answers_are_those_of_the_decision_layer_alone(name):
+def test_before_training_the_predictions_are_those_of_the_head_alone(name):
     encoder = tiny.encoder(norm=True, skip=True)
     plain, adapted = (World(SPEC, encoder, scheme, False, tiny.small(), seed=5) for scheme in ("dl", name))
     z, _ = tiny.batch(encoder, level="z")
@@ -219,7 +219,7 @@ def test_the_seed_and_the_name_of_the_task_choose_the_adapter():
 
 
 @pytest.mark.parametrize("name", adapter_names())
-def test_an_adapter_stands_around_the_last_convolution_of_an_attached_network(name, tmp_path):
+def test_an_adapter_works_on_the_last_convolution_of_an_attached_network(name, tmp_path):
     class Network(nn.Module):
         def __init__(self):
             super().__init__()
@@ -245,7 +245,7 @@ def test_an_adapter_stands_around_the_last_convolution_of_an_attached_network(na
 
 
 @pytest.mark.parametrize("name", adapter_names())
-def test_an_adapter_learns_what_the_decision_layer_cannot(name):
+def test_an_adapter_learns_what_the_head_cannot(name):
     """The head sees only where a channel is above zero; biases, factors and filters can bring the rest there."""
     with seeded_torch(0, "learns"):
         encoder = tiny.encoder()

@@ -32,7 +32,7 @@ from tests.helpers.stream_events import QUICK, shared
 
 FER, VA, MULTI = (tiny.SPECS[kind] for kind in ("categorical", "dimensional", "multilabel"))
 SHADES = {"fer": 20, "affectnet-va": 120, "emoreact": 220}
-"""What tells the worlds apart here: how bright their faces are."""
+"""Brightness of the faces of each world, by which they differ here."""
 
 
 def face(number, task):
@@ -42,8 +42,8 @@ def face(number, task):
 
 def frames(stream, spec, n):
     """Labelled faces of a world's own brightness."""
-    told = [stream.frame(spec) for _ in range(n)]
-    return [dataclasses.replace(event, image=face(i, spec.name)) for i, event in enumerate(told)]
+    events = [stream.frame(spec) for _ in range(n)]
+    return [dataclasses.replace(event, image=face(i, spec.name)) for i, event in enumerate(events)]
 
 
 def begun(specs=(FER, VA, MULTI), n=LEAST, settings=QUICK):
@@ -84,7 +84,7 @@ def test_statistics_are_those_of_all_faces_however_they_came(width):
     np.testing.assert_allclose(few.scatter, scatter / 4)
 
 
-def test_statistics_of_the_feature_cache_are_those_that_a_stream_gathers():
+def test_statistics_of_cached_features_are_those_of_a_stream():
     _, learner = begun([FER])
     z = stored_z([face(i, "fer") for i in range(LEAST)]).numpy()
     cached, gathered = FaceStatistics.of(z), learner.worlds["fer"].faces
@@ -113,7 +113,7 @@ def test_damaged_statistics_are_refused(damage):
         FaceStatistics.from_tensors(state)
 
 
-def test_each_labelled_face_counts_once_and_a_restored_world_goes_on_bit_for_bit():
+def test_each_labelled_face_counts_once_and_a_restored_world_continues_bit_for_bit():
     stream, learner = begun([FER], 5)
     waiting = stream.frame(FER, labelled=False)
     stream_events.apply(learner, [waiting])
@@ -229,13 +229,13 @@ def predict(server, tmp_path, monkeypatch, capsys):
     def run(*argv):
         where = ["--redis", server.url, "--worlds", str(tmp_path), "--start", "0-0", "--device", "cpu"]
         code = command.main(["predict", *where, "--json", "--max-frames", str(len(tasks)), *argv])
-        said = capsys.readouterr()
-        return code, [json.loads(line) for line in said.out.splitlines()], said.err
+        printed = capsys.readouterr()
+        return code, [json.loads(line) for line in printed.out.splitlines()], printed.err
 
     return tasks, learner, run
 
 
-def test_the_command_answers_by_the_world_that_fits_and_tells_all_scores(predict):
+def test_the_command_answers_with_the_world_that_fits_best_and_shows_all_scores(predict):
     tasks, learner, run = predict
     code, found, _ = run("--choose")
     assert code == 0
@@ -246,8 +246,8 @@ def test_the_command_answers_by_the_world_that_fits_and_tells_all_scores(predict
         assert set(scores) == set(SHADES)
         assert max(scores, key=scores.get) == result["world"]
         if result["world"] == "affectnet-va":
-            told = learner.predict(face(500 + i, tasks[i]), "affectnet-va")["affectnet-va"]
-            assert [*result["values"].values()] == told.tolist()
+            expected = learner.predict(face(500 + i, tasks[i]), "affectnet-va")["affectnet-va"]
+            assert [*result["values"].values()] == expected.tolist()
 
 
 def test_the_choice_can_be_smoothed_over_a_cameras_faces(predict):
@@ -275,24 +275,24 @@ def test_a_face_is_skipped_and_counted_while_no_world_can_be_chosen(predict, tmp
     _, _, run = predict
     _, learner = begun([FER], 3)
     Checkpoints(tmp_path / "checkpoints").save(learner)
-    code, found, said = run("--choose")
+    code, found, errors = run("--choose")
     assert (code, found) == (0, [])
-    assert "no_world_fits 6" in said
+    assert "no_world_fits 6" in errors
 
 
 def test_a_later_world_that_cannot_be_judged_is_reported_and_dropped(server, tmp_path):
     _, learner = begun([FER])
-    told, stop = [], Stop()
+    reported, stop = [], Stop()
     learner.save_worlds(tmp_path)
     feed = FrameFeed(lambda: server.address, StreamNames("later"), start="0-0")
     worlds = UpToDate(ExportedWorlds(tmp_path, shared()), 0.02)
-    one = Predictor(shared(), worlds, feed, PredictSettings(choose="prototype"), stop=stop, tell=told.append)
+    one = Predictor(shared(), worlds, feed, PredictSettings(choose="prototype"), stop=stop, tell=reported.append)
     thread = threading.Thread(target=one.run)
     thread.start()
     try:
         with server.client() as client:
             for number, wanted in enumerate(("answering with fer", "world 'affectnet-va' cannot be chosen")):
-                until(lambda: any(wanted in line for line in told))  # noqa: B023
+                until(lambda: any(wanted in line for line in reported))  # noqa: B023
                 header = {"task": "fer", "frame_id": f"f{number}", "producer": "robot", "seq": number}
                 client.xadd("later", encode_frame(write_image(face(number, "fer")), **header))
                 until(lambda: one.results == number + 1)  # noqa: B023

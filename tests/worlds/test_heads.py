@@ -37,7 +37,7 @@ def test_pooling_by_exact_values(pool, expected):
 
 
 @pytest.mark.parametrize("kind", FIVE)
-def test_only_values_of_dimensions_are_squashed(kind):
+def test_only_dimensional_outputs_pass_through_tanh(kind):
     head = Head(spec(kind), (6, 4, 4), HeadSettings("mean", "none", (), 0.0))
     nn.init.constant_(head.layers[2].weight, 1.0)
     nn.init.constant_(head.layers[2].bias, 0.0)
@@ -62,7 +62,7 @@ ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "tanh": "Tanh", "elu": "ELU"}
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("norm", NORMS)
-def test_normalisation_activation_and_dropout_stand_where_the_settings_say(norm, activation):
+def test_normalisation_activation_and_dropout_are_those_of_the_settings(norm, activation):
     head = Head(tiny.SPECS["votes"], (6, 4, 4), HeadSettings("mean", norm, (7, 3), 0.25, activation))
     names = [type(layer).__name__ for layer in head.layers]
     hidden = ["Linear", ACTIVATIONS[activation], "Dropout"]

@@ -40,7 +40,7 @@ def test_a_mask_has_the_parameters_of_the_last_convolution_and_one_per_channel(n
 
 
 @pytest.mark.parametrize("name", ["facechannel", "vggface", "pk"])
-def test_a_fresh_mask_maps_u_to_u_over_half_plus_u(name):
+def test_a_new_mask_maps_u_to_u_over_half_plus_u(name):
     encoder = tiny.real(name)
     mask = CiaoMask(encoder.last)
     with torch.no_grad():
@@ -62,7 +62,7 @@ def test_a_mask_follows_its_own_a_and_inhibition():
     assert mask(z, u).flatten().tolist() == pytest.approx([4.5 / (2 + 7), 1 / (0.25 + 0)])
 
 
-def test_the_inhibition_starts_as_u_where_the_convolution_has_a_norm():
+def test_the_inhibition_starts_as_u_if_the_convolution_has_a_norm():
     encoder = tiny.encoder(norm=True)
     with torch.no_grad():
         z = encoder.encode(tiny.pixels())
@@ -73,7 +73,7 @@ def test_the_inhibition_starts_as_u_where_the_convolution_has_a_norm():
         assert not torch.allclose(encoder.last.conv(z).relu(), u, atol=1e-2), "the norm does something"
 
 
-def test_the_inhibition_reads_the_convolution_s_own_input_where_z_has_more():
+def test_the_inhibition_reads_only_the_convolution_s_own_input():
     encoder = tiny.encoder(norm=True, skip=True)
     with torch.no_grad():
         z = encoder.encode(tiny.pixels())
@@ -239,7 +239,7 @@ class Subtracting(CiaoMask):
         (Subtracting, "changes the sign"),
     ],
 )
-def test_a_mask_that_breaks_a_promise_is_found_out(mask, broken):
+def test_a_mask_that_breaks_a_promise_is_refused(mask, broken):
     with pytest.raises(ContractError, match=f"{mask.__name__} on a .*({broken})"):
         check_mask(mask)
 
@@ -298,7 +298,7 @@ def test_the_first_mask_that_fits_the_budget_is_chosen(last, chosen):
     assert load_mask(chosen).size(unit) <= BUDGET
 
 
-def test_a_smaller_budget_takes_a_smaller_mask_and_too_small_a_one_none():
+def test_a_smaller_budget_gives_a_smaller_mask_or_an_error():
     last = wide(64, 64, 3)
     sizes = {name: load_mask(name).size(last) for name in ("ciao", "pointwise", "low-rank", "depthwise")}
     assert sizes == {"ciao": 36_992, "pointwise": 4_224, "low-rank": 10_368, "depthwise": 704}
@@ -341,7 +341,7 @@ def test_a_low_rank_layer_is_approximated_without_loss():
     assert torch.allclose(load_mask("low-rank")(last).inhibition(x), last.conv(x), atol=1e-3)
 
 
-def test_a_pointwise_mask_agrees_with_the_full_one_on_what_is_the_same_everywhere():
+def test_a_pointwise_mask_agrees_with_the_full_one_on_a_constant_input():
     last = wide(6, 4, 3)
     mask = load_mask("pointwise")(last)
     x = torch.randn(1, 6, 1, 1).expand(-1, -1, 5, 5)
@@ -362,7 +362,7 @@ def test_a_depthwise_mask_starts_with_the_blocks_on_the_diagonal(n_in, n_out, gr
     assert kept.sum() == n_out * n_in // groups * 9
 
 
-def test_a_grouped_weight_made_dense_computes_the_same():
+def test_the_dense_form_of_a_grouped_weight_computes_the_same():
     conv, x = nn.Conv2d(6, 9, 3, groups=3), torch.randn(2, 6, 5, 5)
     assert torch.allclose(nn.functional.conv2d(x, dense_weight(conv), conv.bias), conv(x), atol=1e-6)
 

@@ -50,7 +50,7 @@ def test_settings_come_back_from_json(settings):
     assert hash(again) == hash(settings)
 
 
-def test_what_json_leaves_out_has_its_default():
+def test_a_setting_that_json_omits_has_its_default():
     assert Settings.from_json({}) == Settings()
     assert Settings.from_json({"lr": 0.5, "head": {"hidden": []}}) == Settings(lr=0.5, head=HeadSettings(hidden=()))
 
@@ -94,7 +94,7 @@ def test_a_value_out_of_range_is_refused_and_named(name, value):
     assert "; " not in message
 
 
-def test_all_problems_stand_in_one_message():
+def test_one_message_lists_all_problems():
     with pytest.raises(CiaoError) as caught:
         changed(**{name: values[0] for name, values in BAD.items()})
     problems = str(caught.value).removeprefix("settings: ").split("; ")
@@ -121,7 +121,7 @@ def test_an_unknown_setting_is_refused_with_a_suggestion(data, message):
 
 
 @pytest.mark.parametrize("data", [None, [], "lr", {"head": None}, {"head": [128]}])
-def test_json_that_is_no_settings_is_refused(data):
+def test_json_without_settings_is_refused(data):
     with pytest.raises(CiaoError, match="settings: expected an object"):
         Settings.from_json(data)
 
@@ -132,7 +132,7 @@ def test_hidden_units_of_another_type_are_refused(value):
         Settings.from_json({"head": {"hidden": value}})
 
 
-def test_the_presets_are_those_that_the_commands_offer():
+def test_the_presets_of_the_commands():
     assert list(PRESETS) == ["default", "paper", "online"]
     assert PRESETS["default"] == Settings()
     assert not PRESETS["default"].alternate
@@ -145,7 +145,7 @@ def test_the_paper_preset_is_the_equations_as_written():
     assert paper.head == HeadSettings("max2", "none", (128,), 0.5)
 
 
-def test_the_online_preset_is_a_linear_classifier_that_starts_from_nothing():
+def test_the_online_preset_is_a_linear_classifier_with_outputs_of_zero_before_training():
     head = PRESETS["online"].head
     assert (head.hidden, head.start) == ((), "zero")
     logits = Head(TaskSpec("fer", "categorical", ("calm", "glad")), (4, 6, 6), head)(torch.rand(3, 4, 6, 6))
@@ -190,9 +190,9 @@ def test_the_head_of_emoreact_has_no_recurrent_layer_and_the_rate_of_fer(encoder
 
 
 @pytest.mark.parametrize("task", ["affectnet", "fer", "jaffe"])
-def test_other_encoders_take_the_values_of_vggface(task):
+def test_other_encoders_get_the_values_of_vggface(task):
     assert published_settings("resnet18", task) == published_settings("vggface", task)
 
 
-def test_a_task_outside_the_paper_takes_the_preset():
+def test_a_task_that_is_not_in_the_paper_gets_the_preset():
     assert published_settings("pk", "raf-db") == PRESETS["paper"]

@@ -20,7 +20,7 @@ KINDS = list(tiny.SPECS)
 
 
 def house(encoder=None):
-    """One world of every form; each is a task of its own name."""
+    """One world of every scheme, with and without a mask; the name of its task says which."""
     worlds = Worlds(encoder or tiny.encoder(norm=True))
     for number, (scheme, masked) in enumerate(FORMS):
         kind = KINDS[number % 4]
@@ -210,8 +210,8 @@ DAMAGE = {
     },
     **{f"scheme {value}": (described(scheme=value), "unknown scheme") for value in ("ld", None, 3, ["dl"], {})},
     **{f"masked {value}": (described(masked=value), "masked") for value in (None, 1, "yes")},
-    "no mask said": (described(masked=False), "weights do not fit: .*Unexpected key.*mask.raw_a"),
-    "another scheme said": (described(scheme="lc"), "weights do not fit: .*Missing key.*last"),
+    "masked recorded as false": (described(masked=False), "weights do not fit: .*Unexpected key.*mask.raw_a"),
+    "another recorded scheme": (described(scheme="lc"), "weights do not fit: .*Missing key.*last"),
     **{f"task {value}": (described(task=value), "not a task specification") for value in (None, [], "fer", {})},
     "labels of another number": (spec_with(labels=["calm", "glad"]), "weights do not fit: .*size mismatch"),
     "labels as a text": (spec_with(labels="abc"), "not a task specification"),
@@ -257,7 +257,7 @@ def test_a_pickle_in_place_of_the_weights_is_refused_and_not_run(tmp_path, write
     assert not (tmp_path / "ran").exists()
 
 
-def test_predicting_in_several_worlds_runs_the_trunk_once_and_equals_each_from_the_cache(tmp_path):
+def test_predicting_in_several_worlds_runs_the_trunk_once_and_equals_each_world_on_cached_features(tmp_path):
     worlds, images, cache = house(), tiny.pictures(20), FeatureCache(tmp_path)
     for world in worlds.values():
         train(world, steps=1)

@@ -81,9 +81,7 @@ def within(rank: int, most: int) -> int:
         CiaoError: It is larger.
     """
     if rank > most:
-        raise CiaoError(
-            f"settings: rank: expected at most {most} behind this encoder's last convolution but got {rank}"
-        )
+        raise CiaoError(f"settings: rank: expected at most {most} for this encoder's last convolution but got {rank}")
     return rank
 
 
