@@ -165,7 +165,7 @@ def test_fewer_than_the_folds():
         stratified(list("abcd"), np.zeros(4, dtype=np.int64), WHERE, together=["x", "y", "y", "x"], n_folds=3)
 
 
-def test_a_name_that_stands_twice():
+def test_a_name_given_twice():
     with pytest.raises(ValueError, match="unique"):
         stratified([*map(str, range(12)), "3", "3"], np.zeros(14, dtype=np.int64), WHERE)
 

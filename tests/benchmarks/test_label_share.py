@@ -86,7 +86,7 @@ def test_settings_are_replaced_from_the_command_line(run):
 
 
 @pytest.mark.parametrize(
-    ("option", "said"),
+    ("option", "message"),
     [
         (("--set", "lr"), "expected NAME=VALUE"),
         (("--set", "lr=1", "--set", "lr=2"), "given twice"),
@@ -97,8 +97,8 @@ def test_settings_are_replaced_from_the_command_line(run):
         (("--labels", "1.5"), "labels: expected a number > 0 and <= 1"),
     ],
 )
-def test_bad_options_are_named_in_one_line(run, option, said):
+def test_bad_options_are_named_in_one_line(run, option, message):
     code, printed, out = run("bad", *option)
     assert code == 2
-    assert said in printed
+    assert message in printed
     assert not out.exists()

@@ -129,7 +129,7 @@ def test_people_stand_in_one_split_unless_the_cast_is_shared(population: Populat
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "says"),
+    ("name", "options", "message"),
     [
         ("fer", {"train": 0}, "synthetic world 'fer': expected at least 1 face in split 'train' but got 0"),
         ("fer", {"test": -1}, "synthetic world 'fer': expected at least 1 face in split 'test' but got -1"),
@@ -138,8 +138,8 @@ def test_people_stand_in_one_split_unless_the_cast_is_shared(population: Populat
         ("fre", {}, r"unknown synthetic world 'fre': did you mean 'fer'.* \(known: .*\)"),
     ],
 )
-def test_what_is_not_there_is_refused_in_one_line(name: str, options: dict[str, int], says: str) -> None:
-    with pytest.raises(UnknownNameError if name == "fre" else CiaoError, match=f"^{says}$"):
+def test_what_is_not_there_is_refused_in_one_line(name: str, options: dict[str, int], message: str) -> None:
+    with pytest.raises(UnknownNameError if name == "fre" else CiaoError, match=f"^{message}$"):
         load(name, **options)
 
 

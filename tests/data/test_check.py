@@ -1,15 +1,6 @@
-"""``python -m ciao_stream.data check``: what it says of whole, doubtful and damaged folders of data sets."""
+"""``python -m ciao_stream.data check``: its findings on good, doubtful and damaged data sets."""
 
-import json
-import os
-import resource
-import signal
-import subprocess
-import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,115 +9,21 @@ import pytest
 import ciao_stream.data.check.run
 import ciao_stream.data.check.scan
 from benchmarks.names import real_task_names
-from ciao_stream import __main__ as cli
-from ciao_stream.data import __main__ as data
 from ciao_stream.data.check.findings import identity_findings, judged_counts, published_findings
 from ciao_stream.data.check.places import UniqueImages, number
-from ciao_stream.data.check.scan import CHUNK, scan
-from ciao_stream.data.check.view import printable
-from ciao_stream.exceptions import CiaoError
-from ciao_stream.faces.dataset import FaceDataset, TaskData
+from ciao_stream.faces.dataset import TaskData
 from ciao_stream.faces.readers.image_files import Cropped
-from ciao_stream.faces.task import TaskSpec
-from tests.helpers import emoreact_files, jaffe_files, real_data, sequences, slow_faces
-from tests.helpers.fer2013_files import CANONICAL, CSV_CLASSES, USAGES, some_rows, write_csv, write_folders, write_votes
-from tests.helpers.own_files import write_own_folder
+from tests.helpers import emoreact_files, jaffe_files
+from tests.helpers.check_reports import dataset, made_task, notes, overlap, smooth, wrong
+from tests.helpers.fer2013_files import CSV_CLASSES, USAGES, some_rows, write_csv, write_folders, write_votes
 
-real_faces = real_data.real_faces
 ROWS = some_rows()
-
-
-class InThisProcess(ThreadPoolExecutor):
-    """Workers that need no second to start."""
-
-    def __init__(self, _workers, _context, initializer, initargs):
-        super().__init__(1, initializer=initializer, initargs=initargs)
-
-
-@pytest.fixture
-def processes():
-    """Asked for by tests that need real workers."""
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch, request):
-    """Threads in place of processes, but where a test asks for these."""
-    if "processes" not in request.fixturenames:
-        monkeypatch.setattr(ciao_stream.data.check.scan, "ProcessPoolExecutor", InThisProcess)
-
-
-@pytest.fixture(autouse=True)
-def miniatures_are_whole(monkeypatch, request):
-    """No count is expected of FER and FER+, but where a test asks for the published ones."""
-    if "published_counts" not in request.fixturenames:
-        monkeypatch.setattr("benchmarks.datasets.fer.PUBLISHED", {})
-        monkeypatch.setattr("benchmarks.datasets.fer.PUBLISHED_FOLDERS", {})
-        monkeypatch.setattr("benchmarks.datasets.ferplus.published", lambda _: {})
-
-
-@pytest.fixture
-def published_counts():
-    """Asked for by tests that compare with them."""
-
-
-def smooth(rows):
-    """The same rows with pictures that survive jpeg."""
-    rng = np.random.default_rng(1)
-
-    def face():
-        small = rng.integers(0, 256, (8, 8)).astype(np.float32)
-        return np.clip(cv2.resize(small, (48, 48), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
-
-    return [(emotion, face(), usage) for emotion, _, usage in rows]
-
-
-def refuse(constant):
-    raise AssertionError(f"{constant} is not strict JSON")
-
-
-@pytest.fixture
-def check(tmp_path, capsys):
-    """Run the command; returns exit code, document (None where there is none), what was printed, and what on stderr."""
-
-    def run(root, *more):
-        out = tmp_path / "out"
-        code = data.main(["check", str(root), "--out", str(out), *more])
-        report = out / "check.json"
-        document = json.loads(report.read_text(), parse_constant=refuse) if report.exists() else None
-        streams = capsys.readouterr()
-        if document is not None:
-            assert f"report: {report}" in streams.out
-            assert [line for line in streams.out.split("\n") if line.startswith("WRONG")] == [
-                f"WRONG  {f['about']}: {f['text']}" for f in document["findings"] if f["level"] == "wrong"
-            ]
-        return code, document, streams.out, streams.err
-
-    return run
-
-
-def wrong(document):
-    return [finding["text"] for finding in document["findings"] if finding["level"] == "wrong"]
-
-
-def notes(document, about):
-    return [f["text"] for f in document["findings"] if f["level"] == "note" and f["about"] == about]
-
-
-def overlap(document, of, within):
-    """The overlap of two splits, written ``task split``."""
-    found = [
-        entry
-        for entry in document["overlaps"]
-        if [f"{entry[key]['task']} {entry[key]['split']}" for key in ("of", "within")] == [of, within]
-    ]
-    assert len(found) == 1
-    return found[0]
 
 
 # --- nothing wrong ---------------------------------------------------------------------------------------------------
 
 
-def test_a_sound_data_set(check, tmp_path, processes):  # noqa: ARG001
+def test_a_good_data_set(check, tmp_path, processes):  # noqa: ARG001
     write_csv(tmp_path / "fer2013" / "fer2013.csv", ROWS)
     code, document, printed, errors = check(tmp_path)
     assert code == 0
@@ -169,7 +66,7 @@ def test_two_tasks_with_the_same_images_share_them_by_design(check, tmp_path):
     ]
 
 
-def test_what_is_a_duplicate_within_a_task_is_none_across_two_that_share_it(check, tmp_path):
+def test_a_duplicate_within_a_task_is_not_repeated_across_tasks_that_share_it(check, tmp_path):
     again = [(row[0], row[1], "PrivateTest") for row in ROWS if row[2] == "Training"][:2]
     rows = [*ROWS, *again]
     write_csv(tmp_path / "fer2013" / "fer2013.csv", rows)
@@ -183,7 +80,7 @@ def test_what_is_a_duplicate_within_a_task_is_none_across_two_that_share_it(chec
     assert found == {"train": 2, "validation": 0, "test": 2}
 
 
-def test_folds_and_the_numbers_of_all_of_them_are_told(check, tmp_path):
+def test_all_folds_are_reported_and_counted(check, tmp_path):
     jaffe_files.write_jaffe(tmp_path)
     code, document, printed, _ = check(tmp_path, "--tasks", "jaffe")
     assert code == 1
@@ -286,7 +183,7 @@ def test_a_data_set_inside_another_is_evident(check, tmp_path):
     assert [s["found_elsewhere"] for s in document["tasks"][0]["splits"]] == [14, 14, 14]
 
 
-def test_frames_of_one_clip_are_no_duplicates_and_clips_in_two_splits_are(check, tmp_path):
+def test_frames_of_one_clip_are_not_duplicates_but_clips_in_two_splits_are(check, tmp_path):
     emoreact_files.write_emoreact(tmp_path, faces=True)
     code, document, printed, _ = check(tmp_path)
     assert document["overlaps"] == []
@@ -299,16 +196,6 @@ def test_frames_of_one_clip_are_no_duplicates_and_clips_in_two_splits_are(check,
     leak = overlap(document, "emoreact test", "emoreact train")
     assert leak["faces"] == leak["faces_within"] == leak["same_pixels"] == 10
     assert leak["examples"][0]["of"].endswith("frame 1 of 10")
-
-
-def dataset(split, faces, targets=None, **more):
-    spec = more.pop("spec", TaskSpec("made", "categorical", ("no", "yes")))
-    targets = np.arange(len(faces)) % 2 if targets is None else targets
-    return FaceDataset(spec, split, faces, np.arange(len(faces)), targets, "real", **more)
-
-
-def made_task(tmp_path, **more):
-    return slow_faces.slow_task(tmp_path, **more)
 
 
 def check_made(monkeypatch, tmp_path, tasks):
@@ -369,15 +256,15 @@ def benchmarks_image_files(folder, n):
     return ImageFiles(folder, tuple(f"{i}.png" for i in range(n)))
 
 
-def test_parts_of_one_photo_are_pictures_of_their_own(tmp_path):
+def test_crops_of_one_photo_are_separate_images(tmp_path):
     photo = np.random.default_rng(0).integers(0, 256, (96, 48), dtype=np.uint8)
     assert cv2.imwrite(str(tmp_path / "0.png"), photo)
     files = benchmarks_image_files(tmp_path, 1)
     boxes = [np.array([[0, y, 48, 48]]) for y in (0, 48, 0)]
-    pictures = UniqueImages()
-    ids = [pictures.add(dataset("train", Cropped(files, box), np.array([0]))).tolist() for box in boxes]
+    images = UniqueImages()
+    ids = [images.add(dataset("train", Cropped(files, box), np.array([0]))).tolist() for box in boxes]
     assert ids == [[0], [1], [0]]
-    assert pictures.name(1) == str(tmp_path / "0.png")
+    assert images.name(1) == str(tmp_path / "0.png")
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------
@@ -408,7 +295,7 @@ def test_many_unreadable_images_are_counted(check, tmp_path):
     assert document["tasks"][0]["splits"][2]["unreadable"] == 28
 
 
-def test_a_malformed_data_set_is_told_and_the_others_are_checked(check, tmp_path):
+def test_a_malformed_data_set_is_reported_and_the_others_are_checked(check, tmp_path):
     path = write_csv(tmp_path / "fer2013" / "fer2013.csv", ROWS)
     path.write_bytes(path.read_bytes()[:-4000])
     jaffe_files.write_jaffe(tmp_path)
@@ -504,216 +391,3 @@ def test_identities(tmp_path):
     assert judge(TaskData.cross_validation(folds)) == [
         ("wrong", "t: 2 people in both train and test of 1 of 2 folds: b, c (protocol: as it is)")
     ]
-
-
-# --- usage -----------------------------------------------------------------------------------------------------------
-
-BAD = {
-    "no folder": (["ABSENT"], "not a folder: expected the folder that holds the data sets"),
-    "nothing there": (["EMPTY"], "found no data set under"),
-    "nothing of what was named": (["EMPTY", "--tasks", "fer"], "found none of fer under"),
-    "unknown task": (["EMPTY", "--tasks", "frr"], "unknown task 'frr': did you mean 'fer'"),
-    "unknown rule": (["FER", "--tasks", "fer:majority"], "unknown label rule 'majority'"),
-    "a task twice": (["FER", "--tasks", "fer,jaffe,fer"], "task 'fer' given twice"),
-    "no task": (["FER", "--tasks", ","], "no task given"),
-    "out is a file": (["FER", "--tasks", "fer", "--out", "FILE"], "cannot write"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_usage_is_one_line_and_code_2(tmp_path, capsys, case):
-    argv, message = BAD[case]
-    (tmp_path / "EMPTY").mkdir()
-    (tmp_path / "FILE").touch()
-    write_csv(tmp_path / "FER" / "fer2013.csv", ROWS)
-    places = [str(tmp_path / word) if word.isupper() else word for word in argv]
-    out = [] if "--out" in argv else ["--out", str(tmp_path / "out")]
-    assert data.main(["check", *places, *out]) == 2
-    streams = capsys.readouterr()
-    (line,) = [line for line in streams.err.split("\n") if line.startswith("error: ")]
-    assert message in line
-    assert not (tmp_path / "out").exists()
-
-
-def test_what_is_expected_is_listed_where_nothing_is_found(tmp_path, capsys):
-    assert data.main(["check", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
-    line = capsys.readouterr().err
-    assert all(f"{name}: ROOT/" in line for name in real_task_names())
-
-
-def test_a_task_that_was_named_must_be_there(check, tmp_path):
-    write_csv(tmp_path / "fer2013.csv", ROWS)
-    code, document, _, _ = check(tmp_path, "--tasks", "fer,jaffe")
-    assert code == 1
-    (text,) = wrong(document)
-    assert text.startswith("task 'jaffe': ")
-    assert document["not_found"][0]["task"] == "jaffe"
-
-
-def test_faces_of_ones_own(check, tmp_path):
-    root = write_folders(tmp_path / "mine", smooth(ROWS))
-    code, document, _, _ = check(tmp_path, "--tasks", f"folder:{root}")
-    assert (code, document["verdict"]) == (0, "nothing wrong")
-    assert document["tasks"][0]["name"] == f"folder:{root}"
-    assert sum(split["samples"] for split in document["tasks"][0]["splits"]) == 42
-    assert sum(document["tasks"][0]["splits"][2]["counts"].values()) == 28
-    assert set(document["tasks"][0]["spec"]["labels"]) == set(CANONICAL)
-
-
-@pytest.mark.parametrize("splits", [("train", "test"), ()])
-def test_class_folders_without_a_known_data_set_are_checked(check, tmp_path, splits):
-    write_own_folder(tmp_path, splits=splits, classes=("glad", "sad", "bored"), per_class=5)
-    for name in ("notes.txt", "face.heic", "more.heic"):
-        (tmp_path / "mine" / (splits or ("",))[0] / "sad" / name).touch()
-    code, document, shown, _ = check(tmp_path / "mine")
-    assert (code, [task["name"] for task in document["tasks"]]) == (0, [f"folder:{tmp_path}/mine"])
-    n = 10 if splits else 5
-    how = f"no known data set, so its folders were checked as folder:{tmp_path}/mine: bored {n}, glad {n}, sad {n}"
-    assert notes(document, "class folders") == [how]
-    dropped = "train: 3 samples dropped: not an image (.heic) 2, not an image (.txt) 1"
-    assert notes(document, "dropped") == [f"folder:{tmp_path}/mine {dropped}"]
-    assert how in shown
-    assert dropped in shown
-
-
-def test_class_folders_with_a_mistake_are_reported(check, tmp_path):
-    write_own_folder(tmp_path, splits=("train", "tets"))
-    code, document, _, _ = check(tmp_path / "mine")
-    assert code == 1
-    (text,) = wrong(document)
-    assert text.startswith(f"folder:{tmp_path}/mine: {tmp_path}/mine: unknown folder 'tets' next to the splits")
-
-
-def test_class_folders_further_down_are_suggested(check, tmp_path):
-    write_own_folder(tmp_path)
-    code, _, _, error = check(tmp_path)
-    assert code == 2
-    assert (
-        f"found no data set under {tmp_path}; {tmp_path}/mine has class folders: to check it, run data check" in error
-    )
-    assert (
-        "; expected class folders (DIR/{train,validation,test}/CLASS/* (validation is optional) or DIR/CLASS" in error
-    )
-
-
-def test_results_go_to_a_folder_of_their_own_by_default(tmp_path, capsys, monkeypatch):
-    write_csv(tmp_path / "fer2013.csv", ROWS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["ciao-stream", "data", "check", "."])
-    assert cli.main() == 0
-    (out,) = (tmp_path / "runs").iterdir()
-    assert out.name.startswith("data-check-")
-    assert json.loads((out / "check.json").read_text())["images"] == 42
-    assert f"report: runs/{out.name}/check.json" in capsys.readouterr().out
-
-
-def test_file_names_cannot_garble_the_terminal():
-    assert printable("a\x1b[31m\udcffé") == r"a\x1b[31m\udcffé"
-
-
-@pytest.mark.parametrize("argv", [["--help"], ["check", "--help"]])
-def test_help_takes_less_than_half_a_second_and_loads_nothing_heavy(argv):
-    seconds = []
-    for flags in (["-v"], [], []):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [sys.executable, *flags, "-m", "ciao_stream.data", *argv]
-        done = subprocess.run(command, capture_output=True, text=True, env=sequences.environment(), check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        imported = {line.split("'")[1] for line in done.stderr.splitlines() if line.startswith("import '")}
-        assert "check" in done.stdout
-        assert not imported & {"torch", "numpy", "rich", "cv2", "imagehash"}
-    assert min(seconds) < 0.5
-
-
-# --- processes -------------------------------------------------------------------------------------------------------
-
-
-def scanned(task):
-    pictures = UniqueImages()
-    for split in task.splits():
-        pictures.add(split)
-    told = []
-    return *scan(pictures, told.append), told, pictures
-
-
-def test_every_image_is_decoded_once_in_other_processes(tmp_path, processes):  # noqa: ARG001
-    n = CHUNK + 30
-    looks, problems, told, pictures = scanned(made_task(tmp_path, n=n))
-    log = [path.name.partition(".") for path in tmp_path.iterdir()]
-    assert sorted(name for _, _, name in log) == sorted(
-        f"{s}.{i}" for s in ("train", "validation", "test") for i in range(n)
-    )
-    assert str(os.getpid()) not in {process for process, _, _ in log}
-    assert {path.read_text() for path in tmp_path.iterdir()} == {"True"}
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    assert looks["readable"].all()
-    assert problems == {}
-    assert sum(told) == len(pictures) == 3 * n
-    assert len(np.unique(looks["digest"])) == 3 * n
-
-
-def test_the_death_of_a_worker_is_told(tmp_path, processes):  # noqa: ARG001
-    with pytest.raises(CiaoError, match=r"a process that decodes images died: .*: from train 0 to train 3"):
-        scanned(made_task(tmp_path, deadly=True))
-
-
-def start_slow_check(tmp_path):
-    """Start a check that takes long in a process group of its own, and wait until it decodes images."""
-    log = tmp_path / "log"
-    log.mkdir()
-    command = [sys.executable, str(Path(slow_faces.__file__)), str(log), str(tmp_path / "out")]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=sequences.environment(), start_new_session=True
-    )
-    until = time.monotonic() + 60
-    while not any(log.iterdir()):
-        assert time.monotonic() < until
-        assert process.poll() is None
-        time.sleep(0.02)
-    return process
-
-
-def test_control_c_leaves_nothing_behind(tmp_path, processes):  # noqa: ARG001
-    process = start_slow_check(tmp_path)
-    decoded = len(list((tmp_path / "log").iterdir()))
-    os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert len(list((tmp_path / "log").iterdir())) < decoded + 60
-    assert errors.rstrip().endswith("interrupted")
-    assert "Traceback" not in errors
-    assert not (tmp_path / "out").exists()
-    assert ended(process.pid)
-
-
-def ended(group):
-    """Whether all processes of a group end in a while."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def test_workers_end_with_the_process_that_started_them(tmp_path, processes):  # noqa: ARG001
-    process = start_slow_check(tmp_path)
-    process.kill()
-    process.communicate(timeout=60)
-    assert ended(process.pid)
-
-
-# --- real faces ------------------------------------------------------------------------------------------------------
-
-
-def test_real_faces(check, real_faces, processes):  # noqa: ARG001
-    code, document, printed, _ = check(real_faces)
-    assert [task["name"] for task in document["tasks"]] == ["fer", "ferplus"]
-    assert document["images"] == 600
-    assert document["unreadable"] == []
-    assert code == (1 if any(entry["leak"] for entry in document["overlaps"]) else 0)
-    assert all(entry["faces"] <= 5 for entry in document["overlaps"])
-    assert "ferplus shares" in printed

@@ -70,7 +70,7 @@ def test_the_correlation_is_numpys():
 
 
 def drawing(seed, side=48):
-    """A smooth random picture that tells itself from all others."""
+    """A smooth random image, different from all others."""
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (8, 8)).astype(np.float32)
     return np.clip(cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)

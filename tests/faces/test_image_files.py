@@ -30,7 +30,7 @@ def as_mode(mode, form, **options):
 
 
 def rotated(form):
-    """An image that says: turn me by 90 degrees."""
+    """An image whose EXIF asks for a rotation by 90 degrees."""
     image = Image.fromarray(COLOUR)
     exif = image.getexif()
     exif[274] = 6
@@ -105,7 +105,7 @@ def test_an_image_that_was_cut_short_is_never_read_in_part(kind, share, tmp_path
     with pytest.raises(DataError, match=r"a\.png: (not a whole image|an empty file).*get the file again") as caught:
         read(content[: int(share * len(content))], tmp_path)
     assert "\n" not in str(caught.value)
-    if "tiff" not in kind:  # libtiff has its own say
+    if "tiff" not in kind:  # libtiff raises its own error
         assert capfd.readouterr() == ("", "")
 
 

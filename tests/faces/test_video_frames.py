@@ -55,7 +55,7 @@ def cut(path, share):
 
 
 def claim(path, frames):
-    """Let an avi's header say that it has so many frames."""
+    """Write a number of frames into the header of an avi."""
     content = bytearray(path.read_bytes())
     for tag, offset in ((b"avih", 24), (b"strh", 40)):
         struct.pack_into("<I", content, content.index(tag) + offset, frames)

@@ -15,15 +15,15 @@ N_FRAMES = (5, 4, 12)
 """Lengths of the clips, in turn."""
 
 
-def picture(name: str, size: int = 64) -> np.ndarray:
-    """What the file of that name shows: uint8 (size, size), another one for each name."""
+def image_of(name: str, size: int = 64) -> np.ndarray:
+    """The image in the file of that name: uint8 (size, size), different for each name."""
     seed = zlib.crc32(name.split("/")[-1].encode())
     return np.random.default_rng(seed).integers(0, 256, (size, size), dtype=np.uint8)
 
 
 def write_image(path: Path, size: int = 64) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), picture(path.name, size))
+    assert cv2.imwrite(str(path), image_of(path.name, size))
 
 
 def write_ckplus(
@@ -35,7 +35,7 @@ def write_ckplus(
     subjects=SUBJECTS,
     rule: str = "8",
 ) -> dict[str, str]:
-    """Write a clip of each emotion and one without a label for each subject; return what the rule takes.
+    """Write a clip of each emotion and one without a label for each subject; return the frames of the rule.
 
     The clips' numbers are their emotions', in another order for each subject; the clip without a label is 008.
     """
@@ -63,7 +63,7 @@ def write_ck48(
 ) -> dict[str, str]:
     """Write three faces of each emotion for each subject; return the emotion of each.
 
-    Without ``named``, the files are numbered within their class, and nothing tells subject or clip.
+    Without ``named``, the files are numbered within their class, and names do not give subject or clip.
     """
     truth = {}
     for c, name in enumerate(FOLDERS):

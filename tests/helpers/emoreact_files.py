@@ -1,4 +1,4 @@
-"""EmoReact as users have it on disk, in small: real mp4 clips whose frames tell by their colour what they are."""
+"""EmoReact as users have it on disk, in small: real mp4 clips whose frames can be identified by their colour."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_clip(path: Path, frames: Iterable[np.ndarray], codec: str = "mp4v") ->
 
 
 def coloured(number: int, clip: int = 0, split: int = 0, shape: tuple[int, int] = (64, 80)) -> np.ndarray:
-    """Frame ``number`` of a clip: red says which frame, green which clip, blue which split."""
+    """Frame ``number`` of a clip: red encodes the frame, green the clip, blue the split."""
     colour = [8 + STEP * number, 20 + STEP * clip, 60 + 60 * split]
     return np.full((*shape, 3), colour, dtype=np.uint8)
 
@@ -102,7 +102,7 @@ def _plain(split: str, clips: int, number: int) -> tuple[list[Clip], list[list[n
 
 
 def _drawn(split: str, clips: int) -> tuple[list[Clip], list[list[np.ndarray]]]:
-    """Clips of faces; each of an event's four pictures is three frames."""
+    """Clips of faces; each of an event's four images is three frames."""
     drawn = getattr(load_synthetic("emoreact", train=800, validation=800, test=800, size=96), split)
     targets = drawn.targets[::4].astype(int)
     chosen: list[int] = []

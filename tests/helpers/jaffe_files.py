@@ -17,7 +17,7 @@ OTHER_TAKES = {
     "KA.HA": "1234", "KA.FE": "1234", "KL.DI": "1234", "KM.HA": "1234", "KM.SA": "1235", "YM.FE": "1234",
     "KM.DI": "13", "NM.DI": "13", "KR.HA": "12",
 }  # fmt: skip
-"""Everyone shows everything in takes 1, 2 and 3, but for these."""
+"""Exceptions: the other subjects show each emotion in takes 1, 2 and 3."""
 
 
 def file_names(subjects=MINIATURE, suffix: str = ".tiff") -> list[str]:
@@ -31,8 +31,8 @@ def file_names(subjects=MINIATURE, suffix: str = ".tiff") -> list[str]:
     return [f"{name}.{serial}{suffix}" for serial, name in enumerate(takes, 1)]
 
 
-def picture(name: str) -> np.ndarray:
-    """What the file of that name shows: uint8 (64, 64), another one for each name."""
+def image_of(name: str) -> np.ndarray:
+    """The image in the file of that name: uint8 (64, 64), different for each name."""
     return np.random.default_rng(zlib.crc32(name.split("/")[-1].encode())).integers(0, 256, (64, 64), dtype=np.uint8)
 
 
@@ -45,7 +45,7 @@ def write_jaffe(
     (place / "README").write_text("not an image")
     truth = {name: CANONICAL[name.split(".")[1][:2]] for name in file_names(subjects, suffix)}
     for number, name in sorted(enumerate(truth), reverse=reverse):
-        image = Image.fromarray(picture(name))
+        image = Image.fromarray(image_of(name))
         (image.convert("RGB") if number % 2 else image).save(place / name)
     return truth
 

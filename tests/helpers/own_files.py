@@ -1,4 +1,4 @@
-"""Faces of a user's own, in small: pictures that are known by their content, in folders and in a csv file."""
+"""A user's own faces, in small: images that can be recognised, in folders and in a csv file."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ CANONICAL_NAMES = dict(
 )
 
 
-def picture(name: str) -> np.ndarray:
-    """A picture of 4x4 gray blocks that belongs to a name: another name, another picture, and jpg keeps it."""
+def image_of(name: str) -> np.ndarray:
+    """An image of 4x4 gray blocks, different for each name, that survives jpg."""
     blocks = np.random.default_rng(zlib.crc32(name.encode())).integers(0, 256, (4, 4), dtype=np.uint8)
     return np.kron(blocks, np.ones((SIZE // 4, SIZE // 4), dtype=np.uint8))
 
 
 def save(folder: Path, names: Iterable[str], *, reverse: bool = False) -> None:
-    """Write the picture of each name to the file of that name."""
+    """Write the image of each name to the file of that name."""
     for name in sorted(names, reverse=reverse):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        color = cv2.cvtColor(picture(name), cv2.COLOR_GRAY2BGR)
+        color = cv2.cvtColor(image_of(name), cv2.COLOR_GRAY2BGR)
         assert cv2.imwrite(str(path), color)
 
 
 def seen(data: TaskData, names: Iterable[str]) -> dict[str, dict[str, int | tuple[float, ...]]]:
-    """Split -> {name whose picture it is: target}, by content alone; every sample is recognised, none twice."""
+    """Split -> {name whose image it is: target}, by content alone; every sample is recognised, none twice."""
     known = list(names)
-    pictures = np.stack([picture(name) for name in known]).astype(np.int16)
+    images = np.stack([image_of(name) for name in known]).astype(np.int16)
     found: dict[str, dict[str, int | tuple[float, ...]]] = {}
     for split, faces in zip(SPLITS, data.splits(), strict=True):
         assert faces.split == split
@@ -47,7 +47,7 @@ def seen(data: TaskData, names: Iterable[str]) -> dict[str, dict[str, int | tupl
             image = faces.image(index)
             assert image.dtype == np.uint8
             assert image.shape == (SIZE, SIZE, 3)
-            distances = np.abs(pictures - image[..., 1].astype(np.int16)).mean(axis=(1, 2))
+            distances = np.abs(images - image[..., 1].astype(np.int16)).mean(axis=(1, 2))
             nearest = int(distances.argmin())
             assert distances[nearest] < 8
             assert known[nearest] not in found[split]
@@ -56,7 +56,7 @@ def seen(data: TaskData, names: Iterable[str]) -> dict[str, dict[str, int | tupl
 
 
 def labels_seen(data: TaskData, names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Split -> {name whose picture it is: label}."""
+    """Split -> {name whose image it is: label}."""
     return {
         split: {name: data.spec.labels[target] for name, target in of_split.items()}
         for split, of_split in seen(data, names).items()
@@ -109,7 +109,7 @@ def write_own_csv(
     reverse: bool = False,
     name: str = "mine",
 ) -> Path:
-    """ROOT/NAME.csv with these columns, and the pictures that its column ``file`` names."""
+    """ROOT/NAME.csv with these columns, and the images that its column ``file`` names."""
     files = [str(file) for file in columns["file"]]
     save(root, sorted(set(files)), reverse=reverse)
     path = root / f"{name}.csv"

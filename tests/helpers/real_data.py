@@ -13,7 +13,7 @@ import pytest
 def shared_data() -> Path:
     """Return the folder of shared data; skips the test where there is none.
 
-    ``CIAO_SHARED_DATA`` overrides the place, ``../shared/data`` beside the repository.
+    ``CIAO_SHARED_DATA`` overrides the folder, ``../shared/data`` next to the repository.
     """
     default = Path(__file__).resolve().parents[3] / "shared" / "data"
     folder = Path(os.environ.get("CIAO_SHARED_DATA", default))

@@ -19,7 +19,7 @@ from ciao_stream.faces.task import TaskSpec
 class SlowFaces:
     """Different pictures of noise; each reading is written down as a file ``PROCESS.SPLIT.IMAGE`` in ``log``.
 
-    The file says whether the process leaves Ctrl-C to others.
+    The file records whether the process ignores Ctrl-C.
     """
 
     split: str

@@ -181,7 +181,7 @@ def with_copies(root):
         assert name in seven
         path = root / "three" / "test" / label / "other.jpg"
         path.parent.mkdir(parents=True)
-        larger = cv2.resize(own_files.picture(name), (128, 128), interpolation=cv2.INTER_NEAREST)
+        larger = cv2.resize(own_files.image_of(name), (128, 128), interpolation=cv2.INTER_NEAREST)
         assert cv2.imwrite(str(path), larger, [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 

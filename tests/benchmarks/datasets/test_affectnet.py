@@ -104,7 +104,7 @@ def test_the_box_runs_along_the_columns_first(tmp_path):
     assert (image == 200).all()
 
 
-# --- splits, counts, what is left out --------------------------------------------------------------------------------
+# --- splits, counts, dropped faces -----------------------------------------------------------------------------------
 
 
 @both_releases
@@ -122,7 +122,7 @@ def test_every_class_in_every_split(tmp_path, release, rule, n):
     assert [d.dropped.get("contempt") for d in data.splits()] == ([None] * 3 if n == 8 else [3, 1, 2])
 
 
-def test_what_is_left_out_is_counted(tmp_path):
+def test_dropped_faces_are_counted(tmp_path):
     faces = write_affectnet_2017(tmp_path)
     data, rated = affectnet.load(tmp_path), affectnet_va.load(tmp_path)
     assert [d.dropped for d in data.splits()] == [
@@ -149,7 +149,7 @@ def test_faces_without_an_emotion_may_be_rated(tmp_path):
     assert (codes["uncertain"], codes["no face"]) == (0, 0)
 
 
-def test_codes_and_ratings_that_are_not_applicable_are_left_out_of_2021_too(tmp_path):
+def test_codes_and_ratings_that_are_not_applicable_are_dropped_from_2021_too(tmp_path):
     face = next(face for face in write_affectnet_2021(tmp_path) if face.official == "validation")
     place, face_id = tmp_path / "affectnet" / "val_set", face.name.removesuffix(".jpg")
     write_annotation(place, face_id, "exp", "9")

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.datasets import ckplus
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces.task import EMOTIONS
-from tests.helpers.ckplus_files import NATIVE, SUBJECTS, picture, write_ck48, write_ckplus
+from tests.helpers.ckplus_files import NATIVE, SUBJECTS, image_of, write_ck48, write_ckplus
 
 CLIPS = {"happiness": 69, "surprise": 83, "sadness": 28, "anger": 45, "disgust": 59, "fear": 25, "contempt": 18}
 
@@ -29,7 +29,7 @@ def files(split):
 
 
 def labels_of(fold):
-    """File -> class, over the splits of a fold; no file stands in two of them."""
+    """File -> class, over the splits of a fold; no file is in two of them."""
     pairs = [(n, s.spec.labels[t]) for s in fold.splits() for n, t in zip(files(s), s.targets, strict=True)]
     assert len(dict(pairs)) == len(pairs)
     return dict(sorted(pairs))
@@ -66,7 +66,7 @@ def test_every_frame_has_its_label_and_its_subject(root, truths, rule):
             assert min(split.counts().values()) > 0
     test = data.test
     for i, name in enumerate(files(test)):
-        assert (test.image(i)[..., 0] if test.image(i).ndim == 3 else test.image(i)).tolist() == picture(name).tolist()
+        assert (test.image(i)[..., 0] if test.image(i).ndim == 3 else test.image(i)).tolist() == image_of(name).tolist()
 
 
 def test_what_the_rules_take(root):
@@ -228,7 +228,7 @@ def test_ck48(tmp_path, folder, named):
             assert split.dropped == {}
         assert fold.published["train+validation+test"] == {label: 3 * n for label, n in CLIPS.items()}
     for i, name in enumerate(files(data.test)):
-        assert data.test.image(i).tolist() == picture(name, 48).tolist()
+        assert data.test.image(i).tolist() == image_of(name, 48).tolist()
     same_splits(data, ckplus.load(tmp_path, "7"))
 
 

@@ -58,7 +58,7 @@ DAMAGED = {
         move_label("S010/002/S005_002_00000004_emotion.txt"),
         "Emotion/S010/002/S005_002_00000004_emotion.txt: expected labels in files like S005/001/",
     ),
-    "a label beside the clips": (
+    "a label next to the clips": (
         move_label("S005/S005_002_00000004_emotion.txt"),
         "Emotion/S005/S005_002_00000004_emotion.txt: expected labels in files like S005/001/",
     ),
@@ -93,7 +93,7 @@ DAMAGED = {
         move(f"{IMAGES}/S005/008", f"{IMAGES}/S005/eight"),
         "S005/eight: not expected here; expected one folder per sequence, named like 001; move or remove it",
     ),
-    "an image beside the clips": (
+    "an image next to the clips": (
         add(f"{IMAGES}/S005/S005_001_00000001.png"),
         "S005/S005_001_00000001.png: not expected here; expected one folder per sequence",
     ),

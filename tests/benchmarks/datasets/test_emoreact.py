@@ -80,7 +80,7 @@ def listed(folder):
 
 
 def test_the_names_are_not_in_the_order_of_any_listing(tmp_path):
-    """Else the tests below could not tell a pairing by directory order from the right one."""
+    """Otherwise the tests below could not detect pairing by directory order."""
     for split, clips in write_emoreact(tmp_path, clips=8).items():
         names = [clip.name for clip in clips]
         folder = tmp_path / "emoreact" / "Data" / PLACES[split][0]

@@ -51,7 +51,7 @@ def test_class_maps_of_the_field_notes():
     assert class_map(["NE", "HA", "SU", "SA", "AN", "DI", "FE"], EMOTIONS).tolist() == list(range(7))
 
 
-def test_no_name_stands_for_two_emotions():
+def test_no_name_means_two_emotions():
     names = [name for emotion in EMOTIONS for name in (emotion, *SYNONYMS[emotion])]
     assert len(names) == len(set(names))
     assert all(canonical(name.upper() + " ") in EMOTIONS for name in names)

@@ -13,7 +13,7 @@ from tests.helpers.jaffe_files import (
     OTHER_TAKES,
     SUBJECTS,
     file_names,
-    picture,
+    image_of,
     write_jaffe,
     write_names,
 )
@@ -68,7 +68,7 @@ def test_every_face_has_its_label_and_its_subject(root, rule):
             for i, name in enumerate(files(split)):
                 found[name] = str(split.subjects[i]), EMOTIONS[split.targets[i]]
                 if split.split == "test":
-                    assert (gray(split.image(i)) == picture(name)).all()
+                    assert (gray(split.image(i)) == image_of(name)).all()
         assert found == expected
         assert sum(len(split) for split in fold.splits()) == len(expected)
 
@@ -253,7 +253,7 @@ def test_pickle(root):
     copy = pickle.loads(pickle.dumps(data))
     assert [fold.fold for fold in copy.folds] == [fold.fold for fold in data.folds]
     assert all(fold.test.images is copy.folds[0].test.images for fold in copy.folds)
-    assert (gray(copy.folds[2].test.image(3)) == picture(files(copy.folds[2].test)[3])).all()
+    assert (gray(copy.folds[2].test.image(3)) == image_of(files(copy.folds[2].test)[3])).all()
 
 
 def test_unknown_rule(root):

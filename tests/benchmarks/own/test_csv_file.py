@@ -9,7 +9,7 @@ from benchmarks.protocols.splits import hold_out_groups
 from ciao_stream.checks.dataset import check_dataset
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces.task import EMOTIONS
-from tests.helpers.own_files import SIZE, labels_seen, picture, same_rows, save, seen, write_own_csv
+from tests.helpers.own_files import SIZE, image_of, labels_seen, same_rows, save, seen, write_own_csv
 
 N = 60
 FILES = [f"faces/{n:02d}.png" for n in range(N)]
@@ -226,9 +226,9 @@ def test_boxes_cut_the_images(tmp_path):
     data = own_csv.load(write_own_csv(tmp_path, columns))
     image = {int(row): faces.image(i) for faces in data.splits() for i, row in enumerate(faces.rows)}
     assert image[0].shape == (SIZE - 4, 20, 3)
-    assert (image[0][..., 0] == picture(FILES[0])[4:, 8:28]).all()
-    assert (image[1][..., 0] == picture(FILES[1])[32:48, 16:32]).all()
-    assert (image[n - 1][..., 0] == picture(FILES[n - 1])).all()
+    assert (image[0][..., 0] == image_of(FILES[0])[4:, 8:28]).all()
+    assert (image[1][..., 0] == image_of(FILES[1])[32:48, 16:32]).all()
+    assert (image[n - 1][..., 0] == image_of(FILES[n - 1])).all()
 
 
 def test_several_faces_of_a_photo_stay_in_one_split(tmp_path):
@@ -250,7 +250,7 @@ def test_several_faces_of_a_photo_stay_in_one_split(tmp_path):
     assert [len(of) for of in found] == [14, 2, 4]
     assert sum(len(faces) for faces in data.splits()) == N
     row = int(data.test.rows[1])
-    assert (data.test.image(1)[..., 0] == picture(files[row])[:16, row % 3 * 16 : row % 3 * 16 + 16]).all()
+    assert (data.test.image(1)[..., 0] == image_of(files[row])[:16, row % 3 * 16 : row % 3 * 16 + 16]).all()
 
 
 def test_absolute_paths_and_folders_above(tmp_path):

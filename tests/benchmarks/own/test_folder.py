@@ -158,7 +158,7 @@ def test_folders_within_class_folders(tmp_path):
     assert sorted(name for of_split in seen(data, names).values() for name in of_split) == sorted(names)
 
 
-def test_the_name_of_the_folder_one_stands_in(tmp_path, monkeypatch):
+def test_the_current_folder_gives_its_name(tmp_path, monkeypatch):
     write_own_folder(tmp_path)
     monkeypatch.chdir(tmp_path / "mine")
     assert own_folder.load(Path()).spec.name == "mine"

@@ -23,7 +23,7 @@ DAMAGED_SPLITS = {
         move("mine/test", "mine/tets"),
         "TMP/mine: unknown folder 'tets' next to the splits; expected train, validation, test; move it away",
     ),
-    "a class beside the splits": (make("happy/a.png"), "TMP/mine: unknown folder 'happy' next to the splits"),
+    "a class next to the splits": (make("happy/a.png"), "TMP/mine: unknown folder 'happy' next to the splits"),
     "validation twice": (
         make("validation/happy/a.png"),
         "TMP/mine: val and validation are both validation; merge them",
