@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,6 +88,7 @@ def _get(one: Entry, folder: Path, options: argparse.Namespace) -> None:
     from ciao_stream.encoders.weights.fetch import fetch
     from ciao_stream.runtime.console import ConsoleProgress
 
+    logging.basicConfig(format="%(message)s")  # further attempts are logged
     path = fetch(one, folder, options.file, ConsoleProgress())
     print(f"{one.name} is here: {path}")
     if options.to:

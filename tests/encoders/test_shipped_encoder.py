@@ -53,7 +53,7 @@ def test_its_card_describes_these_weights(about):
     card = CARD.read_text()
     assert about["fingerprint"] in card
     assert about["trained_on"]["command"] in card
-    for heading in ("## What it saw", "## What it must not be used for", "## Results"):
+    for heading in ("## Training data", "## What it must not be used for", "## Results"):
         assert heading in card
 
 

@@ -577,7 +577,7 @@ sys.exit(weights_command.main(parser.parse_args(["weights", *sys.argv[2:]])))
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_process_that_is_stopped_leaves_no_half_file(tmp_path, how):
-    site = Site(BODY, hold_after=2 * 2**20)
+    site = Site(BODY, statuses=[503], hold_after=2 * 2**20)
     with serving(site) as url:
         line = [sys.executable, "-c", DRIVER, json.dumps(vars(entry(url))), "tiny", "--to", str(tmp_path)]
         stopped = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
@@ -586,6 +586,7 @@ def test_a_process_that_is_stopped_leaves_no_half_file(tmp_path, how):
         _, error = stopped.communicate(timeout=120)
         if how == signal.SIGINT:
             assert stopped.returncode == 130
+            assert "the server answered 503 Service Unavailable; trying again in 1 s" in error
             assert f"interrupted; resume with: python -m ciao_stream.data weights tiny --to {tmp_path}" in error
             assert left(tmp_path) == []
         else:

@@ -25,7 +25,7 @@ PASSING = (408, 425, 429, 500, 502, 503, 504)
 """HTTP status codes after which the same request may succeed."""
 
 STALE = 24 * 3600
-"""Seconds after which a temporary file must come from a process that was killed."""
+"""Seconds after which a temporary file was left by a process that was killed."""
 
 _log = logging.getLogger(__name__)
 pooch.get_logger().setLevel("WARNING")
@@ -121,7 +121,7 @@ def _download(url: str, path: Path, name: str, progress: Progress) -> None:
 
 
 def _reason(error: requests.RequestException) -> tuple[str, bool]:
-    """Say what went wrong, and whether it may pass."""
+    """Return the reason of a failure, and whether a further attempt may succeed."""
     if error.response is not None:
         status = error.response.status_code
         return f"the server answered {status} {error.response.reason}", status in PASSING
