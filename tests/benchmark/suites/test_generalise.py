@@ -13,12 +13,12 @@ import pytest
 from benchmarks.synthetic import load as load_synthetic
 from benchmarks.tasks import load_task
 from ciao_stream.benchmark import __main__ as benchmark
+from ciao_stream.benchmark.sharing import Shared, find_shared
 from ciao_stream.benchmark.suites import SUITES
 from ciao_stream.benchmark.suites.generalise.common import COMMON, with_common_classes
 from ciao_stream.benchmark.suites.generalise.grid import FORMAT, build_document
 from ciao_stream.benchmark.suites.generalise.judging import FILE, Judged
 from ciao_stream.benchmark.suites.generalise.published import COLUMNS, METHODS, TABLE_1, published
-from ciao_stream.benchmark.suites.generalise.sharing import Shared, find_shared
 from ciao_stream.benchmark.suites.generalise.tables import build_tables
 from ciao_stream.encoders.cache import FeatureCache
 from ciao_stream.exceptions import CiaoError

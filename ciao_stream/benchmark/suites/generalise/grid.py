@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from ciao_stream.benchmark.sharing import Shared
 from ciao_stream.benchmark.suites.generalise.common import COMMON
 from ciao_stream.benchmark.suites.generalise.judging import Judged
 from ciao_stream.benchmark.suites.generalise.published import METHODS, published
-from ciao_stream.benchmark.suites.generalise.sharing import Shared
 from ciao_stream.report.intervals import mean_interval
 
 FORMAT = "ciao_stream/generalise/1"

@@ -7,10 +7,10 @@ import json
 from ciao_stream.benchmark.cells import run_cells
 from ciao_stream.benchmark.plan import Plan
 from ciao_stream.benchmark.run import describe_encoder, describe_settings, not_run, prepare
+from ciao_stream.benchmark.sharing import find_shared
 from ciao_stream.benchmark.suites.generalise.common import with_common_classes
 from ciao_stream.benchmark.suites.generalise.grid import build_document
 from ciao_stream.benchmark.suites.generalise.judging import judge, require_predictors
-from ciao_stream.benchmark.suites.generalise.sharing import find_shared
 from ciao_stream.benchmark.suites.generalise.tables import build_tables, notes
 from ciao_stream.benchmark.suites.report import report
 from ciao_stream.report.html.suite import Findings
