@@ -1,1 +1,1 @@
-"""Decision heads and how they are trained: what the paper's authors found, and the search for better ones."""
+"""The search for better heads, masks and training settings."""

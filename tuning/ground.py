@@ -1,4 +1,4 @@
-"""What the trials of a task learn from and are judged on: validation folds of its training faces, never its test."""
+"""What the trials of a task learn from and are judged on: training faces and the validation split, never test."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tuning.trial import EncodedImages, Ground, Member
 def make_ground(
     plan: Plan, task: TaskData, encoder: Encoder, scheme: Scheme, masked: bool, folds: int, share: str
 ) -> Ground:
-    """Put together what all trials of a task share; its features are encoded already, or else are encoded now.
+    """Return what all trials of a task share; features that are not in the cache are encoded now.
 
     Args:
         plan: Its ``seeds`` is the number of seeds of each trial.
         task: The task.
         encoder: The frozen encoder.
-        scheme: What a world trains beside its mask.
+        scheme: What a world trains besides its mask.
         masked: Whether it has a mask.
         folds: Folds of the (labelled) training faces that a trial is judged on; 1 for the task's own validation split.
         share: How workers get features: ``path``, mapped from the cache's folder; ``store``, once through Ray's store.
@@ -68,7 +68,7 @@ def _members(data: TaskData, labels: float, seed: int, folds: int) -> list[Membe
 
 
 def _held_out(train: FaceDataset, folds: int) -> list[npt.NDArray[np.bool_]]:
-    """Return which samples each fold holds out; who or what belongs together stays together."""
+    """Return the samples that each fold holds out; people and clips are not split."""
     belongs = train.subjects if train.subjects is not None else train.groups
     names = [f"{number:08}" for number in range(len(train))]
     together = None if belongs is None else [str(one) for one in belongs]
@@ -86,14 +86,14 @@ def _held_out(train: FaceDataset, folds: int) -> list[npt.NDArray[np.bool_]]:
 
 
 def _without_images(members: Sequence[Member]) -> list[Member]:
-    """Let features alone travel to the workers, and none of what reads images."""
-    stand_ins: dict[int, EncodedImages] = {}
+    """Send workers only features, nothing that reads images."""
+    placeholders: dict[int, EncodedImages] = {}
 
     def light(split: FaceDataset) -> FaceDataset:
         images = split.images
-        stands = stand_ins.setdefault(id(images), EncodedImages(images.fingerprint, len(images)))
+        encoded = placeholders.setdefault(id(images), EncodedImages(images.fingerprint, len(images)))
         return FaceDataset(
-            split.spec, split.split, stands, split.rows, split.targets, split.source, groups=split.groups
+            split.spec, split.split, encoded, split.rows, split.targets, split.source, groups=split.groups
         )
 
     return [Member(m.seed, m.fold, light(m.train), light(m.validation)) for m in members]

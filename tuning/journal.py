@@ -1,6 +1,6 @@
-"""``trials.jsonl``: one line for every trial that ended, on disk before the search goes on.
+"""``trials.jsonl``: one line for every trial that ended, on disk before the search continues.
 
-A driver that is killed loses the trials that are running and nothing else. Fields of a line:
+A search that is killed loses only the trials that are running. Fields of a line:
 
 =============  ======================================================================================================
 ``task``       name of the task
@@ -9,15 +9,15 @@ A driver that is killed loses the trials that are running and nothing else. Fiel
 ``config``     the settings that the space decided, by name as in :meth:`ciao_stream.worlds.settings.Settings.changed`
 ``point``      what the search drew, by dimension
 ``settings``   all settings of the trial, as :meth:`ciao_stream.worlds.settings.Settings.to_json` gives them
-``score``      validation score after the last epoch that it trained: mean over seeds and folds; null where it failed
+``score``      validation score after the last epoch that it trained: mean over seeds and folds; null if it failed
 ``values``     of each seed and fold, seeds in the outer order
 ``curve``      score after each epoch
 ``seconds``    ``total`` in the worker; of it ``load`` (of a worker's first trial: encoder and features too), ``train``,
-               ``judge``; beside it ``wait``, from the end of the worker's trial before
+               ``judge``; also ``wait``, from the end of the worker's trial before
 ``worker``     ``HOST:PROCESS``
 ``ended``      seconds since 1970
 ``error``      null, or in one line why it failed
-``at_fault``   whether it failed by its own settings, so that the search is told that they are bad
+``at_fault``   whether it failed because of its own settings, which then count as bad
 =============  ======================================================================================================
 """
 
@@ -87,13 +87,13 @@ def unwatched(state: SearchState) -> AbstractContextManager[Callable[[], None]]:
 
 
 class Journal:
-    """The trials of a search that ended, in the order in which they did.
+    """The trials of a search, in the order in which they ended.
 
     Args:
         folder: The search's folder.
 
     Raises:
-        CiaoError: The file is damaged elsewhere than in a last line that a kill cut short.
+        CiaoError: The file is damaged, other than by a kill that cut its last line short.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -102,7 +102,7 @@ class Journal:
         _cut_torn_line(self.path)
 
     def add(self, row: TrialRow) -> None:
-        """Write a trial down; when this returns, it is on disk.
+        """Record a trial; when this returns, it is on disk.
 
         Raises:
             CiaoError: The disk is full, or the file cannot be written.
@@ -123,7 +123,7 @@ class Journal:
 
 
 def read_trials(path: Path) -> list[TrialRow]:
-    """Read a journal; a last line without its end is no trial.
+    """Read a journal; an incomplete last line is not a trial.
 
     Raises:
         CiaoError: The file cannot be read, or is damaged.
@@ -139,12 +139,12 @@ def read_trials(path: Path) -> list[TrialRow]:
         try:
             rows.append(TrialRow(**json.loads(line)))
         except (TypeError, ValueError) as error:
-            raise CiaoError(f"{path}, line {number}, is damaged: delete the line to run its trial anew") from error
+            raise CiaoError(f"{path}, line {number}, is damaged: delete the line to run its trial again") from error
     return rows
 
 
 def _cut_torn_line(path: Path) -> None:
-    """Take away what a kill left of a line."""
+    """Remove an incomplete last line."""
     if not path.exists():
         return
     data = path.read_bytes()
@@ -153,6 +153,6 @@ def _cut_torn_line(path: Path) -> None:
 
 
 def best(rows: list[TrialRow]) -> TrialRow | None:
-    """Return the finished trial with the highest score, the earliest of equals; None where none has finished."""
+    """Return the finished trial with the highest score, the earliest of equals; None if none has finished."""
     finished = [row for row in rows if row.status == "finished" and row.score is not None]
     return max(finished, key=lambda row: (row.score, -row.number), default=None)

@@ -78,7 +78,7 @@ def summary_table(rows: Mapping[str, list[TrialRow]], metrics: Mapping[str, str]
 
 
 def describe(config: Mapping[str, object]) -> str:
-    """Say settings in one line.
+    """Describe settings in one line.
 
     >>> describe({"lr": 0.00123456, "head.pool": "mean", "head.hidden": [64]})
     'lr 0.00123, head.pool mean, head.hidden [64]'

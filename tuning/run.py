@@ -33,16 +33,16 @@ from tuning.trial import Ground
 FORMAT = "ciao_stream/tune/1"
 
 RETRIES = 2
-"""How often a trial whose worker died is run again elsewhere."""
+"""How often a trial is retried after its worker died."""
 
 TRIALS_PER_GPU = 4
-"""Trials that share a GPU where nothing else is said."""
+"""Trials that share a GPU by default."""
 
 RUNGS = 25, 2
-"""ASHA judges trials first at this percentage of their epochs, and lets one in so many go on from there."""
+"""ASHA compares trials first at this percentage of their epochs, and lets one in so many continue."""
 
 MEDIAN_FROM = 5
-"""Trials that must have ended before the median rule stops any."""
+"""Trials that must end before the median rule stops any."""
 
 _RAY_FOLDER = "ray"
 
@@ -56,8 +56,8 @@ def run(plan: TunePlan, progress: Progress = SILENT, watch: Watch = unwatched) -
         watch: Shows the state of a search.
 
     Raises:
-        CiaoError: The plan, the space or the data are bad, the output cannot be written, there is no Ray to connect
-            to, ``--resume`` meets another search, or no trial of a task finished.
+        CiaoError: The plan, the space or the data are bad, the output cannot be written, no Ray cluster answers,
+            ``--resume`` finds another search, or no trial of a task finished.
     """
     encoder, tasks = _prepare(plan, progress)
     journal = Journal(plan.plan.out)
@@ -106,11 +106,11 @@ def _prepare(plan: TunePlan, progress: Progress) -> tuple[Encoder, list[TaskData
 
 
 def _quiet() -> None:
-    """Leave the screen, and what is kept of trials, to this package."""
+    """Turn off Ray Tune's own output and files."""
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "3600"
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one prints errors however quiet it is asked to be
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one prints errors even if verbose=0
     for name in ("ray.tune", "ray.train", "ray.air", "hyperopt"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
@@ -169,14 +169,14 @@ def _search(
 
 
 def known(row: TrialRow) -> Any:
-    """Return what a search that goes on is told of a trial."""
+    """Return what a resumed search gets of a trial."""
     from tuning.search import WORST, Known
 
     return Known(row.number, row.point, WORST if row.at_fault else row.score)
 
 
 def _resources(plan: TunePlan, cluster: Mapping[str, float]) -> tuple[int, dict[str, float]]:
-    """Return how many trials run at a time, and what each holds: less than a core where they are many."""
+    """Return how many trials run at a time, and the resources of each: less than a core if they are many."""
     cpus, gpus = cluster.get("CPU", 1.0), cluster.get("GPU", 0.0)
     if plan.plan.device == "cuda":
         if not gpus:
@@ -192,7 +192,7 @@ def _part(there: float, sharers: int) -> float:
 
 
 def _scheduler(plan: TunePlan) -> Any:
-    """Return who stops trials; all judge them by the percentage of their own epochs, which the schedule follows too."""
+    """Return the rule that stops trials; all rules compare trials by the percentage of their own epochs."""
     from ray.tune import schedulers
 
     first, one_in = RUNGS
@@ -223,7 +223,7 @@ def _header(plan: TunePlan, encoder: Encoder) -> dict[str, Any]:
 
 
 def _write_tuned(plan: TunePlan, header: Mapping[str, Any], tasks: list[TaskData], journal: Journal) -> None:
-    """Write the best settings so far, whole or not at all; nothing where no trial has finished."""
+    """Write the best settings so far, whole or not at all; nothing if no trial has finished."""
     found = {}
     for task in tasks:
         name = task.spec.name

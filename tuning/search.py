@@ -1,7 +1,7 @@
 """Which point of a space is tried next: Hyperopt's tree-structured Parzen estimators under Ray Tune, or random draws.
 
-What is proposed depends on the search's seed, the task, the trial's number and what is known of earlier trials, and
-on nothing else: a search that was stopped and is told what it knew goes on as if it had not been stopped.
+A proposal depends only on the seed of the search, the task, the number of the trial and the earlier trials: a search
+that was stopped, and that gets its earlier trials back, continues as if it had not been stopped.
 
 References:
     - [0] Bergstra, Bardenet, Bengio, Kegl: Algorithms for Hyper-Parameter Optimization, NIPS 2011
@@ -28,7 +28,7 @@ STARTUP = 10
 """Trials, the given points among them, before TPE models what it has seen; until then it draws at random."""
 
 WORST = -1.0
-"""Score of a trial that failed by its own settings: no primary metric can be lower."""
+"""Score of a trial that failed because of its own settings: no primary metric can be lower."""
 
 _DRAWN = "drawn"
 _ABSENT = ""
@@ -41,7 +41,7 @@ class Known:
     Args:
         number: Its number.
         point: What was drawn.
-        score: What the search is told; None where the trial says nothing about its point.
+        score: The score that the search gets; None if the trial says nothing about its point.
     """
 
     number: int
@@ -104,7 +104,7 @@ class HeadSearch(HyperOptSearch):
         return {"number": number, "point": point, "changes": self.space.changes(point)}
 
     def _remember(self, known: Sequence[Known], n_points: int) -> None:
-        """Put in what ended before, as it would stand there had this search run it."""
+        """Add the trials that ended before, as if this search had run them."""
         state = self.get_state()
         trials, labels = state["hyperopt_trials"], [dimension.label for dimension in self.space.dimensions]
         for doc in trials.trials:  # Hyperopt's reader wants absent dimensions to be named

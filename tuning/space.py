@@ -1,7 +1,7 @@
 """The space of a head search: which settings are tried, from where to where, and under which conditions.
 
 It is a data file, TOML or JSON, with one entry per setting; ``docs/tuning.md`` describes it, and ``tuning/space.toml``
-is the one that is taken where no other is given.
+is the default.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Dimension:
     conditions: tuple[Condition, ...] = ()
 
     def value(self, drawn: int | float) -> Any:
-        """Return the value that a draw stands for."""
+        """Return the value of a draw."""
         if self.kind == "choice":
             return self.options[int(drawn)]
         return min(max(float(drawn), self.low), self.high)  # an exponential may miss its limit by its last digit
@@ -81,9 +81,9 @@ class Space:
     """A space, checked.
 
     Args:
-        dimensions: Parents stand before what depends on them.
+        dimensions: Parents come before what depends on them.
         fixed: Settings to which the file gives one value everywhere, by name.
-        content: What the file says, JSON values.
+        content: The content of the file, JSON values.
         sha256: Of the content as canonical JSON: the same for files that mean the same.
     """
 
@@ -97,7 +97,7 @@ class Space:
         return all(point.get(c.parent) in c.options for c in dimension.conditions)
 
     def changes(self, point: Point) -> dict[str, Any]:
-        """Return the settings that a point stands for, as :meth:`Settings.changed` takes them."""
+        """Return the settings of a point, as :meth:`Settings.changed` takes them."""
         found = dict(self.fixed)
         units = []
         for dimension in self.dimensions:
@@ -114,7 +114,7 @@ class Space:
         return found
 
     def nearest(self, settings: Settings) -> dict[str, int | float]:
-        """Return the point of this space that comes closest to some settings, each by itself.
+        """Return the point of this space that comes closest to some settings, one by one.
 
         A choice without the setting's value takes the closest number, or else its first option.
         """
@@ -144,7 +144,7 @@ def read_space(path: Path, base: Settings, fixed: Mapping[str, Any] | None = Non
     Args:
         path: ``.toml`` or ``.json``.
         base: The settings that a point changes; every value in the file must fit them.
-        fixed: Settings that are not searched, whatever the file says: by name, with ``base``'s value.
+        fixed: Settings that are not searched, even if the file lists them: by name, with ``base``'s value.
 
     Raises:
         CiaoError: The file cannot be read, or an entry is wrong; the message names both.
@@ -180,7 +180,7 @@ def _flat(data: Mapping[str, Any], where: str) -> dict[str, Any]:
         raise CiaoError(f"{where}: entry 'head': expected entries such as head.pool but got {head!s:.100}")
     for name, value in head.items():
         if (full := f"head.{name}") in flat:
-            raise CiaoError(f"{where}: entry {full!r} stands twice")
+            raise CiaoError(f"{where}: entry {full!r} is given twice")
         flat[full] = value
     return flat
 
@@ -287,7 +287,7 @@ class _Compiler:
         if not isinstance(given, list) or not given:
             raise self._bad(name, f"{key}: expected a list of {what} but got {given!r}")
         if any(value in given[:i] for i, value in enumerate(given)):
-            raise self._bad(name, f"{key}: a value stands twice in {given!r}")
+            raise self._bad(name, f"{key}: a value is given twice in {given!r}")
         return tuple(given)
 
     def _conditions(self, name: str, entry: dict[str, Any]) -> tuple[Condition, ...] | None:
@@ -321,7 +321,7 @@ class _Compiler:
             return
         first = above[0]
         if first.label != parent or first.kind != "choice":
-            raise self._bad(name, f"{key}: {parent!r} is no single choice, so that nothing can depend on it")
+            raise self._bad(name, f"{key}: {parent!r} is not a single choice, so nothing can depend on it")
         for value in values:
             if value not in first.options:
                 raise self._bad(name, f"{key}: {parent!r} is never {value!r}; expected one of {list(first.options)}")

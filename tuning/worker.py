@@ -24,12 +24,12 @@ class HeadTrial(tune.Trainable):
     """Runs trials; each step is one epoch of all members of one.
 
     A step reports ``score`` (the mean over the members), ``values`` (of each), ``epoch``, ``percent`` of the trial's
-    epochs, ``seconds`` and ``worker``. What goes wrong in a trial is its last report, as ``error``, and leaves the
-    worker as it was.
+    epochs, ``seconds`` and ``worker``. An error in a trial is its last report, as ``error``, and leaves the worker
+    as it was.
     """
 
     def setup(self, config: dict[str, Any], ground: Ground) -> None:  # type: ignore[override]
-        """Make ready for the first trial."""
+        """Prepare for the first trial."""
         keep_memory()
         torch.set_num_threads(1)
         self.started = time.perf_counter()
@@ -40,12 +40,12 @@ class HeadTrial(tune.Trainable):
         self.ground = ground.mapped()
         self.encoder = load_encoder(ground.encoder).to(ground.device)
         if self.encoder.fingerprint() != ground.fingerprint:
-            raise CiaoError(f"encoder {ground.encoder!r} is another one on {socket.gethostname()}: install the same")
+            raise CiaoError(f"encoder {ground.encoder!r} differs on {socket.gethostname()}: install the same")
         self.encoder.shapes()
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:  # type: ignore[override]
-        """Make ready for the next trial."""
+        """Prepare for the next trial."""
         self.started = time.perf_counter()
         self.waited = 0.0 if self.ended is None else self.started - self.ended
         self._begin(new_config)
@@ -57,12 +57,12 @@ class HeadTrial(tune.Trainable):
             if self.trial is None:
                 self.trial = Trial(self.ground, self.encoder, self.ground.settings.changed(self.changes))
             values = self.trial.next_epoch()
-        except Exception as error:  # a trial may fail in any way; the search goes on
+        except Exception as error:  # a trial may fail in any way; the search continues
             return self._report(score=WORST, values=[], error=one_line(error), done=True)
         return self._report(score=sum(values) / len(values), values=values, done=self.trial.done)
 
     def cleanup(self) -> None:
-        """Let go of the last trial."""
+        """Drop the last trial."""
         self.trial = None
 
     def _begin(self, config: dict[str, Any]) -> None:
@@ -92,6 +92,6 @@ class HeadTrial(tune.Trainable):
 
 
 def one_line(error: BaseException) -> str:
-    """Say what an error is on one line."""
+    """Return an error as one line."""
     text = " ".join(str(error).split())[:500]
     return text if isinstance(error, CiaoError) else f"{type(error).__name__}: {text}".rstrip(": ")

@@ -1,4 +1,4 @@
-"""The cells of a benchmark, each a strategy with a seed: run one after another here, or side by side on Ray."""
+"""The cells of a benchmark, each a strategy with a seed: run one after another, or in parallel on Ray."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from strategies.base.sequence import Job, Outcome
 
 
 class Cell(NamedTuple):
-    """A strategy, as it is named in a plan, with a seed."""
+    """A strategy, by name, with a seed."""
 
     strategy: str
     seed: int
 
 
 Outcomes = dict[Cell, Outcome]
-"""What each cell gave."""
+"""The outcome of each cell."""
 
 
 def threads(plan: Plan) -> int:
-    """Return how many threads a cell computes with; another number sums in another order."""
+    """Return how many threads a cell uses; another number sums in another order and gives other numbers."""
     return torch.get_num_threads() if plan.ray is None else 1
 
 
 def run_cells(plan: Plan, encoder: Encoder, tasks: list[TaskData], progress: Progress = SILENT) -> Outcomes:
-    """Run every cell of a plan whose tasks are encoded already; what lies finished in its folder is not run again.
+    """Run every cell of a plan whose tasks are encoded; finished cells are read from their folders.
 
     Raises:
-        CiaoError: A cell's folder is damaged, or there is no Ray to connect to.
+        CiaoError: A cell's folder is damaged, or no Ray cluster answers.
     """
     cells = [Cell(name, seed) for name in plan.strategies for seed in range(plan.seeds)]
     per_cell = sum(plan.settings(task.spec.name).epochs for task in tasks)
@@ -67,7 +67,7 @@ def _here(
 
 
 def _on_ray(plan: Plan, tasks: list[TaskData], cells: list[Cell]) -> Iterator[tuple[Cell, Outcome]]:
-    """Run cells on all the cores that Ray has, each on one; yield them as they end."""
+    """Run cells on all cores of Ray, each on one; yield them as they end."""
     with ray_cluster(plan.ray or ""):
         import ray
 
@@ -111,7 +111,7 @@ def job_of(
     cell: Cell,
     on_epoch: Callable[[str], None] = lambda _: None,
 ) -> Job:
-    """Return the job of a cell: all tasks of the plan, in a folder of its own."""
+    """Return the job of a cell: all tasks of the plan, in its own folder."""
     faces = RunFaces(plan, tasks, encoder, cell.seed)
     return Job(
         specs=tuple(task.spec for task in tasks),

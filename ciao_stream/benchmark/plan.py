@@ -180,7 +180,7 @@ class Plan:
         }
 
     def part(self, folder: str, **changed: Any) -> Plan:
-        """Return the plan of one of a suite's runs, in a folder of its own; it is resumed if it has begun.
+        """Return the plan of one of a suite's runs, in its own folder; it is resumed if it has begun.
 
         Args:
             folder: Name of its folder.

@@ -1,4 +1,4 @@
-"""From names to encoded faces: loading the tasks of a benchmark, cutting them to the face, encoding them once."""
+"""From names to encoded faces: load the tasks of a benchmark, crop them to the face, encode them once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def load_tasks(plan: Plan, progress: Progress = SILENT) -> list[TaskData]:
 
 
 def crop_tasks(tasks: list[TaskData], crop: FaceCrop, progress: Progress = SILENT) -> list[TaskData]:
-    """Cut the tasks' photographs to the face: see :func:`ciao_stream.faces.crop.crop_faces`."""
+    """Crop the tasks' photographs to the face: see :func:`ciao_stream.faces.crop.crop_faces`."""
     cropped = []
     for task in tasks:
         if total := searches(task, crop):

@@ -130,7 +130,7 @@ def describe_settings(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> di
 
 
 def _mask(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> dict[str, Any]:
-    """Which mask masked strategies have, and how large it is; nothing where a search gave tasks different ones."""
+    """Return the name and size of the mask; nothing without one, or if tasks have different ones."""
     if not any(load_strategy(name)[1] for name in plan.strategies):
         return {}
     found = []
@@ -142,7 +142,7 @@ def _mask(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> dict[str, Any]
 
 
 def _ground_truth(tasks: list[TaskData]) -> dict[str, Any]:
-    """What is known of synthetic worlds: how far one reading for all of those with classes could ever come."""
+    """Return the accuracy that one rule for all synthetic worlds with classes could reach at most."""
     names = [t.spec.name for t in tasks if t.train.source == "synthetic" and t.spec.has_classes]
     if len(names) < 2:
         return {}
@@ -150,7 +150,7 @@ def _ground_truth(tasks: list[TaskData]) -> dict[str, Any]:
 
 
 def _identity(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> dict[str, Any]:
-    """Return what decides the numbers of this run."""
+    """Return what determines the numbers of this run."""
     return {
         "format": FORMAT,
         "tasks": list(plan.tasks),
@@ -171,7 +171,7 @@ def _identity(plan: Plan, encoder: Encoder, tasks: list[TaskData]) -> dict[str, 
 
 
 def _levels(plan: Plan) -> list[Level]:
-    """The levels that the plan's strategies read."""
+    """Return the levels that the plan's strategies read."""
     return sorted({level for name in plan.strategies for level in levels_read(*load_strategy(name))})
 
 
@@ -197,6 +197,6 @@ def _matrices(outcomes: Outcomes) -> dict[str, dict[int, Any]]:
 
 
 def not_run(outcomes: Outcomes) -> list[dict[str, str]]:
-    """Return strategy, task and reason of everything that was not run."""
+    """Return strategy, task and reason of each cell that was not run."""
     reasons = {(strategy, task): why for (strategy, _), o in outcomes.items() for task, why in o.not_run.items()}
     return [{"strategy": strategy, "task": task, "reason": why} for (strategy, task), why in reasons.items()]

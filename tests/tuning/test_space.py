@@ -108,7 +108,7 @@ BAD = {
     "batch_size = { uniform = [32, 64] }": "entry 'batch_size': batch_size: expected a whole number >= 2 but got 32.0",
     "batch_size = { choice = [64, 1] }": "entry 'batch_size': batch_size: expected a whole number >= 2 but got 1",
     "head.pool = { choice = [] }": "entry 'head.pool': choice: expected a list of values",
-    "head.pool = { choice = ['mean', 'mean'] }": "entry 'head.pool': choice: a value stands twice",
+    "head.pool = { choice = ['mean', 'mean'] }": "entry 'head.pool': choice: a value is given twice",
     "head.pool = { choice = ['max'] }": "entry 'head.pool': head.pool: expected one of max2, mean, none",
     "head.hidden = { layers = [-1], units = [8] }": "entry 'head.hidden': layers: expected whole numbers >= 0",
     "head.hidden = { layers = [1], units = [0] }": "entry 'head.hidden': head.hidden: expected a tuple of units >= 1",
@@ -121,7 +121,7 @@ BAD = {
         "entry 'momentum': when: 'optimizer' is never 'sdg'"
     ),
     "lr = { uniform = [0.1, 0.2] }\nmomentum = { uniform = [0.0, 0.9], when = { lr = 0.1 } }": (
-        "entry 'momentum': when: 'lr' is no single choice"
+        "entry 'momentum': when: 'lr' is not a single choice"
     ),
     "mask.choice = ['ciao']\nmask.when.alternate = true\nalternate.choice = [true]\nalternate.when.mask = 'ciao'": (
         "its condition goes in a circle: mask -> alternate -> mask"

@@ -1,4 +1,4 @@
-"""What every suite leaves beside its own: its tables as text, on a page, and in the terminal."""
+"""The tables of a suite as text, on a page, and in the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def report(findings: Findings, out: Path) -> None:
 
     Args:
         findings: What the suite found.
-        out: The suite's folder; the pictures lie there already.
+        out: The suite's folder, which holds the figures already.
 
     Raises:
         CiaoError: A file cannot be written.

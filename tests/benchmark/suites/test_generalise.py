@@ -133,7 +133,7 @@ def test_every_fold_is_mapped(tmp_path):
     ("tasks", "message"),
     [
         ([in_order(EMOTIONS)], "mine alone is not enough"),
-        ([load_synthetic("fer"), load_synthetic("emoreact")], "leave out what has none (emoreact is multilabel)"),
+        ([load_synthetic("fer"), load_synthetic("emoreact")], "omit those without (emoreact is multilabel)"),
         ([load_synthetic("fer"), load_synthetic("affectnet-va")], "affectnet-va is dimensional"),
         (
             [in_order(EMOTIONS), in_order(("fear", "boredom"), targets=np.array([0, 1]))],
@@ -451,7 +451,7 @@ def test_what_was_kept_of_another_state_is_judged_anew(whole, ran, tmp_path):
         path.write_text(content)
         code, printed = in_child(benchmark.main, argv)
         assert code == 2, printed
-        assert f"error: {path} is damaged: delete it to judge anew" in printed
+        assert f"error: {path} is damaged: delete it to evaluate again" in printed
 
 
 def test_a_run_of_another_kind_is_not_gone_on_with(whole, ran, tmp_path):
@@ -489,7 +489,7 @@ def test_classes_of_own_faces_are_known_by_their_names(tmp_path):
     assert code == 0, printed
     metrics, _, n = answers(tmp_path)["logreg", "seven", "three", 0]
     assert (metrics["accuracy"], n) == (1.0, 3)
-    assert "seven and three share pictures, 3 of three's; seven is trained on 3 that three is tested on" in printed
+    assert "seven and three share images, 3 of three's; seven is trained on 3 that three is tested on" in printed
 
 
 def test_the_five_data_sets_of_the_paper_from_miniature_copies(tmp_path):

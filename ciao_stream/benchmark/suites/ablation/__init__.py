@@ -1,1 +1,1 @@
-"""Suite ablation: what each part of the settings is worth, one change at a time."""
+"""Suite ablation: what each setting contributes, one change at a time."""

@@ -39,9 +39,9 @@ def run(plan: Plan) -> None:
         raise CiaoError(f"suite ablation takes one strategy but got {', '.join(plan.strategies) or 'none'}")
     progress = ConsoleProgress()
     baseline = experiment.run(plan.part(PRESET), progress)
-    if left_out := baseline["not_run"]:
-        reasons = "; ".join(f"{one['task']}: {one['reason']}" for one in left_out)
-        raise CiaoError(f"suite ablation: {plan.strategies[0]} does not run on every task ({reasons}): leave those out")
+    if skipped := baseline["not_run"]:
+        reasons = "; ".join(f"{one['task']}: {one['reason']}" for one in skipped)
+        raise CiaoError(f"suite ablation: {plan.strategies[0]} does not run on every task ({reasons}): omit those")
     settings = plan.settings(baseline["tasks"][0]["name"])
     if settings.mask == AUTO:
         settings = settings.changed({"mask": choose_mask(load_encoder(plan.encoder).last)})
@@ -93,7 +93,7 @@ def build_table(baseline: Document, changed: Sequence[tuple[Variant, Document]])
     notes = (
         f"{strategy} over {encoder['name']} (weights: {encoder['weights']}), preset {settings['preset']}; {labels}"
         f"{seeds} seeds, on the {judged_split(baseline)} splits",
-        "difference: the change less none, mean over the same seeds ± half its 95 % interval; in bold where that "
+        "difference: with the change minus without, mean over the same seeds ± half its 95 % interval; bold if that "
         "excludes 0, which one in twenty does by chance",
     )
     title = f"Ablation of {strategy}{f' ({mark})' if mark else ''}"

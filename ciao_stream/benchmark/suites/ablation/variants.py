@@ -1,4 +1,4 @@
-"""The changes that are tried, each alone, against the preset."""
+"""The changes to the preset that are tried, one at a time."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("training", "3 epochs", {"epochs": 3}),
     Variant("training", "12 epochs", {"epochs": 12}),
 )
-"""Every change that is tried; one that the settings have already is left out."""
+"""Every change that is tried; those that the settings already have are skipped."""
 
 
 def variants(settings: Settings) -> list[Variant]:

@@ -18,8 +18,8 @@ COMMON: tuple[str, ...] = EMOTIONS[:7]
 def with_common_classes(tasks: Sequence[TaskData]) -> list[TaskData]:
     """Return tasks that all have the classes :data:`COMMON`, in that order.
 
-    Classes are mapped by name. A face of another class is left out, and counted under ``dropped``. Votes for other
-    classes are left out of a face's shares, which then sum to 1 again.
+    Classes are mapped by name. A face of another class is dropped, and counted under ``dropped``. Votes for other
+    classes are removed from a face's shares, which then sum to 1 again.
 
     Args:
         tasks: At least two.
@@ -31,7 +31,7 @@ def with_common_classes(tasks: Sequence[TaskData]) -> list[TaskData]:
         names = ", ".join(task.spec.name for task in tasks)
         raise CiaoError(f"suite generalise trains on one task and tests on the others: {names} alone is not enough")
     if barred := [f"{task.spec.name} is {task.spec.kind}" for task in tasks if not task.spec.has_classes]:
-        raise CiaoError(f"suite generalise takes tasks with classes: leave out what has none ({'; '.join(barred)})")
+        raise CiaoError(f"suite generalise needs tasks with classes: omit those without ({'; '.join(barred)})")
     for spec in (task.spec for task in tasks):
         if len(set(COMMON) & {*spec.labels}) < 2:
             own = ", ".join(spec.labels)

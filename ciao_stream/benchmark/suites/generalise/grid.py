@@ -16,11 +16,11 @@ FORMAT = "ciao_stream/generalise/1"
 """Name and version of the document; the number grows when a field changes its meaning or goes away."""
 
 METRIC = "accuracy"
-"""By which the grid judges, as CAFE's does; macro F1 stands in the rows as well."""
+"""The metric of the grid, as in CAFE's; the rows hold macro F1 as well."""
 
 Over = Literal["all", "unseen", "apart"]
 """Over which test sets a mean is taken: ``all``, the own one among them, as CAFE's paper does; ``unseen``, all but the
-own one; ``apart``, of these all that share no picture with the task that was trained on."""
+own one; ``apart``, of these all that share no image with the task that was trained on."""
 
 OVER: tuple[Over, ...] = ("all", "unseen", "apart")
 
@@ -42,7 +42,7 @@ def build_document(
         about: ``command``, ``environment``, ``encoder`` and ``settings``, as a results document has them.
         tasks: From :func:`ciao_stream.report.results.describe_task`.
         judged: All rows.
-        shared: Which tasks share pictures.
+        shared: Tasks that share images.
         not_run: ``{strategy, task, reason}`` of what has no rows.
 
     Returns:
@@ -50,8 +50,8 @@ def build_document(
         ``published`` and ``summary``. Entries of ``summary`` are ``{strategy, train, test, over, mean, interval,
         n_seeds}``: one per pair of tasks, with ``over`` null; one per task that was trained on and :data:`Over`, with
         ``test`` null; one per :data:`Over`, the mean of those, with ``train`` null as well. Means over test sets are
-        taken for each seed, so that ``interval``, half the width at 95 %, speaks of seeds. Entries of ``published``
-        have ``method`` instead of ``strategy``, and no spread. A mean is null where there is no test set to take it
+        computed for each seed, so that ``interval``, half the width at 95 %, is over seeds. Entries of ``published``
+        have ``method`` instead of ``strategy``, and no spread. A mean is null if there is no test set to compute it
         over, or where one of them has no number.
     """
     names = [task["name"] for task in tasks]
@@ -72,7 +72,7 @@ def build_document(
 
 
 def _tests(over: Over, train: str, names: Sequence[str], shared: Sequence[Shared]) -> list[str]:
-    """Return over which test sets a mean is taken for one task that is trained on."""
+    """Return the test sets over which the mean of one training task is computed."""
     related = {one.test for one in shared if one.train == train and over == "apart"}
     return [name for name in names if over == "all" or name not in {train, *related}]
 

@@ -1,4 +1,4 @@
-"""What was learned from each task, asked about the faces of all tasks."""
+"""What was learned from each task, evaluated on the faces of all tasks."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ FILE = "zero_shot.json"
 
 @dataclass(frozen=True)
 class Judged:
-    """How what a strategy learned from one task, with one seed, answers another task, or its own.
+    """How well what a strategy learned from one task, with one seed, predicts another task or its own.
 
     Args:
         strategy: The strategy's name.
         train: The task that was learned.
-        test: The task that was asked about.
+        test: The task that is predicted.
         seed: Seed of the run.
         n: Samples scored, after groups were merged.
         metrics: As :func:`ciao_stream.metrics.scores.evaluate` gives them; NaN means undefined.
@@ -57,15 +57,15 @@ class Judged:
         return asdict(self) | {"metrics": strict(self.metrics)}
 
 
-class Answer(NamedTuple):
-    """How some answers about one task were judged."""
+class Scored(NamedTuple):
+    """The metrics of predictions of one task."""
 
     n: int
     metrics: Mapping[str, float]
 
 
 def require_predictors(strategies: Sequence[str]) -> None:
-    """Refuse strategies that cannot be asked about other tasks' faces.
+    """Refuse strategies that cannot predict other tasks' faces.
 
     Raises:
         CiaoError: One cannot.
@@ -78,9 +78,9 @@ def require_predictors(strategies: Sequence[str]) -> None:
 def judge(
     plan: Plan, encoder: Encoder, tasks: Sequence[TaskData], outcomes: Outcomes, progress: Progress = SILENT
 ) -> list[Judged]:
-    """Ask what each cell learned from each task about the faces of every task.
+    """Evaluate what each cell learned from each task on the faces of every task.
 
-    The metrics of its answers are kept beside what was learned, and found there the next time.
+    The metrics are kept next to what was learned, and read from there the next time.
 
     Args:
         plan: The plan, whose cells have run.
@@ -102,39 +102,39 @@ def judge(
             for learned in outcome.tasks:
                 bar.advance(0, f"judge {cell.strategy}, {learned.task}, seed {cell.seed}")
                 path = job.folder / learned.task / FILE
-                answers = _kept(path, learned.state_sha256)
-                if answers is None:
-                    answers = _answers(job, strategy.predictor(job, specs[learned.task], masked))
-                    _keep(path, learned.state_sha256, answers)
-                judged += [_judged(cell, learned, test, answer) for test, answer in answers.items()]
+                scores = _kept(path, learned.state_sha256)
+                if scores is None:
+                    scores = _scored(job, strategy.predictor(job, specs[learned.task], masked))
+                    _keep(path, learned.state_sha256, scores)
+                judged += [_judged(cell, learned, test, scored) for test, scored in scores.items()]
                 bar.advance()
     return judged
 
 
-def _answers(job: Job, predictor: Predictor) -> dict[str, Answer]:
-    """Ask about every task."""
-    answers = {}
+def _scored(job: Job, predictor: Predictor) -> dict[str, Scored]:
+    """Predict every task and compute the metrics."""
+    scores = {}
     for spec in job.specs:
         outputs = predictor(functools.partial(job.faces, spec, "judged"))
         test = job.faces(spec, "judged", "pixels").faces
-        answers[spec.name] = Answer(test.n_judged(), evaluate(spec, outputs, test.targets, test.groups))
-    return answers
+        scores[spec.name] = Scored(test.n_judged(), evaluate(spec, outputs, test.targets, test.groups))
+    return scores
 
 
-def _judged(cell: Cell, learned: TaskOutcome, test: str, answer: Answer) -> Judged:
+def _judged(cell: Cell, learned: TaskOutcome, test: str, scored: Scored) -> Judged:
     return Judged(
-        cell.strategy, learned.task, test, cell.seed, answer.n, answer.metrics, learned.trained_parameters,
+        cell.strategy, learned.task, test, cell.seed, scored.n, scored.metrics, learned.trained_parameters,
         learned.train_seconds, learned.state_sha256,
     )  # fmt: skip
 
 
-def _keep(path: Path, state_sha256: str, answers: Mapping[str, Answer]) -> None:
-    tests = {name: {"n": answer.n, "metrics": strict(answer.metrics)} for name, answer in answers.items()}
+def _keep(path: Path, state_sha256: str, scores: Mapping[str, Scored]) -> None:
+    tests = {name: {"n": scored.n, "metrics": strict(scored.metrics)} for name, scored in scores.items()}
     document = {"format": FORMAT, "state_sha256": state_sha256, "tests": tests}
     write_text(path, json.dumps(document, indent=1, allow_nan=False))
 
 
-def _kept(path: Path, state_sha256: str) -> dict[str, Answer] | None:
+def _kept(path: Path, state_sha256: str) -> dict[str, Scored] | None:
     """Return what was kept of the same state, None where there is nothing.
 
     Raises:
@@ -145,10 +145,10 @@ def _kept(path: Path, state_sha256: str) -> dict[str, Answer] | None:
         if (document["format"], document["state_sha256"]) != (FORMAT, state_sha256):
             return None
         return {
-            name: Answer(int(kept["n"]), {k: math.nan if v is None else float(v) for k, v in kept["metrics"].items()})
+            name: Scored(int(kept["n"]), {k: math.nan if v is None else float(v) for k, v in kept["metrics"].items()})
             for name, kept in document["tests"].items()
         }
     except FileNotFoundError:
         return None
     except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise CiaoError(f"{path} is damaged: delete it to judge anew") from error
+        raise CiaoError(f"{path} is damaged: delete it to evaluate again") from error

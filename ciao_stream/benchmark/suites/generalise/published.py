@@ -6,8 +6,8 @@ References:
 
 Accuracies in percent on the seven classes of :data:`~ciao_stream.benchmark.suites.generalise.common.COMMON`. The
 authors' code reports the best epoch on each test set; of the two data sets FERPlus and MMA, the second seems to contain
-the pictures of the first. Means are not copied but computed: trained on AffectNet, two of the printed ones are not the
-means of the numbers beside them (EAC 53.09 for 53.29, CAFE 60.27 for 61.67).
+the images of the first. Means are computed, not copied: trained on AffectNet, two of the printed ones are not the
+means of the numbers next to them (EAC 53.09 for 53.29, CAFE 60.27 for 61.67).
 """
 
 from __future__ import annotations

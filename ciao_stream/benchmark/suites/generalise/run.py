@@ -1,4 +1,4 @@
-"""Run the grid: learn every task by itself, then ask what was learned about the faces of every task."""
+"""Run the grid: learn every task on its own, then evaluate it on the faces of every task."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ RUN = "ciao_stream/generalise-run/1"
 def run(plan: Plan) -> Document:
     """Run a plan on the common classes, write ``generalise.json`` and report the tables.
 
-    A strategy that takes part learns each task by itself, so that one run over all tasks learns what as many runs
-    over one task each would.
+    A strategy must learn each task on its own, so that one run over all tasks learns the same as one run per task.
 
     Raises:
         CiaoError: As :func:`ciao_stream.benchmark.run.run`; or a task or strategy cannot take part.
@@ -57,7 +56,7 @@ def run(plan: Plan) -> Document:
 
 
 def findings(document: Document) -> Findings:
-    """Return what a grid says."""
+    """Return the findings of a grid."""
     return Findings(
         suite="generalise",
         title="From one data set to the others",

@@ -1,4 +1,4 @@
-"""The grid as tables, built from the document alone, with what CAFE's paper reports beside what was measured."""
+"""The grid as tables, built from the document alone, with the numbers of CAFE's paper next to ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ciao_stream.report.formats import show, show_count, show_seconds
 from ciao_stream.report.table import Cell, Table, judged_split, show_epochs, synthetic_mark
 
 OWN, SHARED = "°", "‡"
-"""Marks of a task's own test split, and of one that shares pictures with the task that was trained on."""
+"""Marks of a task's own test split, and of one that shares images with the training task."""
 
 HEADINGS: Mapping[Over, tuple[str, ...]] = {
     "all": ("mean", "own test", "included"),
@@ -28,7 +28,7 @@ Place = tuple[str, str | None, str | None, str | None]
 
 
 def build_tables(document: Document) -> list[Table]:
-    """Lay out the means of all strategies, those without shared pictures where there are any, and each one's grid."""
+    """Lay out the means of all strategies, those without shared images if there are any, and each one's grid."""
     ran = list(dict.fromkeys(run["strategy"] for run in document["runs"]))
     overs: tuple[Over, ...] = ("unseen", "apart") if document["shared"] else ("unseen",)
     return [_overview(document, ran, over) for over in overs] + [_grid(document, name) for name in ran]
@@ -48,7 +48,7 @@ def notes(document: Document) -> tuple[str, ...]:
         "rules, and the best epoch on each test set",
         *(_about(document, task) for task in document["tasks"]),
         *(
-            f"{one['train']} and {one['test']} share pictures, {one['pictures']:,} of {one['test']}'s; {one['train']} "
+            f"{one['train']} and {one['test']} share images, {one['pictures']:,} of {one['test']}'s; {one['train']} "
             f"is trained on {one['learned']:,} that {one['test']} is tested on"
             for one in document["shared"]
         ),
@@ -63,7 +63,7 @@ def _about(document: Document, task: Entry) -> str:
     scored = " to ".join(f"{count:,}" for count in dict.fromkeys(n[:1] + n[-1:])) or "none"
     parts = [f"{task['name']} ({task['source']}): trained on {task['samples']['train']:,}, n scored {scored}"]
     parts.append(f"label rule: {task['label_rule'][split]}")
-    parts += [f"left out of {split}: {count:,} ({reason})" for reason, count in task["dropped"][split].items() if count]
+    parts += [f"dropped from {split}: {n:,} ({reason})" for reason, n in task["dropped"][split].items() if n]
     if folds := task["folds"]:
         ran = list(dict.fromkeys(folds["held_out"]))
         parts.append(f"{len(ran)} of {folds['of']} folds, one per seed, tested on {', '.join(ran)}")
@@ -84,7 +84,7 @@ def _overview(document: Document, ran: Sequence[str], over: Over) -> Table:
         cells = [_cell(theirs.get((method, train, None, over)), published=True) for train in trains]
         if any(cell.text != "–" for cell in cells):
             rows.append((Cell(method, published=True), *cells, Cell(""), Cell("")))
-    which = "on all others that share no picture with it" if over == "apart" else "on all others"
+    which = "on all others that share no image with it" if over == "apart" else "on all others"
     title = _title(document, f"Trained on one task (column), tested {which}: mean {METRIC}")
     return Table(title, (), tuple(headings), tuple(rows), ())
 
@@ -110,7 +110,7 @@ def _grid(document: Document, strategy: str) -> Table:
     headings = (("trained on",), *map(_heading, document["tasks"]), *(HEADINGS[over] for over in overs))
     footnotes = [f"{OWN} the task's own {judged_split(document)} split, which is not zero-shot"]
     if related:
-        footnotes.append(f"{SHARED} both tasks show the same pictures")
+        footnotes.append(f"{SHARED} both tasks show the same images")
     title = _title(document, f"{strategy}: trained on one task (row), tested on every one (column)")
     return Table(title, (), headings, tuple(rows), tuple(footnotes))
 

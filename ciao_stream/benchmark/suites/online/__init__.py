@@ -1,1 +1,1 @@
-"""Suite online: each task as a stream, answered before it is learned, beside what offline training gives."""
+"""Suite online: each task as a stream, predicted before it is learned, compared with offline training."""

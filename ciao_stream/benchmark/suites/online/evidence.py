@@ -14,7 +14,7 @@ GOAL = 0.95
 """Share of what offline training reaches that an online learner is to reach."""
 
 MEASURES = ("prequential", "judged")
-"""The metric of the answers to the faces of the stream so far, and that on the split that the plan is judged on."""
+"""The metric of the predictions so far in the stream, and that on the judged split."""
 
 Document = Mapping[str, Any]
 Entry = dict[str, Any]

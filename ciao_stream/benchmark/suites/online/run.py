@@ -1,4 +1,4 @@
-"""Run online learners, each face once, and offline training as their bound; compare them on the way."""
+"""Run online learners, each face once, and offline training as their bound; compare them along the stream."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from strategies.base.online import Online, read_prequential
 
 
 def run(plan: Plan) -> Document:
-    """Run a plan, write ``online.json`` and ``online.png`` beside the results, and report the tables.
+    """Run a plan, write ``online.json`` and ``online.png`` next to the results, and report the tables.
 
     Args:
-        plan: Strategies that learn online, and others, which are the bound.
+        plan: Its strategies learn online; others are the bound.
 
     Raises:
         CiaoError: As :func:`ciao_stream.benchmark.run.run`; or no strategy learns online, or none of these runs on a
@@ -52,7 +52,7 @@ def run(plan: Plan) -> Document:
 
 
 def findings(document: Document) -> Findings:
-    """Return what the curves say."""
+    """Return the findings of the curves."""
     return Findings(
         suite="online",
         title="Learned online",
@@ -60,6 +60,6 @@ def findings(document: Document) -> Findings:
         notes=notes(document),
         tables=build_tables(document),
         document=document,
-        pictures={"online.png": "On the way through the stream, and what offline training reaches"},
+        pictures={"online.png": "Along the stream, and with offline training"},
         runs={NAME: "after the stream, and offline"},
     )

@@ -32,9 +32,9 @@ def notes(document: Document) -> tuple[str, ...]:
     share = document["settings"].get("labels", 1)
     return (
         f"encoder {encoder['name']} ({show_count(encoder['parameters'])} parameters, weights: {encoder['weights']}); "
-        f"{len(seeds)} seed{'s'[: len(seeds) != 1]}, each with an order of its own"
+        f"{len(seeds)} seed{'s'[: len(seeds) != 1]}, each with its own order"
         f"{f'; {100 * share:g} % of the labels' if share < 1 else ''}",
-        "prequential: the answers to the first n faces of the training split, each given before its label was learned; "
+        "prequential: predictions of the first n faces of the training split, each before its label was learned; "
         f"{split}: on the {split} split after n labels; ± half the 95 % interval of the mean over seeds",
         *(
             f"{task['name']} ({task['source']}): {task['samples']['train']:,} faces, {task['samples'][split]:,} of the "

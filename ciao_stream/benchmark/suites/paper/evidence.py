@@ -1,4 +1,4 @@
-"""What a set of benchmarks, one per encoder, says of CIAO: each scheme without and with it, over the same seeds."""
+"""Comparison of each scheme without and with CIAO, over the same seeds, from one benchmark per encoder."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ References:
     - [0] Barros, Sciutti: CIAO! A Contrastive Adaptation Mechanism for Non-Universal Facial Expression Recognition,
       2022, https://arxiv.org/abs/2208.07221, Tables I and II
 
-Accuracies are percent; CCC and F1 are not. JAFFE's row of PK with LC stands as printed: 92.1 without CIAO, 80.3 with.
+Accuracies are percent; CCC and F1 are not. JAFFE's row of PK with LC is as printed: 92.1 without CIAO, 80.3 with.
 """
 
 from __future__ import annotations
@@ -64,4 +64,4 @@ TABLE_II: Mapping[tuple[str, str], Mapping[str, float]] = {
     ("jaffe", "accuracy"): {"DeepEmotion": 92.2, "SalientPatch": 91.8, "CIAO, full": 93.4, "CIAO, dl": 91.5},
     ("emoreact", "macro_f1"): {"RBFSVM": 0.69, "SVM": 0.66, "CIAO, full": 0.76, "CIAO, dl": 0.69},
 }  # fmt: skip
-"""Published rivals by task and metric, and the paper's own best with full re-training and with the decision layer."""
+"""Published rivals by task and metric, and the paper's own best with full re-training and with the head alone."""

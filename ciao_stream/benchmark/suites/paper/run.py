@@ -25,7 +25,7 @@ FIGURE = "figure_4.png"
 
 
 def run(plan: Plan) -> None:
-    """Run one benchmark per encoder, each in a folder of its own, and report the paper's tables and figure.
+    """Run one benchmark per encoder, each in its own folder, and report the paper's tables and figure.
 
     Args:
         plan: What all of them share; its encoder names one or more, with commas between them.
@@ -48,7 +48,7 @@ def run(plan: Plan) -> None:
 
 
 def findings(documents: Mapping[str, Document]) -> Findings:
-    """Return what the runs say.
+    """Return the findings of the runs.
 
     Args:
         documents: Results, one per encoder, of the same tasks, by the name of the folder.

@@ -1,4 +1,4 @@
-"""Tables I and II as the paper lays them out, with what it reports beside what was measured."""
+"""Tables I and II in the paper's layout, with its numbers next to ours."""
 
 from __future__ import annotations
 
