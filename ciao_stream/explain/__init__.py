@@ -1,1 +1,1 @@
-"""Where a world looks, what its mask lets through, and whether the maps that say so mean anything."""
+"""Where a world looks, what its mask lets through, and whether these maps mean anything."""

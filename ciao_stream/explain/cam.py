@@ -27,8 +27,8 @@ def plus_plus(maps: Tensor, gradients: Tensor) -> Tensor:
     The weight of a channel is ``sum_ij alpha_ij relu(g_ij)`` with Eq. 19,
     ``alpha_ij = g_ij^2 / (2 g_ij^2 + sum_ab A_ab g_ij^3)``. Where the gradient ``g`` is positive that is
     ``1 / (2 + g_ij sum_ab A_ab)``, and elsewhere the ReLU takes the term away: written so, it divides by no small
-    number and needs no epsilon, beside which the square of a small gradient would vanish. The factor ``exp(score)`` of
-    Eq. 7 is the same for all channels of a face and is left out. [0] takes the map behind a ReLU: of one that may be
+    number and needs no epsilon, next to which the square of a small gradient would vanish. The factor ``exp(score)`` of
+    Eq. 7 is the same for all channels of a face and is omitted. [0] takes the map behind a ReLU: of one that may be
     negative (transformers), the negative part counts as 0 in ``sum_ab A_ab``.
 
     Args:
@@ -53,7 +53,7 @@ def grad_cam(maps: Tensor, gradients: Tensor) -> Tensor:
 
 
 def hires_cam(maps: Tensor, gradients: Tensor) -> Tensor:
-    """Return the saliency by [2]: gradient by map, place by place, which a head that tells places apart asks for.
+    """Return the saliency by [2]: gradient by map, place by place, as needed for a head that distinguishes places.
 
     Args and result as of :func:`plus_plus`.
     """
@@ -68,12 +68,12 @@ METHODS: Mapping[str, Method] = {"grad-cam++": plus_plus, "grad-cam": grad_cam, 
 
 
 def saliency(world: World, x: Tensor, target: Target, method: Method = plus_plus) -> Tensor:
-    """Return where a world looks to say what is asked for, computed in float32.
+    """Return the saliency of a world for a target, computed in float32.
 
     Args:
         world: Any world. It is put into evaluation mode; nothing of it moves.
         x: Batch at the world's level.
-        target: What each face is asked for.
+        target: What is explained of each face.
         method: One of :data:`METHODS`.
 
     Returns:

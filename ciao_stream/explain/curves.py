@@ -1,4 +1,4 @@
-"""Deletion and insertion: whether the places that a map names are those that the answer hangs on.
+"""Deletion and insertion: whether the prediction depends on the places that a map marks.
 
 References:
     - [0] Petsiuk, Das, Saenko: RISE: Randomized Input Sampling for Explanation of Black-box Models, BMVC 2018,
@@ -26,7 +26,7 @@ STEPS = 12
 """Equal parts in which the pixels of a face are taken away or brought in."""
 
 BLUR = 0.12
-"""Standard deviation of the blur that insertion starts from, as a share of the picture's side."""
+"""Standard deviation of the blur that insertion starts from, as a share of the image's side."""
 
 Kind = Literal["deletion", "insertion"]
 Floats = npt.NDArray[np.float64]
@@ -34,7 +34,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """The confidence in the answer as pixels go or come, most salient first.
+    """The confidence in the prediction as pixels are removed or added, most salient first.
 
     Args:
         confidence: float64 (N, STEPS + 1), before any pixel, and after each part.
@@ -58,8 +58,8 @@ def curve(kind: Kind, world: World, views: Views, target: Target, saliency: Tens
         kind: Which of both.
         world: The world.
         views: The faces.
-        target: What is asked of each.
-        saliency: (N, h, w), of whatever size; enlarged bilinearly to the picture. Among pixels of equal value those
+        target: What is explained of each.
+        saliency: (N, h, w), of any size; enlarged bilinearly to the image. Among pixels of equal value those
             further down come later.
     """
     pixels = views.pixels
@@ -78,7 +78,7 @@ def curve(kind: Kind, world: World, views: Views, target: Target, saliency: Tens
 def random_maps(saliency: Tensor, seed: int) -> Tensor:
     """Return maps of uniform noise, of the shape of ``saliency``.
 
-    They are as coarse as the map that they stand in for: noise in single pixels would spoil a face by its roughness,
+    They are as coarse as the map that they replace: noise in single pixels would spoil a face by its roughness,
     wherever it falls, and win the deletion test.
     """
     drawn = numpy_generator(seed, "random maps").random(tuple(saliency.shape))
@@ -94,7 +94,7 @@ reasons."""
 
 
 def _ranks(saliency: Tensor, size: int) -> Tensor:
-    """Return at which place of the order each pixel stands, int64 (N, size, size); the most salient at 0."""
+    """Return the rank of each pixel, int64 (N, size, size); the most salient at 0."""
     order = enlarge(saliency, size).flatten(1).argsort(dim=1, descending=True, stable=True)
     return order.argsort(dim=1).view(-1, size, size)
 

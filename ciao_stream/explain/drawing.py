@@ -1,4 +1,4 @@
-"""Which figures an explanation has, and what stands over each."""
+"""The figures of an explanation and their titles."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def draw(found: Findings, rows: int, out: Path) -> list[dict[str, str]]:
         out: Where to.
 
     Returns:
-        ``kind``, ``title`` and the files' names of each, as they stand in ``explain.json``.
+        ``kind``, ``title`` and the files' names of each, as in ``explain.json``.
 
     Raises:
         CiaoError: A file cannot be written.
@@ -119,7 +119,7 @@ def _schemes(found: Findings, rows: int) -> Iterator[Drawn]:
 
 
 def _worlds(found: Findings, rows: int) -> Iterator[Drawn]:
-    """Faces of all tasks, as a strategy's worlds of all tasks see them."""
+    """Faces of all tasks, with the maps of a strategy's worlds of all tasks."""
     tasks = list(dict.fromkeys(name.task for name in found.worlds))
     for strategy in dict.fromkeys(name.strategy for name in found.worlds):
         own = [one for one in found.looks if one.name.strategy == strategy]

@@ -1,4 +1,4 @@
-"""The faces that are explained: files that the user gives, or some of those that a benchmark was judged on."""
+"""The faces that are explained: files that the user gives, or some on which a benchmark was judged."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Face:
     """One face.
 
     Args:
-        image: As it is shown and prepared: cut to the face.
-        name: Where it stands.
+        image: As it is shown and prepared: cropped to the face.
+        name: Its file or its place in the data set.
         task: The task whose face it is; None for a file of the user's.
-        labels: What it is called there: label by task. Tasks that share images call the same face by several.
+        labels: Label by task: tasks that share images may give the same face several.
         source: ``synthetic`` for a drawn one.
     """
 
@@ -88,16 +88,16 @@ def faces_of_benchmark(folder: WorldFolder, given_root: str | None, n: int, seed
     """Draw faces from the split that a benchmark was judged on, as many of each class as there are, task after task.
 
     Args:
-        folder: Of a benchmark; faces are drawn of the tasks whose worlds it has.
-        given_root: Where the data sets lie; None: where the benchmark's command says.
-        n: Faces of each task, at most. A face that two tasks share is taken once.
-        seed: Draws them, and says which fold of a cross-validation.
+        folder: Of a benchmark; faces are drawn from the tasks whose worlds it has.
+        given_root: Folder of the data sets; None: the one that the benchmark recorded.
+        n: Most faces of each task. A face that two tasks share is used once.
+        seed: Draws them, and selects the fold of a cross-validation.
 
     Raises:
-        CiaoError: The folder holds no benchmark, or the data sets are not to be had, or are others than it saw.
+        CiaoError: The folder holds no benchmark, or the data sets cannot be loaded or are not those of the benchmark.
     """
     if folder.document is None or folder.identity is None:
-        raise CiaoError(f"--run {folder.path} holds worlds but no benchmark: say with --images which faces to explain")
+        raise CiaoError(f"--run {folder.path} holds worlds but no benchmark: give the faces to explain with --images")
     options = {name: value for name, value in folder.options.items() if name in DATA}
     options["tasks"] = [task for task in options["tasks"] if _has_worlds(task, folder)]
     if given_root is not None:
@@ -125,7 +125,7 @@ def faces_of_benchmark(folder: WorldFolder, given_root: str | None, n: int, seed
 
 
 def _has_worlds(task: str, folder: WorldFolder) -> bool:
-    """Whether a task as a command names it has worlds; one of the user's own faces is named by what it holds."""
+    """Whether a task has worlds; tasks of the user's own faces get their names when they are loaded."""
     name = split_rule(task)[0]
     return name in folder.tasks or name in ("folder", "csv")
 

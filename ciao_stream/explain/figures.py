@@ -1,4 +1,4 @@
-"""The figures of an explanation: schemes side by side, worlds side by side, masks, mean maps, and checks."""
+"""The figures of an explanation: schemes and worlds next to each other, masks, mean maps, and checks."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def grid(
 
     Args:
         title: What is shown.
-        faces: All faces that were looked at.
+        faces: All faces of the explanation.
         rows: Those that are drawn.
         columns: Where each world looks, by heading.
-        tasks: Those whose labels stand under the faces.
+        tasks: Those whose labels are written under the faces.
     """
     headings = ["face|and label", *columns]
     drawn = {heading: heat(look.saliency) for heading, look in columns.items()}
@@ -58,7 +58,7 @@ def mean_maps(
 ) -> Figure:
     """Draw the mean over faces of each world's maps, with the parts of the face and the share in each.
 
-    No face is drawn. Columns are strategies; rows are tasks, and labels where several are asked for.
+    No face is drawn. Columns are strategies; rows are tasks, and labels if several are explained.
     """
     strategies = list(dict.fromkeys(look.name.strategy for look in looks))
     subjects = list(dict.fromkeys((look.name.task, look.label) for look in looks))
@@ -87,7 +87,7 @@ def mask_figure(
 
     Args:
         title: What is shown.
-        faces: All faces that were looked at.
+        faces: All faces of the explanation.
         rows: Those that are drawn above.
         effect: What the mask does to all faces.
         channels: Of each channel that is drawn, its map of every face, (N, h, w).
@@ -112,7 +112,7 @@ def mask_figure(
 
 
 def checks_figure(title: str, entries: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw the deletion and insertion areas of each world beside their controls, and the sanity check.
+    """Draw the deletion and insertion areas of each world next to their controls, and the sanity check.
 
     Args:
         title: What is shown.
@@ -165,7 +165,7 @@ def heat(saliency: Tensor) -> list[Heat]:
 
 
 def _wrong(face: Face, look: Look, row: int) -> bool:
-    """Whether a world of a task that has a label for the face, asked for its answer, names another class."""
+    """Whether a world predicts another class than the label of the face in its task."""
     spec = look.target.spec
     known = face.labels.get(look.name.task)
     return (

@@ -1,4 +1,4 @@
-"""The worlds that a finished benchmark, a learner or :meth:`ciao_stream.worlds.worlds.Worlds.save` left in a folder."""
+"""The worlds in a folder of a finished benchmark, of a learner or of :meth:`ciao_stream.worlds.worlds.Worlds.save`."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Name(NamedTuple):
 
 @dataclass(frozen=True)
 class WorldFolder:
-    """What a folder holds, before any world of it is loaded.
+    """The content of a folder, before any world is loaded.
 
     Args:
         path: The folder.
         worlds: Folder of each world, in order.
-        document: ``results.json`` of a benchmark; None where the folder holds worlds alone.
+        document: ``results.json`` of a benchmark; None if the folder has only worlds.
         identity: ``run.json`` of a benchmark.
     """
 
@@ -62,7 +62,7 @@ class WorldFolder:
         return self.identity.get("plan") or _options_of_old(self.document["command"], self.identity)
 
     def only(self, tasks: Sequence[str] | None, strategies: Sequence[str] | None) -> WorldFolder:
-        """Return the same folder with some of its worlds, in the order that is asked for.
+        """Return the same folder with some of its worlds, in the given order.
 
         Args:
             tasks: None for all.
@@ -83,13 +83,13 @@ class WorldFolder:
         return WorldFolder(self.path, chosen, self.document, self.identity)
 
     def load_encoder(self, given: str | None) -> Encoder:
-        """Load the encoder that the worlds stand on.
+        """Load the encoder of the worlds.
 
         Args:
-            given: Its name or folder; None: what the worlds, or the benchmark's command, say.
+            given: Its name or folder; None: the one that the benchmark or the worlds recorded.
 
         Raises:
-            CiaoError: It cannot be had, or is another than the worlds'.
+            CiaoError: It cannot be loaded, or is not that of the worlds.
         """
         about = _described(next(iter(self.worlds.values())))["encoder"]
         tried = [given] if given else dict.fromkeys([*names(self.options.get("encoder", "")), about["name"]])
@@ -104,8 +104,8 @@ class WorldFolder:
                 return encoder
             problems.append(f"{name} has the fingerprint {encoder.fingerprint()[:12]}")
         raise CiaoError(
-            f"the worlds in {self.path} stand on encoder {about['name']} ({about['fingerprint'][:12]}), which is not "
-            f"to be had here: {'; '.join(problems)}; name it, or its folder, with --encoder"
+            f"the worlds in {self.path} need encoder {about['name']} ({about['fingerprint'][:12]}), which was not "
+            f"found: {'; '.join(problems)}; give its name or folder with --encoder"
         )
 
     def load(self, encoder: Encoder) -> dict[Name, World]:
@@ -125,7 +125,7 @@ def find_worlds(path: Path, seed: int = 0) -> WorldFolder:
         seed: Which run of a benchmark.
 
     Raises:
-        CiaoError: There is no such folder, its benchmark is not finished or damaged, or it holds no world.
+        CiaoError: There is no such folder, its benchmark is not finished or damaged, or it has no world.
     """
     if not path.is_dir():
         raise CiaoError(f"--run {path}: no such folder; give the results folder of a benchmark")
@@ -141,8 +141,8 @@ def find_worlds(path: Path, seed: int = 0) -> WorldFolder:
 def _of_benchmark(path: Path, seed: int) -> WorldFolder:
     if not (path / RESULTS).exists():
         raise CiaoError(
-            f"--run {path}: {RESULTS} is missing: its benchmark is not finished (go on with --resume), or was of a "
-            "suite, which leaves none"
+            f"--run {path}: {RESULTS} is missing: its benchmark is not finished (resume it with --resume), or is a "
+            "suite, which has none"
         )
     document, identity = _read(path / RESULTS), _read(path / CLAIM)
     tasks = [task["name"] for task in document["tasks"]]
@@ -170,7 +170,7 @@ def _described(folder: Path) -> dict[str, Any]:
     about = _read(folder / "world.json")
     named = isinstance(about.get("encoder"), dict) and {"name", "fingerprint"} <= about["encoder"].keys()
     if not (named and {"scheme", "masked"} <= about.keys()):
-        raise WorldError(f"world in {folder} is damaged: world.json does not say its scheme and encoder")
+        raise WorldError(f"world in {folder} is damaged: world.json lacks its scheme or encoder")
     return about
 
 

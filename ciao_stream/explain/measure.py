@@ -1,4 +1,4 @@
-"""All that is measured of one world on a set of faces, and what stands of it in ``explain.json``."""
+"""The measurements of one world on a set of faces, as ``explain.json`` has them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ Number = dict[str, float | int | None]
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """Where one world looks to say one thing of each face.
+    """The saliency of one world for one label of each face.
 
     Args:
         name: The world.
-        label: What is explained; None for the answer of each face.
+        label: What is explained; None for the prediction of each face.
         outputs: float32 (N, n_out).
         target: What is explained of each face.
         saliency: float32 (N, h, w).
@@ -50,12 +50,12 @@ class Look:
 
     @property
     def words(self) -> list[str]:
-        """What the world says of each face."""
+        """The world's prediction of each face, in words."""
         return self.target.words(self.outputs)
 
 
 def look(name: Name, world: World, views: Views, label: str | None = None, method: str = "grad-cam++") -> Look:
-    """Ask a world about faces, and where it looks to answer.
+    """Predict faces with a world, and compute its saliency.
 
     Raises:
         UnknownNameError: The task has no such label.
@@ -66,7 +66,7 @@ def look(name: Name, world: World, views: Views, label: str | None = None, metho
 
 
 def measure_regions(found: Look, boxes: Mapping[str, Box]) -> dict[str, Any]:
-    """Return the share of the maps in each part of the face, beside the part's share of the picture."""
+    """Return the share of the maps in each part of the face, and the part's share of the image."""
     area = areas(boxes)
     masses = region_masses(found.saliency, boxes)
     return {part: {**number(mass.double().numpy()), "area": area[part]} for part, mass in masses.items()}
@@ -155,7 +155,7 @@ def measure_pairs(worlds: Mapping[Name, World], looks: Mapping[Name, Look], view
 
 
 def number(values: npt.NDArray[np.float64]) -> Number:
-    """Return the mean over faces, half its 95 % interval, and of how many faces; those without a value left out."""
+    """Return the mean over the faces with a value, half its 95 % interval, and the number of these faces."""
     there = values[np.isfinite(values)]
     mean, half = mean_interval(there.tolist())
     return {"mean": _or_none(mean), "interval": _or_none(half), "n": len(there)}

@@ -1,6 +1,6 @@
-"""How much of a saliency map lies on which part of the face.
+"""The share of a saliency map on each part of the face.
 
-The parts are fixed boxes of a face that fills its picture upright, not landmarks of the face at hand: on turned heads
+The parts are fixed boxes of a face that fills its image upright, not landmarks of the face at hand: on turned heads
 and loose crops they miss. A map of 6 x 6 places over a face hardly tells brows from eyes.
 """
 
@@ -23,7 +23,7 @@ Source = Literal["real", "synthetic"]
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in shares of the picture's width and height, 0 at the left and at the top."""
+    """A rectangle in shares of the image's width and height, 0 at the left and at the top."""
 
     left: float
     top: float
@@ -32,7 +32,7 @@ class Box:
 
     @property
     def area(self) -> float:
-        """Its share of the picture."""
+        """Its share of the image."""
         return (self.right - self.left) * (self.bottom - self.top)
 
 
@@ -51,18 +51,18 @@ REGIONS: Mapping[Source, Mapping[str, Box]] = {
     },
 }
 """Boxes that do not overlap, read off the mean of 3,000 faces of FER2013's PublicTest, and off that of 80 drawn faces
-of the synthetic world ``fer``. What lies in none of them is the ``rest``."""
+of the synthetic world ``fer``. The remainder is the ``rest``."""
 
 
 def region_masses(saliency: Tensor, boxes: Mapping[str, Box]) -> dict[str, Tensor]:
-    """Return the share of each map that lies in each box.
+    """Return the share of each map in each box.
 
     Args:
         saliency: (N, h, w), all values >= 0.
         boxes: By name; they must not overlap.
 
     Returns:
-        float32 (N,) by name, and what is left under ``rest``; NaN for a map that is 0 everywhere.
+        float32 (N,) by name, and the remainder under ``rest``; NaN for a map that is 0 everywhere.
     """
     large = enlarge(saliency, PLACES)
     total = large.sum(dim=(1, 2))
@@ -72,7 +72,7 @@ def region_masses(saliency: Tensor, boxes: Mapping[str, Box]) -> dict[str, Tenso
 
 
 def areas(boxes: Mapping[str, Box]) -> dict[str, float]:
-    """Return each box's share of the picture: the mass that a map would have there if it were the same everywhere."""
+    """Return each box's share of the image: the mass that a uniform map would have there."""
     shares = {name: box.area for name, box in boxes.items()}
     return {**shares, "rest": 1 - sum(shares.values())}
 

@@ -1,4 +1,4 @@
-"""One explanation: load worlds and faces, look, measure, draw, and write it all down."""
+"""One explanation: load worlds and faces, compute maps, measure, draw and save."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def run(request: Request, command: Sequence[str], progress: Progress = SILENT) -
 
 
 def _questions(worlds: dict[Name, World], label: str | None) -> list[tuple[Name, str | None]]:
-    """Return what each world is asked."""
+    """Return the label that is explained for each world."""
     if label is None:
         return [(name, one) for name, world in worlds.items() for one in questions(world.spec)]
     having = [(name, label) for name, world in worlds.items() if label in world.spec.labels]

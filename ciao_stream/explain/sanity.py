@@ -27,8 +27,8 @@ last convolution, and then all of it, are shuffled with them."""
 def shuffled(world: World, extent: str, seed: int = 0) -> World:
     """Return a twin of a world in which the numbers of each weight tensor are in another, random order.
 
-    So shuffled, a layer keeps the size of its weights and loses all that it learned, whatever its kind. Norms and
-    biases, tensors of one dimension, stay. The world itself, and the encoder that it stands on, stay as they are.
+    A shuffled layer keeps the size of its weights and loses all that it learned. Norms and biases, tensors of one
+    dimension, are not shuffled. The world itself and its encoder are not changed.
 
     Args:
         world: The world.
@@ -36,7 +36,7 @@ def shuffled(world: World, extent: str, seed: int = 0) -> World:
         seed: Draws the orders.
 
     Returns:
-        A world on an encoder of its own.
+        A world with its own encoder.
     """
     with seeded_torch(seed, "shuffle", world.spec.name, extent):
         encoder = world.shared.frozen_copy()

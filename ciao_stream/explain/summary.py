@@ -25,8 +25,8 @@ def warning(document: Mapping[str, Any]) -> str | None:
         return None
     return (
         f"beware: {failing} of {len(kept)} worlds' maps stay the same (rank correlation {max(kept):.2f}) when the "
-        "weights of the head are shuffled: they show what the encoder responds to rather than what the answer hangs "
-        "on; see --method hirescam"
+        "weights of the head are shuffled: they show what the encoder responds to rather than what the prediction "
+        "depends on; see --method hirescam"
     )
 
 

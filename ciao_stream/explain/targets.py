@@ -1,4 +1,4 @@
-"""What is explained of a world's output: one number per face, whatever the kind of target."""
+"""What is explained of a world's output: one number per face, for every kind of target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Target:
     Args:
         spec: The task.
         index: int64 (B,), the output.
-        sign: float32 (B,), 1 or -1: whether what raises the output is asked for, or what lowers it.
+        sign: float32 (B,), 1 or -1: explain what raises the output, or what lowers it.
     """
 
     spec: TaskSpec
@@ -30,7 +30,7 @@ class Target:
         return self.sign.to(outputs) * outputs.gather(1, self.index.to(outputs.device)[:, None])[:, 0]
 
     def confidence(self, outputs: Tensor) -> Tensor:
-        """Return how strongly outputs (B, n_out) say it, (B,) in [0, 1].
+        """Return the confidence of outputs (B, n_out) in it, (B,) in [0, 1].
 
         The probability of the class or of the label; of a dimension ``(1 + sign * value) / 2``.
         """
@@ -54,12 +54,12 @@ class Target:
 
 
 def answered(spec: TaskSpec, outputs: Tensor, label: str | None = None) -> Target:
-    """Return what a world answered, or a label that is asked for whatever it answered.
+    """Return the prediction of a world, or a given label whatever it predicted.
 
     Args:
         spec: The task.
         outputs: (B, n_out).
-        label: One of the task's labels, the same for every face. None: the answer of each face, which is the most
+        label: One of the task's labels, the same for every face. None: the prediction of each face, which is the most
             probable class or label, or the dimension that is farthest from 0.
 
     Raises:
@@ -78,5 +78,5 @@ def answered(spec: TaskSpec, outputs: Tensor, label: str | None = None) -> Targe
 
 
 def questions(spec: TaskSpec) -> list[str | None]:
-    """Return what is asked of a world where nothing else is wanted: its answer, or each of its dimensions."""
+    """Return what is explained by default: the prediction, or each dimension."""
     return [*spec.labels] if spec.kind == "dimensional" else [None]

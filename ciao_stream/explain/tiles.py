@@ -33,7 +33,7 @@ STRONGEST = 0.72
 """Opacity of the heat where it is greatest; it is clear where there is none."""
 
 WRONG = "#B03A00"
-"""Colour of an answer that differs from the label; it also bears a cross."""
+"""Colour of a prediction that differs from the label; it also has a cross."""
 
 _MARGIN, _GAP = 2.0, 1.2
 """Millimetres: round the page, and between tiles."""
@@ -42,7 +42,7 @@ _FRAME = 136
 """Gray level of the line round a tile."""
 
 Heat = npt.NDArray[np.floating]
-"""(h, w) in [0, 1], of whatever size."""
+"""(h, w) in [0, 1], of any size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Tile:
 
     Args:
         image: What is seen; None where only heat is.
-        heat: What lies on it; None for nothing.
+        heat: The map drawn over it, or None.
         words: A line under it.
         wrong: Whether the words contradict the label.
         boxes: Rectangles with words inside.
@@ -78,12 +78,12 @@ class Tile:
 
 
 def page(title: str, headings: Sequence[str], rows: Sequence[Sequence[Tile | None]]) -> Figure:
-    """Lay tiles out on a page as wide as one printed column, or as two where more than four stand side by side.
+    """Lay tiles out on a page as wide as one printed column, or as two if a row has more than four.
 
-    All tiles are one picture under the words: that is drawn in a fraction of the time of as many axes.
+    All tiles are one image under the text, which is drawn much faster than as many axes.
 
     Args:
-        title: One paragraph; it says that data is synthetic where it is.
+        title: One paragraph; it names synthetic data as such.
         headings: Over each column of tiles; words that are too long are broken at ``|``.
         rows: Tiles, as many as headings; None leaves a place empty.
     """

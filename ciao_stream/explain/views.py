@@ -1,4 +1,4 @@
-"""Faces as worlds read them: prepared once, encoded once, at whatever level is asked for."""
+"""Faces as worlds read them: prepared and encoded once, at every level that is needed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Views:
         return (x if x.dtype == torch.uint8 else x.float()).to(world.device)
 
     def outputs(self, world: World) -> Tensor:
-        """Return what a world answers, float32 (N, n_out), the same as its benchmark or stream would."""
+        """Return a world's outputs, float32 (N, n_out), the same as in its benchmark or stream."""
         return in_batches(lambda part: world.predict(self.batch(world, part)).cpu(), len(self))
 
     def saliency(self, world: World, target: Target, method: Method = plus_plus) -> Tensor:

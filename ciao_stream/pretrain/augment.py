@@ -1,4 +1,4 @@
-"""Views of a face for contrast: changes under which its expression stays what it is, drawn for each face of a batch."""
+"""Views of a face for contrast: random changes that keep its expression, drawn for each face of a batch."""
 
 from __future__ import annotations
 

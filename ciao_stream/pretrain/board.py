@@ -1,4 +1,4 @@
-"""TensorBoard, where it is installed: the curves and pictures of a run, to be watched while it works."""
+"""TensorBoard, if it is installed: the curves and images of a run, while it runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Board:
 
     Args:
         folder: Made where it is missing.
-        step: From which step on what is there already is overwritten.
+        step: First step that is overwritten if it exists already.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -39,7 +39,7 @@ class Board:
             self._writer.add_scalar(f"{name}/{split}", value, step)
 
     def picture(self, name: str, step: int, picture: Picture) -> None:
-        """Add a picture; its name says where it is of synthetic faces."""
+        """Add an image; its name marks synthetic faces."""
         if self.writes:
             self._writer.add_image(name, picture, step, dataformats="HWC")
 

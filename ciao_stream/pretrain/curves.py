@@ -1,4 +1,4 @@
-"""What the losses were while an encoder was trained: rows, a csv file and a picture."""
+"""The losses during the training of an encoder: rows, a csv file and a figure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Curves:
     """Rows of means, in the order of the steps: of the training split every so many steps, of validation per epoch.
 
     Args:
-        measures: The columns, and what a picture calls them.
+        measures: The columns, and their names in figures.
         panels: Which of them are drawn, by the axis they are drawn over.
     """
 

@@ -1,4 +1,4 @@
-"""The faces that an encoder is trained on: from names of tasks to pixels and what is read of their labels."""
+"""The faces that an encoder is trained on: from names of tasks to pixels and labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ciao_stream.runtime.progress import SILENT, Progress
 from ciao_stream.runtime.seeds import numpy_generator
 
 VALIDATION_FACES = 490
-"""At most so many faces per task are looked at for measurements and pictures."""
+"""Most faces per task for measurements and images."""
 
 
 def some(faces: FaceDataset, limit: int | None, seed: int) -> FaceDataset:
@@ -39,11 +39,11 @@ def some(faces: FaceDataset, limit: int | None, seed: int) -> FaceDataset:
 def load_some(
     names: Sequence[str], root: Path | None, limit: int | None, seed: int, progress: Progress = SILENT
 ) -> list[TaskData]:
-    """Load training and validation faces of tasks, photographs cut to the face. Test faces are not looked at.
+    """Load training and validation faces of tasks, photographs cropped to the face. Test faces are not used.
 
     Args:
-        names: Of the tasks.
-        root: Where data sets lie; None for synthetic worlds.
+        names: Names of the tasks.
+        root: Folder of the data sets; None for synthetic worlds.
         limit: Training faces per task at most; None for all.
         seed: Draws the faces, and of a cross-validation chooses the fold.
         progress: Shows the progress.
@@ -67,7 +67,7 @@ def source_of(tasks: Sequence[TaskData]) -> str:
 
 
 def describe(data: TaskData) -> dict[str, Any]:
-    """Return what of a task was seen, as JSON values."""
+    """Return what of a task was used, as JSON values."""
     return {
         "name": data.spec.name,
         "kind": data.spec.kind,
@@ -85,7 +85,7 @@ def describe(data: TaskData) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Faces:
-    """One split of all tasks together: pixels by memory map, and what is read of the labels.
+    """One split of all tasks together: memory-mapped pixels, and labels.
 
     Args:
         parts: The split of each task, at level ``pixels``.
@@ -122,7 +122,7 @@ class Faces:
         return len(self.labels)
 
     def batch(self, indices: npt.NDArray[np.int64], device: torch.device) -> Batch:
-        """Read samples, counted through all tasks."""
+        """Read samples, numbered through all tasks."""
         starts = np.cumsum([0, *map(len, self.parts)])
         homes = np.searchsorted(starts, indices, side="right") - 1
         first = self.parts[0].features

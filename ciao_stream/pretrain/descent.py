@@ -31,7 +31,7 @@ class Descent:
 
 
 class DescentLearner:
-    """Moves the parameters of a network down the gradient of a loss; what the loss is, a derived class says.
+    """Moves the parameters of a network down the gradient of a loss, which a derived class defines.
 
     Args:
         net: What is trained, with the encoder as its attribute ``encoder``; it is laid out with channels last.

@@ -1,4 +1,4 @@
-"""What one way of training an encoder adds to the training that all ways share."""
+"""What one method adds to the training that all methods share."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Measures = dict[str, float]
 
 
 class Batch(NamedTuple):
-    """Faces, uint8 (B, channels, size, size), and what the method reads of their labels, float32 (B, K)."""
+    """Faces, uint8 (B, channels, size, size), and the labels that the method reads, float32 (B, K)."""
 
     pixels: Tensor
     labels: Tensor
 
 
 class Learner(Protocol):
-    """What is trained, and can be kept and taken up again."""
+    """What is trained; it can be saved and resumed."""
 
     def encoder(self) -> Encoder:
         """Return a frozen copy of the encoder as it is now."""
@@ -44,18 +44,18 @@ class Learner(Protocol):
 
 
 class Method(ABC):
-    """A way of training an encoder, from the first look at the tasks to the last step.
+    """A method of training an encoder, from checking the tasks to the last step.
 
     The training calls :meth:`admit`, :meth:`labels` of each split, :meth:`begin`, and then as often as needed
-    :meth:`step` and :meth:`measure`. What is drawn at random comes from the generator of the call alone, so that a
-    training goes on after a stop as if there had been none.
+    :meth:`step` and :meth:`measure`. Random draws come only from the generator of the call, so that a training
+    resumes after a stop as if there had been none.
     """
 
     name: ClassVar[str]
     """As in the command."""
 
     measures: ClassVar[Mapping[str, str]]
-    """The columns of the curves, and what a picture calls them."""
+    """The columns of the curves, and their names in figures."""
 
     panels: ClassVar[Mapping[str, tuple[str, ...]]]
     """Which of them are drawn, by the axis they are drawn over."""
@@ -67,15 +67,15 @@ class Method(ABC):
     """Made by :meth:`begin`."""
 
     extendable: ClassVar[bool]
-    """Whether a finished training may go on for more epochs."""
+    """Whether a finished training may be extended by more epochs."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """Return what of the method's settings decides the numbers, as JSON values."""
+        """Return the method's settings that determine the numbers, as JSON values."""
 
     @abstractmethod
     def admit(self, tasks: Sequence[TaskData]) -> None:
-        """Look at the tasks before anything is written.
+        """Check the tasks before anything is written.
 
         Raises:
             CiaoError: The method cannot learn from them.
@@ -83,7 +83,7 @@ class Method(ABC):
 
     @abstractmethod
     def labels(self, faces: FaceDataset) -> npt.NDArray[np.float32]:
-        """Return what the method reads of a split's labels, (N, K)."""
+        """Return the labels of a split that the method reads, (N, K)."""
 
     @abstractmethod
     def begin(self, steps: int, seed: int) -> None:
@@ -104,23 +104,23 @@ class Method(ABC):
 
     @abstractmethod
     def progress(self, measures: Measures) -> str:
-        """Say in a few words how a step went."""
+        """Describe a step in a few words."""
 
     @abstractmethod
     def summary(self, first: Measures, last: Measures) -> str:
-        """Say in one line what became of validation faces between the first measurement and the last."""
+        """Describe in one line how the first and the last measurement of validation faces differ."""
 
     def about(self) -> dict[str, Any]:
-        """Return what else a reader of the trained encoder must know of the method, as JSON values."""
+        """Return what else to record about the method with the trained encoder, as JSON values."""
         return {}
 
     def remarks(self) -> list[str]:
-        """Say what of the method is left out, and why."""
+        """Name the parts of the method that are omitted, and why."""
         return []
 
     def pictures(self, faces: Batch) -> dict[str, Picture]:  # noqa: ARG002
-        """Draw what the method makes of validation faces, for a board, by name."""
+        """Draw the method's results on validation faces, for a board, by name."""
         return {}
 
     def show(self, folder: Path, faces: Batch, title: str) -> None:  # noqa: B027
-        """Write pictures of what the method makes of validation faces, if it makes anything that can be seen."""
+        """Write images of the method's results on validation faces, if it has any."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +81,10 @@ def _main(
 
         options_given = words(kind, plan.record, leave_out=NO_OPTIONS, always=("epochs", "batch"))
         show = output_console(highlight=False).print
-        show(run(plan, method(plan), shell_line(MODULE, [name, *options_given]), ConsoleProgress()), soft_wrap=True)
+        command = shell_line(MODULE, [name, *options_given])
+        progress = ConsoleProgress()
+        remark = functools.partial(progress.console.print, soft_wrap=True, markup=False)
+        show(run(plan, method(plan), command, progress, remark), soft_wrap=True)
         show(f"encoder and curves: {out}", soft_wrap=True)
 
     return run_command(body, hint)

@@ -1,4 +1,4 @@
-"""One training of an encoder: load, prepare, train, keep what can be gone on with, and show."""
+"""One training of an encoder: load, prepare, train, save checkpoints, and show."""
 
 from __future__ import annotations
 
@@ -35,13 +35,19 @@ FORMAT = "ciao_stream/pretrain/1"
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_EVERY_S = 60.0
-"""Seconds of training between two checkpoints inside an epoch; the end of an epoch is always kept."""
+"""Seconds of training between two checkpoints inside an epoch; an epoch always ends with one."""
 
 SHOWN = 10
-"""Validation faces in pictures."""
+"""Validation faces in images."""
 
 
-def run(plan: Plan, method: Method, command: str, progress: Progress = SILENT) -> str:
+def run(
+    plan: Plan,
+    method: Method,
+    command: str,
+    progress: Progress = SILENT,
+    remark: Callable[[str], None] = logger.warning,
+) -> str:
     """Train an encoder, write it, with what it saw, into ``plan.out``, and return a summary in one line.
 
     Args:
@@ -49,12 +55,15 @@ def run(plan: Plan, method: Method, command: str, progress: Progress = SILENT) -
         method: How.
         command: The command line, for the record.
         progress: Shows the progress.
+        remark: Called with each remark of the method on what it omits.
 
     Raises:
         CiaoError: The plan or its data are bad, the output cannot be written, or ``--resume`` meets another run.
     """
     keep_memory()
     training = _Training(plan, method, progress)
+    for text in method.remarks():
+        remark(text)
     training.train()
     return training.save(command)
 
@@ -80,15 +89,13 @@ class _Training:
         self.epoch = self.batch = self.step = 0
         self.seconds = 0.0
         self._load()
-        for remark in method.remarks():
-            logger.warning(remark)
 
     @property
     def checkpoint(self) -> Path:
         return self.plan.out / "checkpoint.pt"
 
     def train(self) -> None:
-        """Train the epochs that are left; each ends in a checkpoint and pictures."""
+        """Train the epochs that are left; each ends with a checkpoint and images."""
         name = f"train {self.method.name}"
         board = Board(self.plan.out / "tensorboard", self.step)
         with self.progress.bar(name, self.steps) as bar:
@@ -104,7 +111,7 @@ class _Training:
         board.close()
 
     def save(self, command: str) -> str:
-        """Write the encoder, the curves and the pictures; return a summary in one line."""
+        """Write the encoder, the curves and the images; return a summary in one line."""
         plan, method = self.plan, self.method
         self._show()
         first, last = (self.curves.validation(at) for at in (0, -1))
@@ -134,7 +141,7 @@ class _Training:
         return Faces.encode(splits, labels, self.method.encoder, cache, self.progress)
 
     def _order(self, epoch: int) -> list[npt.NDArray[np.int64]]:
-        """Return the batches of an epoch; a single sample that is left over stays out: it has no batch statistics."""
+        """Return the batches of an epoch; a last batch of one sample is dropped: it has no batch statistics."""
         n, size = len(self.faces), self.plan.batch
         order = numpy_generator(self.plan.seed, self.method.name, "epoch", epoch).permutation(n)
         return [part for start in range(0, n, size) if len(part := order[start : start + size]) > 1]
@@ -161,7 +168,7 @@ class _Training:
             self._show()
 
     def _measure(self, board: Board) -> None:
-        """Look at the validation faces; the pictures of them go to TensorBoard."""
+        """Measure the validation faces; images of them go to TensorBoard."""
         batches = self.validation.parted(self.plan.batch, self.method.encoder.device)
         measures = mean([self.method.measure(batch, self._generator("measure", i)) for i, batch in enumerate(batches)])
         self.curves.measured(self.epoch, self.step, measures)
@@ -199,7 +206,7 @@ class _Training:
             file.write(buffer.getbuffer())
 
     def _load(self) -> None:
-        """Go on where the checkpoint stopped, if there is one.
+        """Resume from the checkpoint, if there is one.
 
         Raises:
             CiaoError: It is damaged.
@@ -213,10 +220,10 @@ class _Training:
             self.epoch, self.batch, self.step = state["epoch"], state["batch"], state["step"]
             self.seconds = state["seconds"]
         except (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, UnpicklingError) as error:
-            raise CiaoError(f"checkpoint {self.checkpoint} is damaged: delete it to train anew") from error
+            raise CiaoError(f"checkpoint {self.checkpoint} is damaged: delete it to start again") from error
 
     def _identity(self) -> dict[str, Any]:
-        """Return what decides the numbers of this run; the number of epochs only where the method looks ahead."""
+        """Return what determines the numbers of this run; the number of epochs only if the method depends on it."""
         plan = self.plan
         return {
             "format": FORMAT,

@@ -199,7 +199,7 @@ def test_grids_are_as_wide_as_a_page(ran):
         (["--label", "joy"], "unknown label 'joy'"),
         (["--method", "gradcam"], "argument --method: invalid choice: 'gradcam' .choose from .*grad-cam"),
         (["--seed", "3"], "no seed 3; it ran seeds 0"),
-        (["--encoder", "random:ciao-face"], "stand on encoder ciao-face .* name it, or its folder, with --encoder"),
+        (["--encoder", "random:ciao-face"], "need encoder ciao-face .* give its name or folder with --encoder"),
         (["--tasks", ""], "no task given"),
     ],
 )
@@ -255,7 +255,7 @@ def test_other_faces_than_the_runs_are_refused(ran, tmp_path, capsys, monkeypatc
         ("empty", "neither a benchmark .results.json. nor worlds"),
         (
             "unfinished",
-            "results.json is missing: its benchmark is not finished .go on with --resume., or was of a suite",
+            "results.json is missing: its benchmark is not finished .resume it with --resume., or is a suite",
         ),
         ("without", "none of its strategies .majority. left worlds there"),
         ("damaged", "cannot read .*results.json"),
@@ -285,7 +285,7 @@ def test_files_that_are_no_images_are_refused(saved, faces, tmp_path, capsys):
     (tmp_path / "none").mkdir()
     said = refused(capsys, "--run", str(saved), "--images", str(tmp_path / "none"), *out)
     assert "no image in this folder" in said
-    assert "say with --images which faces to explain" in refused(capsys, "--run", str(saved), *out)
+    assert "give the faces to explain with --images" in refused(capsys, "--run", str(saved), *out)
     assert not (tmp_path / "out").exists()
 
 

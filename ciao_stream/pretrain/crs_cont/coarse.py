@@ -1,4 +1,4 @@
-"""Coarse labels: what can be said of an expression before asking which of the negative ones it is."""
+"""Coarse labels: an expression without the distinction between negative ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def coarse_columns(spec: TaskSpec) -> npt.NDArray[np.int64]:
     """Return, for each label of a task, the index of its coarse label.
 
     Raises:
-        CiaoError: The task has no classes, or a class that is no emotion.
+        CiaoError: The task has no classes, or a class that is not an emotion.
     """
     if not spec.has_classes:
         raise CiaoError(f"task {spec.name!r} is {spec.kind}: coarse labels come from classes or votes")

@@ -1,4 +1,4 @@
-"""CRS-CONT as a way of training: what it reads of labels, measures and says."""
+"""CRS-CONT as a method: the labels it reads, what it measures and reports."""
 
 from __future__ import annotations
 

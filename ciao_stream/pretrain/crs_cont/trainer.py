@@ -39,7 +39,7 @@ class ContrastNet(nn.Module):
 
     Args:
         encoder: A trainable encoder.
-        views: Whether there is a projection of its own for the contrast of views.
+        views: Whether the contrast of views has its own projection.
     """
 
     def __init__(self, encoder: Encoder, views: bool) -> None:

@@ -6,5 +6,5 @@ References:
       https://arxiv.org/abs/1702.08423, from which the networks come
 
 The code published with [0] optimises encoder and generator only, so that its discriminators stay random, and takes the
-cross-entropy of one minus a logit. Here each discriminator has an optimiser of its own and learns in every step.
+cross-entropy of one minus a logit. Here each discriminator has its own optimiser and learns in every step.
 """

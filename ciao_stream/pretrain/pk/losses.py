@@ -28,7 +28,7 @@ from ciao_stream.encoders.base import Encoder
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the parts of the autoencoder's loss beside the reconstruction, whose weight is 1.
+    """Weights of the parts of the autoencoder's loss besides the reconstruction, whose weight is 1.
 
     Args:
         identity: Of the distance of features; it counts where a feature network is given.

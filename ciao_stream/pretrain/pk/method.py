@@ -1,4 +1,4 @@
-"""PK as a way of training: what it reads of labels, says and shows."""
+"""PK as a method: the labels it reads, what it reports and shows."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Pk(Method):
         """Find out whether arousal and valence are known.
 
         Raises:
-            CiaoError: They are not, and the recipe asks for them.
+            CiaoError: They are not, and the recipe needs them.
         """
         self.specs = [task.spec for task in tasks]
         self.conditioned = is_conditioned(self.specs)
@@ -125,7 +125,7 @@ class Pk(Method):
         return {"conditioned_on_arousal_and_valence": self.conditioned}
 
     def remarks(self) -> list[str]:
-        """Say what of the paper's method is left out for want of labels or weights."""
+        """Name the parts of the paper's method that are omitted for lack of labels or weights."""
         said = []
         if not self.conditioned:
             kinds = ", ".join(f"{spec.name} is {spec.kind}" for spec in self.specs)
@@ -145,7 +145,7 @@ class Pk(Method):
         return drawn
 
     def show(self, folder: Path, faces: Faces, title: str) -> None:
-        """Write the same as pictures with titles and axes."""
+        """Write the same as images with titles and axes."""
         shown = Batch(*faces)
         write_reconstructions(folder / "reconstructions.png", self.learner, shown, f"{title}: validation faces")
         if self.conditioned:

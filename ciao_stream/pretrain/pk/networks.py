@@ -23,7 +23,7 @@ GENERATOR = (1024, 512, 256, 128, 64, 32)
 """Channels of the generator before its last layer, from the smallest map to the largest."""
 
 SHRINK = 16
-"""The smallest maps of generator and image discriminator have this share of the picture's height and width."""
+"""The smallest maps of generator and image discriminator have this share of the image's height and width."""
 
 TILES = 16
 """Maps that the image discriminator makes of arousal, and of valence."""

@@ -61,14 +61,14 @@ def reconstruction_sheet(learner: PkLearner, batch: Batch) -> Picture:
 
 
 def arousal_valence_sheet(learner: PkLearner, face: Tensor) -> Picture:
-    """Return one face, uint8 (1, channels, size, size), as it would look at every pair of arousal and valence."""
+    """Return one face, uint8 (1, channels, size, size), for every pair of arousal and valence."""
     grid = torch.tensor([[a, v] for a in AROUSAL for v in VALENCE], device=face.device)
     made = learner.reconstruct(Batch(face.expand(len(grid), -1, -1, -1), grid))
     return tiled(to_rgb(made, learner.autoencoder.encoder.preprocessing.channels), len(VALENCE))
 
 
 def write_reconstructions(path: Path, learner: PkLearner, batch: Batch, title: str) -> None:
-    """Write the picture of :func:`reconstruction_sheet`, whole or not at all."""
+    """Write the image of :func:`reconstruction_sheet`, whole or not at all."""
     sheet = reconstruction_sheet(learner, batch)
     figure = _figure(title, sheet.shape[1], sheet.shape[0])
     axes = figure.subplots()

@@ -25,7 +25,7 @@ from ciao_stream.runtime.seeds import seeded_torch
 
 @dataclass(frozen=True)
 class Recipe:
-    """How PK is trained; what is said is the paper's.
+    """How PK is trained; the defaults are the paper's.
 
     Args:
         lr: Learning rate of every optimiser, Adam.
@@ -57,14 +57,14 @@ class _Made(NamedTuple):
 
 
 class _Logits(NamedTuple):
-    """What a discriminator says of the real and the made samples of a batch, float32 (B,) or (B, 1); high is real."""
+    """A discriminator's logits for real and generated samples, float32 (B,) or (B, 1); high is real."""
 
     real: Tensor
     made: Tensor
 
 
 def as_image(pixels: Tensor) -> Tensor:
-    """Scale uint8 pixels to float32 in [-1, 1], where the generator's faces lie."""
+    """Scale uint8 pixels to float32 in [-1, 1], the range of the generator's faces."""
     return pixels.float() / 127.5 - 1
 
 

@@ -1,1 +1,1 @@
-"""Training on classes as they are: what encoders that saw fine labels are worth, beside those that did not."""
+"""Training with classes, to compare encoders that saw fine labels with those that did not."""
