@@ -45,24 +45,30 @@ def check_encoder(encoder: Encoder, network: Network | None = None) -> None:
     """
     if not isinstance(encoder, Encoder):
         raise ContractError(f"expected an Encoder but got {described(encoder)}")
-    before = state_sha256(encoder)
-    try:
-        for check in CHECKS:
+    for check in CHECKS:
+        try:
             check(encoder)
-            require(state_sha256(encoder) == before, f"{check.__name__} changes its weights or buffers")
-        if network is not None:
-            _check_equals(encoder, network)
-    except ContractError as error:
-        raise ContractError(f"{encoder.name}: {error}") from None
+        except ContractError as error:
+            raise ContractError(f"{encoder.name}: {error}") from None
+        except RuntimeError as error:
+            raise ContractError(f"{encoder.name}: {check.__name__}: {' '.join(str(error).split())}") from error
+    if network is not None:
+        pixels = _pixels(encoder)
+        with torch.no_grad():
+            expected = network(encoder.preprocessing.normalise(pixels))
+        _close(encoder(pixels), expected, f"{encoder.name}: its map differs from that of the network")
 
 
 def check_is_frozen(encoder: Encoder) -> None:
-    """No parameter has a gradient, and ``train()`` leaves every module in evaluation mode."""
+    """No parameter has a gradient, ``train()`` leaves evaluation mode on, and a forward pass changes no buffer."""
     trainable = [name for name, parameter in encoder.named_parameters() if parameter.requires_grad]
     require(not trainable, f"parameters require a gradient: {', '.join(trainable[:3])}")
     torch.nn.ModuleList([encoder]).train()
     training = [name or "the encoder" for name, module in encoder.named_modules() if module.training]
     require(not training, f"modules are in training mode: {', '.join(training[:3])}")
+    before = state_sha256(encoder)
+    encoder(_pixels(encoder))
+    require(state_sha256(encoder) == before, "a forward pass changes its weights or buffers")
 
 
 def check_channels_agree(encoder: Encoder) -> None:
@@ -75,7 +81,8 @@ def check_channels_agree(encoder: Encoder) -> None:
     try:
         encoder(_pixels(encoder))
     except RuntimeError as error:
-        raise ContractError(f"it does not accept preprocessed images {prepare.shape}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ContractError(f"it does not accept preprocessed images {prepare.shape}: {reason}") from error
 
 
 def check_shapes_are_true(encoder: Encoder) -> None:
@@ -180,8 +187,8 @@ def check_moves_to_a_device(encoder: Encoder) -> None:
 
 
 CHECKS: list[Check] = [
-    check_is_frozen,
     check_channels_agree,
+    check_is_frozen,
     check_shapes_are_true,
     check_is_deterministic,
     check_steps_give_the_map,
@@ -191,13 +198,6 @@ CHECKS: list[Check] = [
     check_copies_train_apart,
     check_moves_to_a_device,
 ]
-
-
-def _check_equals(encoder: Encoder, network: Network) -> None:
-    pixels = _pixels(encoder)
-    with torch.no_grad():
-        expected = network(encoder.preprocessing.normalise(pixels))
-    _close(encoder(pixels), expected, "its map differs from that of the network")
 
 
 def _pixels(encoder: Encoder) -> Tensor:
