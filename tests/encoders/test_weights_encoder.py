@@ -365,7 +365,7 @@ def test_the_error_for_an_unknown_network_says_how_to_use_the_weights():
     assert str(caught.value) == (
         "weights facenet-vggface2 cannot be used as an encoder: no dependency of ciao_stream builds Inception-ResNet "
         "v1 (FaceNet): build it yourself, load ciao_stream.encoders.weights.load_state('facenet-vggface2') into it, "
-        "and pass it to ciao_stream.encoders.attach.attach; see https://github.com/timesler/facenet-pytorch"
+        "and pass it to ciao_stream.attach; see https://github.com/timesler/facenet-pytorch"
     )
 
 

@@ -43,8 +43,7 @@ def refusal(one: Entry) -> str | None:
     if one.architecture is None:
         return (
             f"no dependency of ciao_stream builds {one.network}: build it yourself, load "
-            f"ciao_stream.encoders.weights.load_state({one.name!r}) into it, and pass it to "
-            "ciao_stream.encoders.attach.attach"
+            f"ciao_stream.encoders.weights.load_state({one.name!r}) into it, and pass it to ciao_stream.attach"
         )
     if one.format not in ("safetensors", "state_dict"):
         return f"ciao_stream cannot read {one.format}"
