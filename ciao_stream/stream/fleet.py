@@ -72,19 +72,6 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an actor runs.
-
-    Args:
-        node: Name of the machine.
-        sees: Whether it sees the file in the learner's folder that it was asked for.
-    """
-
-    node: str
-    sees: bool
-
-
-@dataclass(frozen=True)
 class Ending:
     """Why a learner ended although its process lives.
 
@@ -120,9 +107,9 @@ class FleetLearner:
         self._threads = threads
         self._stop = Stop()
 
-    def place(self, name: str) -> Place:
-        """Return where the actor runs, and whether it sees the file ``name`` in the folder."""
-        return Place(socket.gethostname(), (self._folder.path / name).exists())
+    def place(self, name: str) -> tuple[str, bool]:
+        """Return the name of the machine, and whether it sees the file ``name`` in the folder."""
+        return socket.gethostname(), (self._folder.path / name).exists()
 
     def run(self) -> Ending:
         """Follow the stream until there is a reason to stop, then export the worlds."""
@@ -352,11 +339,10 @@ class Fleet:
             answer = member.actor.place.remote(Path(file.name).name)
             if not ray.wait([answer], timeout=ROOM_S)[0]:
                 self._tell_if_there_is_no_room(member)
-            place: Place = ray.get(answer)
-        member.node = place.node
-        if not place.sees:
+            member.node, sees = ray.get(answer)
+        if not sees:
             raise CiaoError(
-                f"{place.node} does not see {path} as this machine does: give --worlds a folder on a file system that "
+                f"{member.node} does not see {path} as this machine does: give --worlds a folder on a file system that "
                 "all machines of the cluster share"
             )
 
