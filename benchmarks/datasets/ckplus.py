@@ -195,7 +195,7 @@ def _label_rule(with_neutral: bool, peaks: int) -> str:
 
 
 def _by_subject(folds: list[Fold]) -> str:
-    return f"{len(folds)} folds by subject, nobody in two splits"
+    return f"{len(folds)} folds by subject, no person in two splits"
 
 
 def _published(peaks: int) -> dict[str, dict[str, int]]:

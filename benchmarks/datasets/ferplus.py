@@ -45,7 +45,7 @@ COUNTS: dict[str, int | tuple[int, ...]] = {
 }
 """Training faces of the official file that each rule keeps: per label, or in all if ties have no defined order."""
 
-JUDGED = {
+EVALUATED = {
     "validation": (1182, 865, 415, 351, 287, 24, 62, 13),
     "test": (1090, 893, 396, 384, 273, 18, 83, 16),
 }
@@ -89,7 +89,7 @@ def published(rule: str) -> dict[str, int | dict[str, int]]:
     """Return how many faces of the official file a rule keeps, by split: per label or in all."""
     return {
         split: counts if isinstance(counts, int) else dict(zip(SPEC.labels, counts, strict=True))
-        for split, counts in {"train": COUNTS[rule], **JUDGED}.items()
+        for split, counts in {"train": COUNTS[rule], **EVALUATED}.items()
     }
 
 
@@ -126,7 +126,7 @@ def read_votes(path: Path) -> VoteTable:
     """Read a votes file; columns are found by name.
 
     Raises:
-        DataError: The file is missing, empty, cut short or not text, a column is missing, or a row has an unknown
+        DataError: The file is missing, empty, truncated or not text, a column is missing, or a row has an unknown
             Usage, a vote that is not an integer >= 0, or no votes. The message names file and line.
     """
     lines = read_lines(path)

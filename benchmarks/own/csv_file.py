@@ -83,7 +83,7 @@ def load(path: Path) -> TaskData:
     train, validation, test = (replace(faces.take(splits[split]), split=split) for split in SPLITS)
     if spec.kind == "categorical":
         for split in (validation, test):
-            _check_learnt(rows, train, split)
+            _check_trained(rows, train, split)
     data = TaskData(train, validation, test, protocol)
     shared = data.shared_subjects()
     return replace(data, protocol=f"{protocol}; identities shared by train and test: {len(shared)}") if shared else data
@@ -110,13 +110,13 @@ def _hint(column: str) -> str:
     return f"column {shown(column)}" + (f" ({hint})" if hint else "")
 
 
-def _check_learnt(rows: Sequence[Row], train: FaceDataset, judged: FaceDataset) -> None:
+def _check_trained(rows: Sequence[Row], train: FaceDataset, other: FaceDataset) -> None:
     """Raise a DataError for a class of another split that has no training row."""
-    strange = ~np.isin(judged.targets, train.targets)
+    strange = ~np.isin(other.targets, train.targets)
     if strange.any():
-        row = rows[judged.rows[strange.argmax()]]
+        row = rows[other.rows[strange.argmax()]]
         raise DataError(
-            f"{row.where}: class {shown(row.cells['label'])} in {judged.split}, but no row of train has it; "
+            f"{row.where}: class {shown(row.cells['label'])} in {other.split}, but no row of train has it; "
             "add some, or give other splits in a column split"
         )
 

@@ -71,10 +71,10 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
         path: The file.
 
     Returns:
-        Names of the columns, without blanks around them, and the rows; empty lines are passed over.
+        Names of the columns, without blanks around them, and the rows; empty lines are ignored.
 
     Raises:
-        DataError: The file cannot be read, is no csv, has a column without a name or one twice, a row with more or
+        DataError: The file cannot be read, is not csv, has a column without a name or given twice, a row with more or
             fewer cells than the header, or no rows.
     """
     columns: list[str] = []

@@ -148,13 +148,13 @@ def _photograph(canvas: Image, scene: Scene, size: int, gray: bool) -> Image:
     """Reduce the canvas to the size of the image, with blur, exposure and noise."""
     if gray:
         canvas = cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY)
-    picture: Image = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
+    image: Image = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
     if scene.blur * size > 0.3:
-        picture = cv2.GaussianBlur(picture, (0, 0), scene.blur * size)
+        image = cv2.GaussianBlur(image, (0, 0), scene.blur * size)
     if scene.noise == 0 and scene.exposure == 1:
-        return picture
+        return image
     grain = np.random.default_rng(scene.seed).standard_normal((size, size), dtype=np.float32) * np.float32(scene.noise)
     if not gray:
         grain = cv2.merge([grain, grain, grain])
-    grainy: Image = cv2.addWeighted(picture, scene.exposure, grain, 1.0, 0.0, dtype=cv2.CV_8U)
+    grainy: Image = cv2.addWeighted(image, scene.exposure, grain, 1.0, 0.0, dtype=cv2.CV_8U)
     return grainy

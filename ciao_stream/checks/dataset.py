@@ -87,7 +87,7 @@ def check_says_how_it_was_made(data: TaskData) -> None:
             require(bool(split.label_rule), f"{where}: its label rule does not say how labels were made")
             counts = split.dropped.values()
             require(
-                all(isinstance(n, int) and n >= 0 for n in counts), f"{where}: dropped has values that are no counts"
+                all(isinstance(n, int) and n >= 0 for n in counts), f"{where}: dropped has a value that is not a count"
             )
 
 

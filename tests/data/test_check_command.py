@@ -95,6 +95,7 @@ def test_class_folders_without_a_known_data_set_are_checked(check, tmp_path, spl
     dropped = "train: 3 samples dropped: not an image (.heic) 2, not an image (.txt) 1"
     assert notes(document, "dropped") == [f"folder:{tmp_path}/mine {dropped}"]
     assert how in shown
+    assert document["not_found"] == []
     assert dropped in shown
 
 
@@ -116,6 +117,7 @@ def test_class_folders_further_down_are_suggested(check, tmp_path):
     assert (
         "; expected class folders (DIR/{train,validation,test}/CLASS/* (validation is optional) or DIR/CLASS" in error
     )
+    assert len(error.strip().split("\n")[-1]) < 1500
 
 
 def test_the_default_folder_of_results(tmp_path, capsys, monkeypatch):

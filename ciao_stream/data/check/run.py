@@ -72,7 +72,7 @@ def check(root: Path, asked: Sequence[str] | None, command: Sequence[str], progr
         if asked is not None or not own_folder.has_class_folders(root):
             raise CiaoError(_nothing(root, asked))
         own = f"folder:{root}"
-        loaded, _, malformed = _load(root, [own], progress)
+        loaded, absent, malformed = _load(root, [own], progress)
         findings += class_folder_findings(own, loaded.get(own))
     checked, images = number(loaded)
     scan_began = time.monotonic()
@@ -149,24 +149,28 @@ def _line(task: str, error: DataError) -> str:
 
 def _nothing(root: Path, asked: Sequence[str] | None) -> str:
     known = {name: load_plugin("benchmarks.datasets", name, "task").LAYOUT for name in real_task_names()}
-    wanted = known if asked is None else {split_rule(task)[0] for task in asked} & known.keys()
-    layouts = "; ".join(f"{name}: {known[name]}" for name in sorted(wanted))
     if asked is not None:
+        wanted = {split_rule(task)[0] for task in asked} & known.keys()
+        layouts = "; ".join(f"{name}: {known[name]}" for name in sorted(wanted))
         return f"found none of {', '.join(asked)} under {root}" + (f"; expected {layouts}" if layouts else "")
+    layouts = ", ".join(f"{name}: {layout.split()[0].rstrip(',')}" for name, layout in known.items())
     inside = next((place for place in class_folders(root) if own_folder.has_class_folders(place)), None)
     hint = f"; {inside} has class folders: to check it, run data check {inside}" if inside else ""
-    return f"found no data set under {root}{hint}; expected class folders ({own_folder.LAYOUT}) or {layouts}"
+    return (
+        f"found no data set under {root}{hint}; expected class folders ({own_folder.LAYOUT}), or files of a data set "
+        f"({layouts}; --tasks NAME shows all layouts of one)"
+    )
 
 
 class _Names:
     """Names of images, relative to the data root if they are below it."""
 
     def __init__(self, images: UniqueImages, root: Path) -> None:
-        self._pictures = images
+        self._images = images
         self._prefix = f"{root}/"
 
     def __call__(self, image: int) -> str:
-        return self._pictures.name(image).removeprefix(self._prefix)
+        return self._images.name(image).removeprefix(self._prefix)
 
 
 def _describe(task: Checked, summaries: Summaries, overlaps: Sequence[Overlap]) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def test_nobody_is_in_two_splits(root):
         assert {*fold.validation.subjects} == {SUBJECTS[(k + 1) % 4]}
         assert {*fold.train.subjects} == {SUBJECTS[(k + 2) % 4], SUBJECTS[(k + 3) % 4]}
         assert fold.shared_subjects() == []
-        assert fold.protocol == "4 folds by subject, nobody in two splits"
+        assert fold.protocol == "4 folds by subject, no person in two splits"
     assert data.of_run(6) is data.folds[2]
 
 
@@ -150,7 +150,7 @@ def test_ten_folds_of_many(tmp_path, write):
     truth = write(tmp_path, subjects=people)
     data = ckplus.load(tmp_path)
     assert len(data.folds) == 10
-    assert data.protocol == "10 folds by subject, nobody in two splits"
+    assert data.protocol == "10 folds by subject, no person in two splits"
     assert [fold.fold for fold in data.folds[2:4]] == ["S102 and 1 more", "S103"]
     for k, fold in enumerate(data.folds):
         assert {*fold.test.subjects} == {*people[k::10]}
@@ -235,7 +235,7 @@ def test_ck48(tmp_path, folder, named):
 def test_ck48_with_subjects(tmp_path):
     write_ck48(tmp_path)
     data = ckplus.load(tmp_path)
-    assert data.protocol == "4 folds by subject, nobody in two splits"
+    assert data.protocol == "4 folds by subject, no person in two splits"
     for k, fold in enumerate(data.folds):
         assert {*fold.test.subjects} == {subject_of(name) for name in files(fold.test)} == {SUBJECTS[k]}
         assert fold.shared_subjects() == []

@@ -145,7 +145,7 @@ BROKEN = {
     "no rule": (lambda: train(label_rule=""), "label rule does not say how labels were made"),
     "no protocol": (lambda: good(protocol=""), "protocol does not say how the splits were made"),
     "a class never trained": (lambda: train(targets=np.zeros(4, np.int64)), "no sample to train 'anger' on"),
-    "half counts": (lambda: train(dropped={"too dark": 1.5}), "dropped has values that are no counts"),
+    "half counts": (lambda: train(dropped={"too dark": 1.5}), "dropped has a value that is not a count"),
     "published for no split": (lambda: good(published={"trian": 4}), "published counts are for 'trian'"),
     "published for no label": (
         lambda: good(published={"train": {"joy": 4}}),
