@@ -1,4 +1,4 @@
-"""Bad messages, made by hand, each with the reason for which it is to be refused."""
+"""Bad messages, made by hand, each with the expected reason of its refusal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TURNED = TaskSpec("fer", "categorical", FER.labels[::-1])
 
 
 def bad_messages(producer: str = "camera", now: float = NOW) -> dict[str, tuple[Fields, str]]:
-    """All of them: fields and reason by what is wrong; of one producer, each its first, taken at ``now``."""
+    """Return fields and reason by what is wrong; each is the first message of its producer, received at ``now``."""
 
     def frame(**header):
         return any_frame(**{"producer": producer, **header})
@@ -65,18 +65,18 @@ def bad_messages(producer: str = "camera", now: float = NOW) -> dict[str, tuple[
         return sealed(text.encode() if isinstance(text, str) else text, PNG)
 
     def label_text(text):
-        """A frame whose label is written just so."""
+        """A frame whose label has exactly this text."""
         return with_header(json.dumps({**header, "task": "va", "label": None}).replace("null", text))
 
     return {
-        "image cut short on the way": ({**good, b"image": good[b"image"][:-20]}, "truncated"),
-        "header cut short on the way": ({**good, b"header": good[b"header"][:-1]}, "truncated"),
+        "image cut in transit": ({**good, b"image": good[b"image"][:-20]}, "truncated"),
+        "header cut in transit": ({**good, b"header": good[b"header"][:-1]}, "truncated"),
         "nothing in the image": ({**good, b"image": b""}, "truncated"),
-        "bytes added on the way": ({**good, b"image": good[b"image"] + b"x"}, "corrupt"),
+        "bytes added in transit": ({**good, b"image": good[b"image"] + b"x"}, "corrupt"),
         "a bit of the image": ({**good, b"image": bytes([good[b"image"][0] ^ 1]) + good[b"image"][1:]}, "corrupt"),
         "a bit of the label": ({**good, b"header": good[b"header"].replace(b"fear", b"gear")}, "corrupt"),
-        "another sum": ({**good, b"sha256": b"0" * 64}, "corrupt"),
-        "no sum": ({**good, b"sha256": b""}, "corrupt"),
+        "another digest": ({**good, b"sha256": b"0" * 64}, "corrupt"),
+        "no digest": ({**good, b"sha256": b""}, "corrupt"),
         "jpeg cut short before it was sent": (frame(image=JPEG[:-300]), "truncated"),
         "png cut short before it was sent": (frame(image=PNG[:-300]), "truncated"),
         "image damaged before it was sent": (frame(image=PNG[:60] + b"\0" * 40 + PNG[100:]), "corrupt"),
@@ -89,17 +89,17 @@ def bad_messages(producer: str = "camera", now: float = NOW) -> dict[str, tuple[
         "bomb of 67 megapixels": (frame(image=one_bit(8192)), "bomb"),
         "bomb beyond what Pillow warns of": (frame(image=png_that_declares(12000, 12000)), "bomb"),
         "bomb beyond what Pillow opens": (frame(image=png_that_declares(60000, 60000)), "bomb"),
-        "image of no width": (frame(image=png_that_declares(0, 10)), "not_an_image"),
+        "image without width": (frame(image=png_that_declares(0, 10)), "not_an_image"),
         "no fields": ({}, "bad_header"),
         "no header": ({name: value for name, value in good.items() if name != b"header"}, "bad_header"),
-        "a field more": ({**good, b"x": b""}, "bad_header"),
-        "n_bytes is no number": ({**good, b"n_bytes": b"-1"}, "bad_header"),
+        "an extra field": ({**good, b"x": b""}, "bad_header"),
+        "n_bytes is not a number": ({**good, b"n_bytes": b"-1"}, "bad_header"),
         "n_bytes is endless": ({**good, b"n_bytes": b"9" * 5000}, "bad_header"),
-        "no JSON": (with_header("{"), "bad_header"),
-        "JSON, no object": (with_header("[]"), "bad_header"),
-        "no UTF-8": (with_header(b"\xff\xfe"), "bad_header"),
+        "not JSON": (with_header("{"), "bad_header"),
+        "JSON, but not an object": (with_header("[]"), "bad_header"),
+        "not UTF-8": (with_header(b"\xff\xfe"), "bad_header"),
         "nested deep": (with_header("[" * 8000), "bad_header"),
-        "half a character": (changed(good, person="\ud800"), "bad_header"),
+        "half a surrogate pair": (changed(good, person="\ud800"), "bad_header"),
         "another version": (changed(good, v=2), "bad_header"),
         "no version": (changed(good, v=...), "bad_header"),
         "another type": (changed(good, type="pickle"), "bad_header"),
@@ -121,14 +121,14 @@ def bad_messages(producer: str = "camera", now: float = NOW) -> dict[str, tuple[
         "captured in milliseconds": (frame(captured_at=now * 1000), "future"),
         "label with an image": ({**sealed(json.loads(late_label()[b"header"]), PNG)}, "bad_header"),
         "frame without an image": (sealed(header), "bad_header"),
-        "late label that is none": (changed(late_label(), label=None), "bad_header"),
+        "late label without a label": (changed(late_label(), label=None), "bad_header"),
         "arousal NaN": (label_text('{"arousal": NaN, "valence": 0}'), "bad_header"),
         "arousal infinite": (label_text('{"arousal": 1e999, "valence": 0}'), "bad_header"),
         "arousal as text": (label_text('{"arousal": "0.5", "valence": 0}'), "bad_header"),
         "arousal true": (label_text('{"arousal": true, "valence": 0}'), "bad_header"),
         "label is a number": (label_text("3"), "bad_header"),
         "arousal out of range": (label_text('{"arousal": 1.5, "valence": 0}'), "bad_label"),
-        "a dimension too few": (label_text('{"arousal": 0.5}'), "bad_label"),
+        "a missing dimension": (label_text('{"arousal": 0.5}'), "bad_label"),
         "unknown task": (frame(task="ferr"), "unknown_task"),
         "unknown class": (frame(label="angry"), "bad_label"),
         "a class of another task": (frame(task="emoreact", label=["anger"]), "bad_label"),
@@ -141,5 +141,5 @@ def bad_messages(producer: str = "camera", now: float = NOW) -> dict[str, tuple[
         "declared with a label twice": (declared(FER, labels=["a", "a"]), "bad_task"),
         "declared with one class": (declared(FER, task="new", labels=["a"]), "bad_task"),
         "declared as a folder": (declared(FER, task="../new"), "bad_task"),
-        "declared with no kind that is": (declared(FER, target="regression"), "bad_header"),
+        "declared with an unknown kind": (declared(FER, target="regression"), "bad_header"),
     }

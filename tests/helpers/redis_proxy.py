@@ -1,4 +1,4 @@
-"""A network between a client and a Redis server that can lose the reply to one command."""
+"""A proxy between a client and a Redis server that can lose the reply to one command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ciao_stream.stream.log.connection import RedisAddress
 
 
 class RedisProxy:
-    """Listens on TCP and passes everything on to a server's socket, until told to lose a reply."""
+    """Listens on TCP and forwards everything to a server's socket, until asked to lose a reply."""
 
     def __init__(self, server: Path) -> None:
         self.server = server
@@ -25,14 +25,14 @@ class RedisProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def lose_reply(self, command: str, silent: bool = False) -> None:
-        """Deliver the next such command, and lose its reply.
+        """Forward the next such command, and lose its reply.
 
-        ``silent``: the connections stay open, towards the server too, as when a cable is drawn; else they are closed.
+        ``silent``: the connections stay open, as when a cable is pulled; else they are closed.
         """
         self._to_lose, self._silent = command.encode() + b"\r\n", silent
 
     def close(self) -> None:
-        """Cut all connections, and take no more."""
+        """Close all connections, and accept no more."""
         for one in (self._listener, *self._open):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -47,7 +47,7 @@ class RedisProxy:
                 server = socket.socket(socket.AF_UNIX)
                 try:
                     server.connect(str(self.server))
-                except OSError:  # it was killed, and will be back
+                except OSError:  # it was killed, and will return
                     client.close()
                     server.close()
                     continue

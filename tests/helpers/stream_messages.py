@@ -37,7 +37,7 @@ def declaration(spec=FER, number=0):
 
 
 def sealed(header, image=None):
-    """A message with right sums over any header, JSON text or values."""
+    """A message with a correct digest over any header, JSON text or values."""
     raw = header if isinstance(header, bytes) else json.dumps(header).encode()
     content = raw + (image or b"")
     fields = {
@@ -49,7 +49,7 @@ def sealed(header, image=None):
 
 
 def changed(fields, **values):
-    """A message with some values of its header replaced (``...``: taken out), and right sums."""
+    """A message with some values of its header replaced (``...``: removed), and a correct digest."""
     header = {**json.loads(fields[b"header"]), **values}
     kept = {name: value for name, value in header.items() if value is not ...}
     return sealed(kept, fields.get(b"image"))

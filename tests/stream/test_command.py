@@ -1,4 +1,4 @@
-"""``python -m ciao_stream.stream publish``, as its user sees it."""
+"""``python -m ciao_stream.stream``, mostly ``publish``, as its user sees it."""
 
 import contextlib
 import json
@@ -127,12 +127,12 @@ BAD = {
     "rtsp://me:secret@127.0.0.1:1/x --task fer": "rtsp://127.0.0.1:1/x: no frames received",
     "nowhere --task fer": "source 'nowhere' not found: expected a file, a folder or camera:NUMBER",
     "folder:nowhere --task fer": "there is no such folder",
-    "pictures": "source 'pictures' has no task: give --task NAME",
-    "pictures --task fir": "unknown task 'fir': did you mean 'fer'?",
-    "pictures --task mood=calm": "expected at least 2 labels",
-    "pictures --task mood=calm,glad --kind vote": "unknown kind of target 'vote': did you mean 'votes'?",
-    "pictures --task fer --labels none": "has no labels",
-    "pictures --task fer --shuffle 1": "are for dataset:TASK: omit them",
+    "images": "source 'images' has no task: give --task NAME",
+    "images --task fir": "unknown task 'fir': did you mean 'fer'?",
+    "images --task mood=calm": "expected at least 2 labels",
+    "images --task mood=calm,glad --kind vote": "unknown kind of target 'vote': did you mean 'votes'?",
+    "images --task fer --labels none": "has no labels",
+    "images --task fer --shuffle 1": "are for dataset:TASK: omit them",
     "dataset:fir": "unknown task 'fir': did you mean 'fer'?",
     "dataset:fer --task fer": "has the task 'fer': omit --task",
     "dataset:fer --data-root nowhere": "data root nowhere is not a folder",
@@ -158,8 +158,8 @@ BAD = {
 @pytest.mark.parametrize("words", BAD)
 def test_bad_input_is_one_line_and_code_2(words, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("pictures").mkdir()
-    Pillow.fromarray(np.zeros((9, 9), np.uint8)).save("pictures/a.png")
+    Path("images").mkdir()
+    Pillow.fromarray(np.zeros((9, 9), np.uint8)).save("images/a.png")
     Path("file").touch()
     code, out, err = done(capsys, "publish", *words.split())
     assert (code, out) == (2, "")
@@ -228,9 +228,9 @@ def test_a_data_set_goes_to_a_private_server_whose_data_stays(tmp_path, capsys):
         r"published 4 frames and 4 labels; task 'ferplus' in stream 'frames', as ferplus-test-[0-9a-f]{12}\n", out
     )
     with running(data) as server, server.client() as client:
-        told, sent = headers(client), contents(client)
+        declared, sent = headers(client), contents(client)
     test = load("ferplus").test
-    assert [(told[0].task, told[0].target)] == [("ferplus", "votes")]
+    assert [(declared[0].task, declared[0].target)] == [("ferplus", "votes")]
     for index, fields in enumerate(sent[1:]):
         np.testing.assert_array_equal(read_image(fields[b"image"]), test.image(index))
     code, out, _ = done(capsys, "publish", "dataset:ferplus", "--split", "test", "--limit", 5, "--stream", "frames")
@@ -255,11 +255,11 @@ def test_photographs_in_a_folder_are_cropped_and_those_without_a_face_are_counte
     assert done(capsys, *argv, "--face-crop", "never", "--limit", 2)[1].startswith("published 2 frames")
     with running(tmp_path / "data") as server, server.client() as client:
         _, cut, _, whole, _ = contents(client)
-        told = headers(client)
+        about = headers(client)
     assert read_image(cut[b"image"]).shape[0] < 110
     assert cut[b"image"].startswith(b"\xff\xd8"), "photographs travel as jpeg"
     assert read_image(whole[b"image"]).shape == (151, 288, 3)
-    assert (told[0].labels, told[1].label, told[1].camera) == (("calm", "glad"), None, "photos")
+    assert (about[0].labels, about[1].label, about[1].camera) == (("calm", "glad"), None, "photos")
 
 
 @needs_server
@@ -274,8 +274,8 @@ def test_ctrl_c_and_sigterm_end_it_cleanly_with_a_count(tmp_path):
             out, err = process.communicate(timeout=PATIENCE_S)
             assert time.monotonic() - before < 2 * busy()
             assert process.returncode == (130 if number == SIGINT else 0)
-            said = int(re.match(r"published (\d+) frames and \1 labels; task 'fer'", out).group(1))
-            assert said <= client.xlen(number.name) - 1 <= said + 1, "one more may have been under way"
+            n = int(re.match(r"published (\d+) frames and \1 labels; task 'fer'", out).group(1))
+            assert n <= client.xlen(number.name) - 1 <= n + 1, "one more may have been under way"
             assert "Traceback" not in err
             assert ("interrupted; resume with: the same command line" in err) == (number == SIGINT)
 

@@ -63,7 +63,7 @@ def test_the_fingerprint_of_a_video_follows_its_content(clip):
 
 @pytest.fixture
 def folder(tmp_path):
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     for name, shade in (("b.png", 20), ("a/2.png", 10), ("a/10.png", 0), (".hidden.png", 99), ("notes.txt", 99)):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def folder(tmp_path):
 def test_a_folder_gives_its_images_in_the_order_of_their_paths(folder):
     source = open_source(str(folder))
     frames = taken(source)
-    assert (source.title, source.count) == ("pictures", 3)
+    assert (source.title, source.count) == ("images", 3)
     assert [int(frame.image[0, 0]) for frame in frames] == [0, 10, 20]
     before = source.fingerprint
     Pillow.fromarray(np.full((20, 30), 21, np.uint8)).save(folder / "b.png")

@@ -71,13 +71,13 @@ def test_every_role_can_do_its_work(server, as_role):
         one.close()
 
 
-def test_a_producer_with_rules_of_before_may_not_ask_for_the_time_and_still_publishes(server):
+def test_a_producer_with_older_rules_that_forbid_time_still_publishes(server):
     with server.client() as client:
         set_user(client, "old", PASSWORD, "producer", StreamNames("old"))
         client.execute_command("ACL SETUSER", "old", "-time")
         address = replace(server.address, username="old", password=PASSWORD)
         spec = TaskSpec("fer", "categorical", ("calm", "glad"))
-        assert Publisher(lambda: address, "film", spec, names=StreamNames("old")).run([]).known == 0
+        assert Publisher(lambda: address, "clip", spec, names=StreamNames("old")).run([]).known == 0
         assert client.xlen("old") == 1
 
 
@@ -128,7 +128,7 @@ def test_no_role_can_do_anything_else(as_role, role, command):
         as_role(role).execute_command(*command.split())
 
 
-def test_a_user_made_anew_has_no_rights_of_before(server):
+def test_a_replaced_user_loses_its_earlier_rights(server):
     with server.client() as client:
         client.execute_command("ACL SETUSER", "ada", "on", "nopass", "~*", "+@all")
         set_user(client, "ada", PASSWORD, "viewer", StreamNames("left"))
@@ -139,7 +139,7 @@ def test_a_user_made_anew_has_no_rights_of_before(server):
     assert "+@all" not in text
 
 
-def test_commands_that_a_server_lacks_are_left_out():
+def test_commands_that_a_server_lacks_are_omitted():
     assert "+client|setinfo" in rules("viewer")
     assert "+client|setinfo" not in rules("viewer", known=frozenset({"ping", "xrange"}))
 

@@ -1,4 +1,4 @@
-"""Which servers may be spoken to, and that no password is shown."""
+"""Addresses: which servers are allowed, and that no password is shown."""
 
 import socket
 import traceback
@@ -57,7 +57,7 @@ def test_user_and_password_come_from_the_url_or_the_environment_and_are_not_show
 @pytest.mark.parametrize(
     "host", ["robot", "10.0.0.1", "192.168.1.5:6379", "[::2]", "localhost.evil.example", "0.0.0.0"]
 )
-def test_another_host_is_spoken_to_in_the_clear_only_when_asked_for(host):
+def test_another_host_is_reached_unencrypted_only_on_request(host):
     with pytest.raises(CiaoError, match=r"unencrypted to another host: use rediss://.*--insecure"):
         parse(f"redis://:{SECRET}@{host}")
     assert parse(f"redis://{host}", insecure=True).scheme == "redis"
@@ -88,7 +88,7 @@ def test_another_host_is_spoken_to_in_the_clear_only_when_asked_for(host):
         "unix:///x?protocol=3",
     ],
 )
-def test_what_is_no_url_or_weakens_it_is_refused_and_nothing_of_it_is_quoted(url):
+def test_an_invalid_or_insecure_url_is_refused_and_not_quoted(url):
     with pytest.raises(CiaoError, match=r"cannot read the Redis URL|unknown option") as refusal:
         parse(url)
     assert SECRET not in "".join(traceback.format_exception(refusal.value, chain=True)).replace(url, "")
@@ -165,6 +165,6 @@ def test_wrong_passwords_missing_rights_and_a_full_server_are_distinguished(tmp_
         ("Error running script: @user_script:17: -OOM command not allowed", "memory is full"),  # Redis 6
     ],
 )
-def test_a_full_disk_and_old_servers_words_for_full_memory_are_understood(error, text):
+def test_a_full_disk_and_the_wording_of_old_servers_for_full_memory_are_understood(error, text):
     with pytest.raises(RedisFullError, match=text), translated_errors(RedisAddress("redis", "localhost", 1)):
         raise redis.ResponseError(error)

@@ -30,7 +30,7 @@ def server(tmp_path):
 
 @pytest.fixture
 def command(server, capsys):
-    """A function that runs a command; returns its code and what it said."""
+    """A function that runs a command, and returns its code and its output."""
 
     def command(*words):
         code = stream.main([*words, "--redis", server.url])
@@ -41,7 +41,7 @@ def command(server, capsys):
 
 
 def follow(server, folder, watched, n):
-    """Learn from n entries, keeping one behind; ``watched`` is called amid it."""
+    """Learn from n entries, keeping one for undo; ``watched`` is called while learning."""
     place = LearnerFolder(folder)
     writer = StatusWriter(place.status, "redis")
 
@@ -57,7 +57,7 @@ def follow(server, folder, watched, n):
         Follower(learner(), place, connect, settings, watch=watch).run()
 
 
-def test_a_group_that_nobody_reads_for_is_shown_and_can_be_dropped(server, client, command, tmp_path, monkeypatch):
+def test_an_abandoned_group_is_shown_and_can_be_dropped(server, client, command, tmp_path, monkeypatch):
     monkeypatch.setattr("ciao_stream.stream.learner.follow.CHECKPOINT_SHARE", 1e9)
     folder = tmp_path / "learner"
     client.xgroup_create("frames", "robots", START, mkstream=True)
@@ -73,20 +73,20 @@ def test_a_group_that_nobody_reads_for_is_shown_and_can_be_dropped(server, clien
     shown = {group["name"]: group for group in status_of(command, folder)["groups"]}
     assert (shown["prompt"]["behind"], shown["prompt"]["readers"], shown["prompt"]["abandoned"]) == (0, 1, False)
     assert shown["robots"] == {"name": "robots", "behind": 40, "readers": 0, "idle_s": None, "abandoned": True}
-    said = command("status", "--once", "--worlds", str(folder))[1]
-    assert "robots: 40 unanswered, no reader; the stream keeps them" in said
-    assert "`drop-group robots`" in said
-    code, said = command("drop-group", "robots")
+    printed = command("status", "--once", "--worlds", str(folder))[1]
+    assert "robots: 40 unanswered, no reader; the stream keeps them" in printed
+    assert "`drop-group robots`" in printed
+    code, printed = command("drop-group", "robots")
     assert code == 2
-    assert re.search(r"group 'robots' is in use \(last read \d+ s ago\): stop its predictors", said)
+    assert re.search(r"group 'robots' is in use \(last read \d+ s ago\): stop its predictors", printed)
     monkeypatch.setattr(feed, "ABANDONED_S", 0.05)
     time.sleep(0.1)
     (robots,) = [group for group in groups_of(server) if group.name == "robots"]
     assert (robots.behind, robots.readers, robots.abandoned) == (40, 1, True)
-    code, said = command("drop-group", "robots")
-    assert (code, said) == (0, "dropped group 'robots': 40 unanswered entries will stay unanswered")
+    code, printed = command("drop-group", "robots")
+    assert (code, printed) == (0, "dropped group 'robots': 40 unanswered entries will stay unanswered")
     follow(server, folder, read_promptly, 40)
-    assert client.xlen("frames") < 60, "what went before is let go of"
+    assert client.xlen("frames") < 60, "earlier entries are removed"
     assert [group["name"] for group in status_of(command, folder)["groups"]] == ["prompt"]
 
 
@@ -99,14 +99,14 @@ def groups_of(server):
         return log.other_groups()
 
 
-def test_the_learners_own_group_and_one_that_is_not_there_are_refused(client, command):
+def test_the_learners_own_group_and_an_unknown_one_are_refused(client, command):
     assert command("drop-group", "robots") == (2, "error: unknown group 'robots': (known: none)")
     client.xgroup_create("frames", "robots", START, mkstream=True)
     assert "did you mean 'robots'" in command("drop-group", "robot")[1]
     assert "is the learner's" in command("drop-group", "learner")[1]
 
 
-def test_a_group_that_is_dropped_while_the_learner_looks_does_no_harm(server, client, monkeypatch):
+def test_dropping_a_group_while_the_learner_lists_groups_does_no_harm(server, client, monkeypatch):
     positions = append_all(server.address, NAMES, messages(9))
     with contextlib.closing(FrameLog(server.address, NAMES)) as log:
         log.resync(START)

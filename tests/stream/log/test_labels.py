@@ -94,7 +94,7 @@ def targets(spec):
 
 
 @given(st.data(), st.sampled_from(list(TASKS.values())))
-def test_a_target_comes_back_to_the_bit(data, spec):
+def test_a_target_survives_the_round_trip_to_the_bit(data, spec):
     target = data.draw(targets(spec))
     back = label_target(spec, target_label(spec, target))
     assert back.tobytes() == target.tobytes()

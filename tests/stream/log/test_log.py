@@ -1,4 +1,4 @@
-"""The stream on a real server: what is appended once, read in order, noticed when it is gone."""
+"""The stream on a real server: messages are appended once and read in order, and losses are noticed."""
 
 import socket
 import threading
@@ -27,7 +27,7 @@ def read_all(log):
     return [entry.position for entry in entries]
 
 
-def test_messages_come_out_in_order_each_as_it_went_in(appender, log):
+def test_messages_are_read_in_order_and_unchanged(appender, log):
     messages = [declaration(FER), *[frame(number) for number in range(1, 6)], late_label(0)]
     positions = [appender.append(message) for message in messages]
     assert positions == sorted(positions, key=order)
@@ -55,7 +55,7 @@ def test_an_id_used_for_something_else_is_refused(appender, client, names):
     assert client.xlen(names.stream) == 1
 
 
-def test_a_message_that_is_not_well_formed_does_not_leave_the_producer(appender, client, names):
+def test_a_malformed_message_is_refused_by_the_producer(appender, client, names):
     with pytest.raises(BadMessage):
         appender.append({**frame(), b"sha256": b""})
     assert client.exists(names.stream) == 0
@@ -77,13 +77,13 @@ def test_a_full_stream_pushes_back_until_the_learner_has_applied_something(appen
     assert client.xlen(names.stream) == 53
 
 
-def test_what_is_kept_behind_the_learner_is_no_backlog(appender, log, client, names):
+def test_entries_kept_behind_the_learner_are_not_backlog(appender, log, client, names):
     log.resync(START)
     for number in range(0, 200, 40):
         positions = [appender.append(frame(number)) for number in range(number, number + 40)]
         log.ack(read_all(log))
     assert client.xlen(names.stream) == 200
-    log.resync(positions[9])  # as after a restart, where Redis does not know how many are to come
+    log.resync(positions[9])  # as after a restart, where Redis does not know how many are unread
     with pytest.raises(BacklogError):
         appender.append(frame(200))
     log.ack(read_all(log))
@@ -93,7 +93,7 @@ def test_what_is_kept_behind_the_learner_is_no_backlog(appender, log, client, na
         appender.append(frame(250))
 
 
-def test_what_waits_for_another_group_is_backlog_too_and_the_group_is_named(appender, log, client, names):
+def test_entries_that_wait_for_another_group_are_backlog_and_the_group_is_named(appender, log, client, names):
     client.xgroup_create(names.stream, "robots", START, mkstream=True)
     log.resync(START)
     for number in range(50):
@@ -105,7 +105,7 @@ def test_what_waits_for_another_group_is_backlog_too_and_the_group_is_named(appe
     appender.append(frame(50))
 
 
-def test_the_log_is_read_again_from_any_position(appender, log):
+def test_the_log_can_be_read_again_from_any_position(appender, log):
     positions = [appender.append(frame(number)) for number in range(6)]
     log.resync(START)
     assert read_all(log) == positions
@@ -114,18 +114,18 @@ def test_the_log_is_read_again_from_any_position(appender, log):
         assert read_all(log) == positions[start + 1 :]
 
 
-def test_acks_that_a_crash_lost_are_made_up_for_and_nothing_stays_pending(appender, log, client, names):
+def test_acks_lost_by_a_crash_are_repeated_and_nothing_stays_pending(appender, log, client, names):
     positions = [appender.append(frame(number)) for number in range(6)]
     log.resync(START)
     log.read(4, 1)
     log.resync(positions[1])
-    assert client.xpending(names.stream, names.group)["pending"] == 2, "the two after the watermark are to come again"
+    assert client.xpending(names.stream, names.group)["pending"] == 2, "the two after the watermark will be read again"
     log.ack(read_all(log))
     assert client.xpending(names.stream, names.group)["pending"] == 0
     log.ack([])
 
 
-def test_a_read_waits_for_what_comes(appender, log):
+def test_a_read_waits_for_the_next_entry(appender, log):
     log.resync(START)
     threading.Timer(0.2, appender.append, [frame()]).start()
     assert len(log.read(10, 2000)) == 1
@@ -151,8 +151,8 @@ def test_a_stream_whose_name_could_be_a_pattern_is_refused(name):
         StreamNames(name)
 
 
-def test_a_frame_that_a_forgotten_connection_takes_is_noticed_and_comes_again(server, appender, log, names):
-    """A reader whose line broke may still be waiting at the server's end, and take what comes next."""
+def test_a_frame_taken_by_a_broken_connection_is_noticed_and_read_again(server, appender, log, names):
+    """The server may still serve a reader whose connection broke, and give it the next entry."""
     first = appender.append(frame(0))
     log.resync(first)
     with socket.socket(socket.AF_UNIX) as forgotten:
@@ -183,7 +183,7 @@ def test_a_deleted_entry_is_counted_as_lost_once(appender, log, client, names):
         assert positions[2] in incidents[0].text
 
 
-def test_a_wiped_stream_is_noticed_while_reading_and_goes_on_after_the_watermark(appender, log, client, names):
+def test_a_wiped_stream_is_noticed_while_reading_and_resumes_after_the_watermark(appender, log, client, names):
     watermark = "9000000000000-5"  # where a clock that was ahead has led
     client.xadd(names.stream, frame(0), id=watermark)
     log.resync(watermark)
@@ -195,13 +195,13 @@ def test_a_wiped_stream_is_noticed_while_reading_and_goes_on_after_the_watermark
     (incident,) = log.resync(watermark)
     assert incident.trouble == Trouble.WIPED
     assert watermark in incident.text
-    assert log.resync(watermark) == (), "it is told once"
+    assert log.resync(watermark) == (), "it is reported once"
     position = appender.append(frame(1))
     assert order(position) > order(watermark), "the clock is behind, positions are not"
     assert read_all(log) == [position]
 
 
-def test_positions_grow_where_the_clock_was_set_back(appender, log, client, names):
+def test_positions_increase_although_the_clock_was_set_back(appender, log, client, names):
     ahead = "9000000000000-0"
     client.xadd(names.stream, frame(0), id=ahead)
     positions = [ahead, *[appender.append(frame(number)) for number in (1, 2)]]
@@ -210,7 +210,7 @@ def test_positions_grow_where_the_clock_was_set_back(appender, log, client, name
     assert read_all(log) == positions
 
 
-def test_a_lost_tail_is_noticed_and_skipped_over(appender, log):
+def test_a_lost_tail_is_noticed_and_skipped(appender, log):
     last = appender.append(frame(0))
     watermark = f"{order(last)[0] + 60_000}-0"
     (incident,) = log.resync(watermark)
@@ -221,7 +221,7 @@ def test_a_lost_tail_is_noticed_and_skipped_over(appender, log):
     assert read_all(log) == [position]
 
 
-def test_a_frame_that_comes_while_a_lost_tail_is_skipped_over_is_not_lost(appender, log, client, monkeypatch):
+def test_a_frame_that_arrives_while_a_lost_tail_is_skipped_is_not_lost(appender, log, client, monkeypatch):
     appender.append(frame(0))
     watermark = "9000000000000-0"
     look = log._client.xinfo_stream
@@ -236,7 +236,7 @@ def test_a_frame_that_comes_while_a_lost_tail_is_skipped_over_is_not_lost(append
     assert read_all(log) == ["9000000000000-1"]
 
 
-def test_a_stream_trimmed_behind_its_back_is_noticed(appender, log, client, names):
+def test_trimming_by_others_is_noticed(appender, log, client, names):
     positions = [appender.append(frame(number)) for number in range(10)]
     log.resync(START)
     log.ack(entry.position for entry in log.read(3, 1))
@@ -254,7 +254,7 @@ def test_a_stream_trimmed_behind_its_back_is_noticed(appender, log, client, name
     assert [incident.trouble for incident in log.resync(positions[-1])] == [Trouble.TRIMMED]
 
 
-def test_our_own_trimming_is_no_incident(appender, log):
+def test_our_own_trimming_is_not_an_incident(appender, log):
     positions = [appender.append(frame(number)) for number in range(5)]
     log.resync(START)
     log.ack(read_all(log))
@@ -264,7 +264,7 @@ def test_our_own_trimming_is_no_incident(appender, log):
     assert log.length() == 1
 
 
-def test_what_another_group_still_needs_is_not_trimmed(appender, log, client, names):
+def test_entries_that_another_group_needs_are_not_trimmed(appender, log, client, names):
     positions = [appender.append(frame(number)) for number in range(6)]
     client.xgroup_create(names.stream, "archive", START)
     log.resync(START)
@@ -279,11 +279,11 @@ def test_what_another_group_still_needs_is_not_trimmed(appender, log, client, na
     assert log.length() == 3
 
 
-def test_trimming_and_lag_of_a_stream_that_is_not_there(log):
+def test_trimming_and_lag_of_a_missing_stream(log):
     assert (log.trim(START), log.lag(), log.length()) == (0, None, 0)
 
 
-def test_the_lag_is_what_has_not_been_read_and_counts_no_deleted_ones(appender, log, client, names):
+def test_the_lag_counts_unread_entries_and_no_deleted_ones(appender, log, client, names):
     positions = [appender.append(frame(number)) for number in range(6)]
     log.resync(START)
     if log.lag() is None:
@@ -320,7 +320,7 @@ def test_a_full_server_refuses_frames_and_the_learner_can_still_free_it(tmp_path
         log.close()
 
 
-def test_kill_9_of_the_server_keeps_what_was_acknowledged_and_the_log_goes_on(tmp_path):
+def test_kill_9_of_the_server_keeps_acknowledged_entries_and_the_log_resumes(tmp_path):
     with running(tmp_path / "data", fsync="everysec") as server:
         appender, log = Appender(server.address), FrameLog(server.address)
         positions = [appender.append(frame(number)) for number in range(20)]
@@ -365,7 +365,7 @@ def test_every_shape_of_a_reply_is_read(reply, positions):
 
 
 @pytest.mark.parametrize("options", [{}, {"protocol": 2}, {"protocol": 3}, {"protocol": 3, "legacy_responses": False}])
-def test_the_shapes_that_this_redis_py_gives_are_read(server, appender, names, options):
+def test_the_shapes_that_this_redis_py_returns_are_read(server, appender, names, options):
     positions = [appender.append(frame(number)) for number in range(2)]
     try:
         client = redis.Redis(unix_socket_path=str(server.socket), **options)

@@ -1,4 +1,4 @@
-"""Every command's reply is lost once, in two ways, and nothing is lost or doubled by it."""
+"""The reply to each command is lost once, in two ways, and no entry is lost or repeated."""
 
 import pytest
 import redis
@@ -49,7 +49,7 @@ def read_on(log, watermark):
 
 @either_way
 @pytest.mark.parametrize("command", ["EVALSHA", "LOAD"])
-def test_a_frame_whose_reply_was_lost_is_in_once(server, proxy, names, command, silent):
+def test_a_frame_whose_reply_was_lost_is_appended_once(server, proxy, names, command, silent):
     appender = Appender(proxy.address, names, timeout_s=TIMEOUT_S)
     with server.client() as client:
         client.script_flush()
@@ -61,8 +61,8 @@ def test_a_frame_whose_reply_was_lost_is_in_once(server, proxy, names, command, 
     appender.close()
 
 
-def test_control_a_plain_xadd_that_is_repeated_is_in_twice(server, proxy, names):
-    """What redis-py does by itself from version 6 on: the harness sees it."""
+def test_control_a_repeated_plain_xadd_appends_twice(server, proxy, names):
+    """Redis-py repeats commands by default from version 6 on; the test setup can show it."""
     with proxy.address.client(TIMEOUT_S) as client, server.client() as direct:
         client.xadd(names.stream, {"n": 0})
         proxy.lose_reply("XADD")
@@ -71,7 +71,7 @@ def test_control_a_plain_xadd_that_is_repeated_is_in_twice(server, proxy, names)
         assert [fields for _, fields in direct.xrange(names.stream)] == [{b"n": b"0"}, {b"n": b"1"}, {b"n": b"1"}]
 
 
-def test_control_a_read_that_is_repeated_goes_on_behind_what_it_lost(proxy, names, appender):
+def test_control_a_repeated_read_skips_the_lost_entries(proxy, names, appender):
     positions = [appender.append(frame(number)) for number in range(4)]
     with proxy.address.client(TIMEOUT_S) as client:
         client.xgroup_create(names.stream, "g", START)
@@ -81,7 +81,7 @@ def test_control_a_read_that_is_repeated_goes_on_behind_what_it_lost(proxy, name
 
 
 @either_way
-def test_entries_whose_reply_was_lost_come_again_and_in_order(proxy, log, appender, silent):
+def test_entries_whose_reply_was_lost_are_read_again_in_order(proxy, log, appender, silent):
     positions = [appender.append(frame(number)) for number in range(7)]
     assert read_on(log, positions[0]) == (positions[1:], 0)
     log.resync(positions[0])
@@ -101,12 +101,12 @@ def test_the_check_of_a_reads_order_may_lose_its_reply(proxy, log, appender, sil
 
 @either_way
 @pytest.mark.parametrize("command", ["CREATE", "SETID", "XINFO", "XSETID", "XPENDING", "XACK"])
-def test_resync_does_its_work_though_a_reply_is_lost(server, proxy, log, names, appender, command, silent):
+def test_resync_works_although_a_reply_is_lost(server, proxy, log, names, appender, command, silent):
     positions = [appender.append(frame(number)) for number in range(6)]
     watermark = positions[2]
     if command == "XSETID":
         watermark = "9000000000000-0"
-    elif command != "CREATE":  # else the group is to be made anew
+    elif command != "CREATE":  # else the group must be created
         log.resync(START)
         log.read(5, 1)
     proxy.lose_reply(command, silent)
@@ -146,7 +146,7 @@ def test_acks_trims_and_dead_letters_may_lose_their_reply(server, proxy, log, na
     assert proxy.lost == 6
 
 
-def test_a_server_that_stays_away_is_unreachable_and_not_an_endless_wait(server, names):
+def test_a_server_that_stays_away_is_unreachable_within_a_limit(server, names):
     with between(server.socket) as proxy:
         log = FrameLog(proxy.address, names, timeout_s=TIMEOUT_S)
         log.resync(START)

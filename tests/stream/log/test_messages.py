@@ -1,4 +1,4 @@
-"""The wire format: whatever comes is an event, or refused with its reason; never anything else."""
+"""The message format: any input gives an event or a refusal with its reason."""
 
 import io
 import json
@@ -44,7 +44,7 @@ def refused(fields, tasks=TASKS):
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (7, 9, 3)])
-def test_a_frame_comes_through(shape):
+def test_a_frame_survives_the_round_trip(shape):
     image = face(3, shape)
     more = {"captured_at": NOW, "person": "Ada", "camera": "left", "annotator": "günther"}
     fields = frame(3, write_image(image), **more)
@@ -68,7 +68,7 @@ def test_a_frame_comes_through(shape):
         ("emoreact", ()),
     ],
 )
-def test_labels_of_all_kinds_come_through(task, label):
+def test_labels_of_all_kinds_survive_the_round_trip(task, label):
     assert decode(POSITION, frame(task=task, label=label), TASKS).label == label
     if label is not None:
         event = decode(POSITION, late_label(task=task, label=label, annotator="a"), TASKS)
@@ -85,7 +85,7 @@ def test_a_task_is_declared_extended_and_not_shortened():
     assert decode(POSITION, declaration(FER), {"fer": longer}).spec == longer
 
 
-def test_jpeg_comes_through_as_pillow_decodes_it():
+def test_jpeg_is_decoded_as_by_pillow():
     data = write_image(face(1, (32, 32, 3)), "jpeg")
     np.testing.assert_array_equal(read_image(data), np.array(Pillow.open(io.BytesIO(data))))
 
@@ -101,23 +101,23 @@ def test_every_reason_that_a_message_alone_can_have_is_in_the_table():
     assert {reason for _, reason in BAD.values()} == {reason.value for reason in set(Reason) - elsewhere}
 
 
-def test_a_refusal_says_what_to_mend():
+def test_a_refusal_says_what_to_fix():
     assert str(refused(frame(task="ferr"))) == (
         "unknown task 'ferr': did you mean 'fer'? (known: fer, ferplus, va, emoreact)"
     )
     assert "arousal" in str(refused(BAD["arousal NaN"][0]))
 
 
-def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch):
+def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch):
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda _: pytest.fail("unpacked"))
     with pytest.raises(BadMessage, match=r"8,192 x 8,192 pixels: at most 4,194,304"):
         read_image(saved(Pillow.new("1", (8192, 8192))))
 
 
-def test_truncated_images_are_refused_where_another_library_told_pillow_to_take_them(monkeypatch):
-    """What was cut on the way is caught by the sums, whatever the decoder is told."""
+def test_truncated_images_are_refused_although_another_library_made_pillow_accept_them(monkeypatch):
+    """The digest shows what was cut in transit, however the decoder is configured."""
     monkeypatch.setattr("PIL.ImageFile.LOAD_TRUNCATED_IMAGES", True)
-    assert refused(BAD["image cut short on the way"][0]).reason == "truncated"
+    assert refused(BAD["image cut in transit"][0]).reason == "truncated"
 
 
 @pytest.mark.parametrize(
@@ -138,13 +138,13 @@ def test_images_of_other_modes_become_gray_or_rgb(image, shape):
         assert (got == 0x80).all()
 
 
-def test_a_sideways_jpeg_stands_upright():
+def test_a_rotated_jpeg_is_turned_upright():
     exif = Pillow.Exif()
     exif[0x0112] = 6
     assert read_image(saved(Pillow.new("L", (4, 8)), "JPEG", exif=exif)).shape == (4, 8)
 
 
-def test_what_does_not_fit_the_wire_is_refused_where_it_is_written():
+def test_values_that_do_not_fit_the_format_are_refused_by_the_encoder():
     with pytest.raises(BadMessage, match="image has 262,145 bytes"):
         frame(image=bytes(IMAGE_BYTES + 1))
     with pytest.raises(BadMessage, match="262,144"):
@@ -162,14 +162,14 @@ def test_what_does_not_fit_the_wire_is_refused_where_it_is_written():
         frame(seq=-1)
 
 
-def test_the_future_is_judged_by_the_position_and_not_by_todays_clock():
+def test_the_future_is_judged_by_the_position_and_not_by_the_current_time():
     fields = frame(captured_at=NOW + FUTURE_S - 1)
     assert isinstance(decode(POSITION, fields, TASKS), FrameCame)
     with pytest.raises(BadMessage):
         decode(f"{int(NOW - 10) * 1000}-0", fields, TASKS)
 
 
-def test_a_frame_sent_again_has_the_same_identity_and_one_of_another_content_has_not():
+def test_a_frame_sent_again_has_the_same_identity_and_other_content_has_another():
     first = identity_of(frame(1, captured_at=NOW, producer="camera", seq=1))
     assert first == identity_of(frame(1, captured_at=NOW + 1, producer="camera2", seq=9))
     for other in (frame(1, label="anger"), frame(1, image=PNG), frame(1, task="emoreact", label=["fear"])):
@@ -180,14 +180,14 @@ def test_a_frame_sent_again_has_the_same_identity_and_one_of_another_content_has
     assert identity_of(votes[0]) == identity_of(votes[1])
 
 
-def test_a_bad_message_still_tells_who_sent_it():
-    assert origin_of(BAD["image cut short on the way"][0]) == ("camera", 0)
+def test_a_bad_message_still_shows_its_sender():
+    assert origin_of(BAD["image cut in transit"][0]) == ("camera", 0)
     assert origin_of(BAD["unknown class"][0]) == ("camera", 0)
     assert origin_of(BAD["an unknown key"][0]) == ("camera", 0)
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_the_origin_of_a_bad_message_is_told_or_not_but_never_raises(name):
+def test_reading_the_origin_of_a_bad_message_never_raises(name):
     assert origin_of(BAD[name][0]) in (None, ("camera", 0), ("page", 0))
 
 
@@ -216,7 +216,7 @@ def judge(fields):
 
 @FUZZ
 @given(st.data(), st.sampled_from(SOUND))
-def test_no_flipped_bit_goes_unseen(data, fields):
+def test_every_flipped_bit_is_detected(data, fields):
     name = data.draw(st.sampled_from(sorted(fields)))
     value = bytearray(fields[name])
     value[data.draw(st.integers(0, len(value) - 1))] ^= 1 << data.draw(st.integers(0, 7))
@@ -225,7 +225,7 @@ def test_no_flipped_bit_goes_unseen(data, fields):
 
 @FUZZ
 @given(st.data(), st.sampled_from(SOUND))
-def test_no_cut_goes_unseen(data, fields):
+def test_every_cut_is_detected(data, fields):
     name = data.draw(st.sampled_from(sorted(fields)))
     keep = data.draw(st.integers(0, len(fields[name]) - 1))
     assert isinstance(judge({**fields, name: fields[name][:keep]}), BadMessage)
@@ -233,7 +233,7 @@ def test_no_cut_goes_unseen(data, fields):
 
 @FUZZ
 @given(st.data(), st.sampled_from([PNG, JPEG]))
-def test_any_damage_to_an_image_that_was_sealed_afterwards_is_an_image_or_refused(data, image):
+def test_an_image_damaged_before_it_was_sealed_is_decoded_or_refused(data, image):
     value = bytearray(image)
     for _ in range(data.draw(st.integers(1, 8))):
         value[data.draw(st.integers(0, len(value) - 1))] = data.draw(st.integers(0, 255))
@@ -265,6 +265,6 @@ def test_any_header_is_refused(raw):
     assert isinstance(judge(sealed(raw, PNG)), BadMessage)
 
 
-def test_encode_frame_takes_bytes_alone():
+def test_encode_frame_accepts_only_bytes():
     fields = encode_frame(PNG, task="fer", frame_id="x", producer="p", seq=0)
     assert all(isinstance(part, bytes) for pair in fields.items() for part in pair)

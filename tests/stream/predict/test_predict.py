@@ -114,8 +114,8 @@ def check(found, learner, numbers):
     for result in found:
         spec = learner.worlds[result["world"]].spec
         values = probabilities(spec, wanted[result["frame_id"]][spec.name])
-        told = result["values" if spec.kind == "dimensional" else "probabilities"]
-        assert told == dict(zip(spec.labels, values.tolist(), strict=True))
+        published = result["values" if spec.kind == "dimensional" else "probabilities"]
+        assert published == dict(zip(spec.labels, values.tolist(), strict=True))
 
 
 def up_to(n, **options):
@@ -126,11 +126,11 @@ def test_answers_are_the_learners_bit_for_bit_and_carry_their_origin(server, cli
     learner, _, folder = learned
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     positions = send(client, range(7), person="Ada", camera="left")
-    told = []
-    one = ended(predictor(server, folder, up_to(7), on_result=told.append))
+    reports = []
+    one = ended(predictor(server, folder, up_to(7), on_result=reports.append))
     found = results(client)
     assert (one.frames, one.results, len(found)) == (7, 21, 21)
-    assert found == told
+    assert found == reports
     check(found, learner, range(7))
     assert [r["position"] for r in found] == [position for position in positions for _ in range(3)]
     first = found[0]
@@ -186,14 +186,14 @@ def test_a_newer_checkpoint_takes_over_between_two_frames(server, client, learne
 
 def test_a_damaged_checkpoint_does_not_replace_the_last_one(server, client, learned):
     learner, _, folder = learned
-    told = []
-    one = predictor(server, folder, only=("fer",), tell=told.append)
+    reports = []
+    one = predictor(server, folder, only=("fer",), tell=reports.append)
     with answering(one):
         send(client, [0])
         until(lambda: len(results(client)) == 1)
         kept = Checkpoints(folder).save(learner)
         kept.path.write_bytes(kept.path.read_bytes()[:-1])
-        until(lambda: any("damaged" in line for line in told))
+        until(lambda: any("damaged" in line for line in reports))
         send(client, [1])
         until(lambda: len(results(client)) == 2)
     assert [r["version"] for r in results(client)] == [1, 1]
@@ -246,13 +246,13 @@ def test_in_a_group_a_lost_reply_neither_loses_nor_doubles_a_frame(server, clien
 
 def test_it_resumes_when_redis_was_away(server, client, learned):
     _, _, folder = learned
-    told = []
-    one = predictor(server, folder, only=("fer",), tell=told.append)
+    reports = []
+    one = predictor(server, folder, only=("fer",), tell=reports.append)
     with answering(one):
         send(client, [0])
         until(lambda: one.frames == 1)
         server.kill()
-        until(lambda: any("does not respond" in line for line in told))
+        until(lambda: any("does not respond" in line for line in reports))
         server.start()
         with server.client() as after:
             after.flushall()  # fsync is off: what came back is not known
@@ -305,11 +305,11 @@ def test_it_starts_after_the_newest_frame_by_default(server, client, learned):
 
 
 def test_it_waits_for_a_learner_and_then_answers_the_frames_since(server, client, tmp_path):
-    told = []
-    one = predictor(server, tmp_path / "later", tell=told.append)
+    reports = []
+    one = predictor(server, tmp_path / "later", tell=reports.append)
     send(client, [0])
     with answering(one):
-        until(lambda: "waiting for the learner" in told[-1] if told else False)
+        until(lambda: "waiting for the learner" in reports[-1] if reports else False)
         learner = stream_events.learner()
         stream_events.apply(learner, [Stream().declare(FER)])
         Checkpoints(tmp_path / "later").save(learner)
@@ -324,11 +324,11 @@ def test_it_is_not_idle_while_the_first_worlds_are_being_read(server, client, le
             return super().read()
 
     send(client, range(3))
-    told = []
+    reports = []
     settings = PredictSettings(until_idle=0.2)
-    one = ended(predictor(server, None, settings, source=Slow(learned[2], shared()), tell=told.append))
+    one = ended(predictor(server, None, settings, source=Slow(learned[2], shared()), tell=reports.append))
     assert one.frames == 3
-    assert not [text for text in told if "no world" in text]
+    assert not [text for text in reports if "no world" in text]
 
 
 def test_exported_worlds_answer_the_same_and_are_replaced_too(server, client, learned, tmp_path):
@@ -383,8 +383,8 @@ def test_answers_and_abstention_by_hand():
     assert answer(two, np.array([0.25, 0.75]), 0.75).answer == "b"
     assert answer(two, np.array([0.25, 0.75]), 0.76) == Answer({"a": 0.25, "b": 0.75}, "", 0.75)
     assert probabilities(many, np.array([0, math.log(3), -math.log(9)], np.float32)) == pytest.approx([0.5, 0.75, 0.1])
-    said = answer(many, np.array([0.2, 0.75, 0.9]))
-    assert (said.answer, said.confidence) == (["b", "c"], 0.75)
+    several = answer(many, np.array([0.2, 0.75, 0.9]))
+    assert (several.answer, several.confidence) == (["b", "c"], 0.75)
     assert answer(many, np.array([0.2, 0.75, 0.9]), 0.8).answer == ""
     dimensions = answer(VA, np.array([0.5, -1.0]), 0.99)
     assert dimensions == Answer({"arousal": 0.5, "valence": -1.0}, {"arousal": 0.5, "valence": -1.0}, None)
@@ -481,9 +481,9 @@ def test_the_command_answers_in_json_and_stops_cleanly_on_sigterm(server, client
     assert command.main(["predict", "--redis", server.url, *argv]) == 0
     assert time.monotonic() - asked[0] < 2 * busy()
     asking.join()
-    said = capsys.readouterr()
-    found = [json.loads(line) for line in said.out.splitlines()]
-    assert "answered: 3 frames, 3 results" in said.err
+    printed = capsys.readouterr()
+    found = [json.loads(line) for line in printed.out.splitlines()]
+    assert "answered: 3 frames, 3 results" in printed.err
     check(found, learner, range(3))
     assert found == results(client)
 

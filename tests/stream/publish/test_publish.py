@@ -38,7 +38,7 @@ def frames_of(n=10, labelled=True):
         yield SourceFrame(number, image, SPEC.labels[number % 2] if labelled else None)
 
 
-def publisher(server, producer="film", settings=None, **options):
+def publisher(server, producer="clip", settings=None, **options):
     return Publisher(lambda: server.address, producer, SPEC, settings, **options)
 
 
@@ -49,9 +49,9 @@ def test_the_task_is_declared_first_and_the_frames_follow_with_their_labels(serv
         declared, *sent = headers(client)
     assert (declared.type, declared.target, declared.labels) == ("task", "categorical", ("calm", "glad"))
     assert [header.seq for header in sent] == [1, 2, 3, 4]
-    assert [header.frame_id for header in sent] == [f"film/{number}" for number in range(4)]
+    assert [header.frame_id for header in sent] == [f"clip/{number}" for number in range(4)]
     assert [header.label for header in sent] == ["calm", "glad"] * 2
-    assert {(header.producer, header.camera, header.captured_at) for header in sent} == {("film", "left", None)}
+    assert {(header.producer, header.camera, header.captured_at) for header in sent} == {("clip", "left", None)}
     for number, (_, fields) in enumerate(frames):
         np.testing.assert_array_equal(read_image(fields[b"image"]), np.full((12, 12), number))
     assert (published.frames, published.labels, published.known) == (4, 4, 0)
@@ -63,7 +63,7 @@ def test_the_header_carries_what_is_known_of_a_frame(server):
     with server.client() as client:
         (_, (_, fields)) = entries(client)
         header = headers(client)[1]
-    assert (header.frame_id, header.captured_at, header.person) == ("film/7", 1700000000.5, "Ada")
+    assert (header.frame_id, header.captured_at, header.person) == ("clip/7", 1700000000.5, "Ada")
     assert fields[b"image"].startswith(b"\xff\xd8")
 
 
@@ -81,8 +81,8 @@ def test_labels_come_later_each_after_its_frame_and_the_last_ones_at_the_end(ser
         sent = [(header.type, getattr(header, "frame_id", None)) for header in headers(client)]
         labels = [header.label for header in headers(client) if isinstance(header, LabelHeader)]
         assert {header.label for header in headers(client) if isinstance(header, FrameHeader)} == {None}
-    frame = [("frame", f"film/{number}") for number in range(4)]
-    label = [("label", f"film/{number}") for number in range(4)]
+    frame = [("frame", f"clip/{number}") for number in range(4)]
+    label = [("label", f"clip/{number}") for number in range(4)]
     order = [frame[0], frame[1], frame[2], label[0], frame[3], label[1], label[2], label[3]]
     assert sent == [("task", None), *order]
     assert labels == ["calm", "glad"] * 2
@@ -97,7 +97,7 @@ def test_skipped_frames_are_counted_and_take_no_number(server):
     assert published.skipped == {"no face found": 2}
     assert published.examples == {"no face found": blank.text}
     with server.client() as client:
-        assert [(header.frame_id, header.seq) for header in headers(client)[1:]] == [("film/0", 1), ("film/2", 2)]
+        assert [(header.frame_id, header.seq) for header in headers(client)[1:]] == [("clip/0", 1), ("clip/2", 2)]
 
 
 @pytest.mark.parametrize("form", ["png", "jpeg"])
@@ -176,7 +176,7 @@ def test_kill_9_in_the_middle_and_a_restart_give_the_stream_of_an_uninterrupted_
 
 def test_another_content_under_the_same_name_is_refused(server):
     publisher(server).run(frames_of(2))
-    with pytest.raises(BadMessage, match=r"film/1.*with another frame"):
+    with pytest.raises(BadMessage, match=r"clip/1.*with another frame"):
         publisher(server).run([next(frames_of()), SourceFrame(1, np.zeros((5, 5), np.uint8), "glad")])
 
 
@@ -245,7 +245,7 @@ def test_the_address_is_asked_for_again_when_the_server_does_not_answer(server, 
     monkeypatch.setattr(module, "GONE_S", (0.01, 0.02))
     addresses = iter([RedisAddress("unix", path=str(tmp_path / "gone")), server.address])
     reports = []
-    Publisher(lambda: next(addresses), "film", SPEC).run(frames_of(2), reports.append)
+    Publisher(lambda: next(addresses), "clip", SPEC).run(frames_of(2), reports.append)
     assert len(reports) == 1
     with server.client() as client:
         assert len(entries(client)) == 3
@@ -267,7 +267,7 @@ def test_waits_grow_to_half_a_minute_and_no_further(monkeypatch):
 
     monkeypatch.setattr(module.time, "sleep", sleep)
     with pytest.raises(EnoughError):
-        Publisher(gone, "film", SPEC).run(frames_of())
+        Publisher(gone, "clip", SPEC).run(frames_of())
     assert waits[0] <= 0.1
     assert 15 <= min(waits[20:]) < max(waits) <= 30
 
