@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import Image
+from ciao_stream.runtime.options import option, validate
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,13 @@ class Lighting:
         CiaoError: A value is out of range.
     """
 
-    brightness: float = 1.0
-    side: float = 0.0
-    cast: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    noise: float = 0.0
+    brightness: float = option(1.0, above=0)
+    side: float = option(0.0, least=-1, most=1)
+    cast: tuple[float, float, float] = option((1.0, 1.0, 1.0), least=0)
+    noise: float = option(0.0, least=0)
 
     def __post_init__(self) -> None:
-        if not self.brightness > 0 or not -1 <= self.side <= 1 or min(*self.cast, self.noise) < 0:
-            raise CiaoError(f"expected brightness > 0, side in [-1, 1], cast and noise >= 0 but got {self}")
+        validate(self)
 
 
 def relight(image: Image, lighting: Lighting, seed: int = 0) -> Image:

@@ -37,7 +37,7 @@ BAD = {
     "unknown task": (["EMPTY", "--tasks", "frr"], "unknown task 'frr': did you mean 'fer'"),
     "unknown rule": (["FER", "--tasks", "fer:majority"], "unknown label rule 'majority'"),
     "a task twice": (["FER", "--tasks", "fer,jaffe,fer"], "task 'fer' given twice"),
-    "no task": (["FER", "--tasks", ","], "no task given"),
+    "no task": (["FER", "--tasks", ","], "--tasks needs at least one task"),
     "out is a file": (["FER", "--tasks", "fer", "--out", "FILE"], "cannot write"),
 }
 

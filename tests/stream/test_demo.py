@@ -241,5 +241,5 @@ def test_noise_depends_on_the_seed_and_is_not_dimmed():
     assert not np.array_equal(noisy, relight(gray, Lighting(brightness=0.5, noise=6.0), seed=2))
     assert noisy.std() == pytest.approx(6.0, rel=0.1)
     for wrong in ({"brightness": 0.0}, {"side": 1.1}, {"noise": -1.0}):
-        with pytest.raises(CiaoError, match="expected brightness > 0"):
+        with pytest.raises(CiaoError, match="expected a number >"):
             Lighting(**wrong)

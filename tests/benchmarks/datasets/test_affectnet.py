@@ -12,14 +12,7 @@ from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces.readers import csv_lines
 from ciao_stream.faces.task import EMOTIONS
 from tests.helpers import affectnet_files
-from tests.helpers.affectnet_files import (
-    CODES,
-    SETS,
-    write_affectnet_2017,
-    write_affectnet_2021,
-    write_annotation,
-    write_image,
-)
+from tests.helpers.affectnet_files import CODES, SETS, write_affectnet_2017, write_affectnet_2021, write_annotation
 
 WRITERS = {2017: write_affectnet_2017, 2021: write_affectnet_2021}
 both_releases = pytest.mark.parametrize("release", WRITERS)
@@ -88,7 +81,7 @@ def test_the_box_runs_along_the_columns_first(tmp_path):
     path = tmp_path / "affectnet" / "Manually_Annotated_Images" / face.name
     photo = np.zeros((72, 96, 3), dtype=np.uint8)
     photo[5:25, 60:90] = 200
-    write_image(path, photo)
+    affectnet_files.write_image(path, photo)
     csv = tmp_path / "affectnet" / "Manually_Annotated_file_lists" / affectnet_files.LISTS[face.official]
     lines = csv.read_text().split("\n")
     row = next(i for i, line in enumerate(lines) if line.startswith(face.name))
@@ -271,7 +264,7 @@ def test_expressions_may_be_written_in_many_ways(tmp_path, value):
     assert EMOTIONS[test.targets[names(test).index(face.name)]] == "surprise"
 
 
-def test_other_files_are_passed_over(tmp_path):
+def test_other_files_are_ignored(tmp_path):
     write_affectnet_2021(tmp_path)
     before = affectnet.load(tmp_path)
     place = tmp_path / "affectnet" / "train_set"
@@ -344,7 +337,9 @@ def test_the_fingerprint_changes_with_any_pixel_and_box(tmp_path):
 
     face = next(face for face in write_affectnet_2017(tmp_path) if face.official == "training")
     train, test = fingerprints()
-    write_image(tmp_path / "affectnet" / "Manually_Annotated_Images" / face.name, np.zeros((72, 96, 3), np.uint8))
+    affectnet_files.write_image(
+        tmp_path / "affectnet" / "Manually_Annotated_Images" / face.name, np.zeros((72, 96, 3), np.uint8)
+    )
     other_pixels, same_test = fingerprints()
     assert (other_pixels != train, same_test == test) == (True, True)
     csv = tmp_path / "affectnet" / "Manually_Annotated_file_lists" / "validation.csv"
