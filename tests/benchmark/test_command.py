@@ -203,7 +203,7 @@ def test_help_names_all_that_can_be_chosen(capsys):
     with pytest.raises(SystemExit) as left:
         benchmark.main(["--help"])
     text = re.sub(r"(?<=\w-)\n *", "", capsys.readouterr().out)  # argparse breaks lines at hyphens
-    words = {word.strip("(),") for word in text.split()}
+    words = {word.strip("(),.;:") for word in text.split()}
     assert left.value.code == 0
     assert {
         *task_names(),
