@@ -120,7 +120,7 @@ def in_child(target: Callable[..., int | None], *args: Any) -> tuple[int, str]:
     with contextlib.suppress(EOFError):
         while receiver.poll(PATIENCE_S):
             printed += receiver.recv()
-    process.join(10)
+    process.join(PATIENCE_S)
     if process.exitcode is None:
         process.kill()
         process.join()

@@ -247,7 +247,7 @@ def test_two_nodes_both_work_and_the_search_outlives_one(tmp_path, cache, monkey
             assert time.monotonic() < deadline
             time.sleep(0.1)
         nodes[1].send_signal(signal.SIGTERM)
-        nodes[1].wait(60)
+        nodes[1].wait(sequences.PATIENCE_S)
         _, errors = process.communicate(timeout=sequences.PATIENCE_S)
         assert process.returncode == 0, errors
         found = _ended(tmp_path / "run")
@@ -257,7 +257,7 @@ def test_two_nodes_both_work_and_the_search_outlives_one(tmp_path, cache, monkey
     finally:
         for node in reversed(nodes):
             node.send_signal(signal.SIGTERM)
-            node.wait(60)
+            node.wait(sequences.PATIENCE_S)
 
 
 def _wait_until_it_listens(port):

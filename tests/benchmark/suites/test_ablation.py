@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ciao_stream.benchmark import __main__ as benchmark
-from ciao_stream.benchmark.suites.ablation import run, table, variants
+from ciao_stream.benchmark.suites.ablation import run, variants
 from ciao_stream.encoders import load_encoder
 from ciao_stream.report.intervals import mean_interval
 from ciao_stream.worlds.settings import PRESETS, Settings
@@ -70,7 +70,7 @@ def test_each_change_is_a_benchmark_of_its_own(ran):
 def test_the_table_holds_the_differences_over_the_same_seeds(ran):
     out, printed, _ = ran
     before = document(out / run.PRESET)
-    shown = table.build_table(before, [(one, document(out / one.folder)) for one in FEW])
+    shown = run.build_table(before, [(one, document(out / one.folder)) for one in FEW])
     assert "synthetic" in shown.title
     assert "validation" in shown.notes[0]
     for row, one in zip(shown.rows[1:], FEW, strict=True):
