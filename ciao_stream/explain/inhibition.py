@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ciao_stream.explain.views import BATCH, Views
 from ciao_stream.worlds.mask import InhibitoryMask
-from ciao_stream.worlds.masks import load_mask, mask_options
+from ciao_stream.worlds.masks import make_mask
 from ciao_stream.worlds.world import World
 
 ACTIVE = 0.05
@@ -103,8 +103,7 @@ def channel_maps(world: World, views: Views, channel: int) -> Tensor:
 
 
 def _at_start(world: World) -> InhibitoryMask:
-    name, settings = world.settings.mask, world.settings
-    return load_mask(name)(world.shared.last, **mask_options(name, settings)).to(world.device).eval()
+    return make_mask(world.shared.last, world.settings).to(world.device).eval()
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:

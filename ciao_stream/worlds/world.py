@@ -24,7 +24,7 @@ from ciao_stream.runtime.precision import autocast
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds.adapters import adapter_names, load_adapter, scheme_names
 from ciao_stream.worlds.heads import Head
-from ciao_stream.worlds.masks import choose_mask, load_mask, mask_options
+from ciao_stream.worlds.masks import choose_mask, make_mask
 from ciao_stream.worlds.settings import AUTO, Settings
 
 FOLDER = Artifact(
@@ -89,14 +89,14 @@ class World(nn.Module):
         self.scheme = scheme
         if masked and settings.mask == AUTO:
             settings = replace(settings, mask=choose_mask(encoder.last))
-        self.settings, name = settings, settings.mask
+        self.settings = settings
         self._shared = (encoder,)  # in a tuple, so that it is not a submodule
         self.encoder = encoder.thawed() if scheme == "full" else None
         self.last = encoder.last.retrainable() if scheme == "lc" else None
         with seeded_torch(seed, "adapter", spec.name):
             adapted = scheme in adapter_names()
             self.adapter = load_adapter(scheme)(encoder.last, settings) if adapted else None
-        self.mask = load_mask(name)(encoder.last, **mask_options(name, settings)) if masked else None
+        self.mask = make_mask(encoder.last, settings) if masked else None
         with seeded_torch(seed, "head", spec.name):
             z, u = encoder.shapes()
             self.head = Head(spec, u, settings.head)

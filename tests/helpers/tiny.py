@@ -24,7 +24,7 @@ from ciao_stream.faces.dataset import FaceDataset
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.worlds.settings import PRESETS, HeadSettings, Settings
 
-torch.set_num_threads(1)  # on layers this small, and beside other work, threads mostly wait for each other
+torch.set_num_threads(1)  # with layers this small, threads mostly wait for each other
 
 SIZE = 16
 SPECS = {
@@ -117,7 +117,7 @@ def faces(kind: str = "categorical", images: Pictures | None = None, **options: 
 
 
 def small(settings: Settings = DEFAULT, **changes: Any) -> Settings:
-    """The settings with a head of 8 hidden units, and whatever else is to differ."""
+    """The settings with a head of 8 hidden units, and other changes."""
     head = HeadSettings(settings.head.pool, settings.head.norm, (8,), settings.head.dropout)
     return Settings(**{**vars(settings), "head": head, **changes})
 
@@ -146,13 +146,13 @@ def moved(before: dict[str, Tensor], module: nn.Module) -> set[str]:
     return {name for name in before if not torch.equal(before[name], after[name])}
 
 
-# Ways to damage a saved world: each makes a function of its folder.
+# Ways to damage a saved world: each returns a function of its folder.
 
 Damage = Callable[[Path], None]
 
 
 def described(**changes: Any) -> Damage:
-    """Change fields of the description; ``...`` takes one away."""
+    """Change fields of the description; ``...`` removes one."""
 
     def damage(folder: Path) -> None:
         path = folder / "world.json"

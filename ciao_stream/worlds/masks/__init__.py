@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ciao_stream.worlds.masks.ciao import CiaoMask
     from ciao_stream.worlds.settings import Settings
 
-__all__ = ["BUDGET", "CiaoMask", "choose_mask", "load_mask", "mask_names", "mask_options", "mask_size"]
+__all__ = ["BUDGET", "CiaoMask", "choose_mask", "load_mask", "make_mask", "mask_names", "mask_options", "mask_size"]
 
 BUDGET = 4_000_000
 """The most parameters of a mask that ``auto`` chooses: 16 MB in float32."""
@@ -63,6 +63,15 @@ def choose_mask(last: LastUnit, budget: int = BUDGET) -> str:
             return name
     smallest = min(sizes, key=lambda name: sizes[name])
     raise CiaoError(f"no mask has at most {budget} parameters: the smallest, {smallest}, has {sizes[smallest]}")
+
+
+def make_mask(last: LastUnit, settings: Settings) -> InhibitoryMask:
+    """Return a new mask on a last convolution, as the settings of a world name it.
+
+    Raises:
+        CiaoError: The settings do not fit the convolution.
+    """
+    return load_mask(settings.mask)(last, **mask_options(settings.mask, settings))
 
 
 def mask_options(name: str, settings: Settings) -> dict[str, Any]:
