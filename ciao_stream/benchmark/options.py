@@ -68,10 +68,10 @@ def plan_of(
     if "data_root" in asked or not before:
         root = data_root(asked.get("data_root"))
         asked["data_root"] = None if root is None else root.absolute()
-    if "heads" in asked:
-        asked["heads"] = asked["heads"].absolute()
     old = from_json(Plan, dict(before), "option") if before else None
     plan = Plan(**{**(defaults or {}), **{name: getattr(old, name) for name in before}, **asked})
     record = {name: value for name, value in to_json(plan).items() if name not in ("out", "resume", "record")}
+    if plan.heads is not None:
+        record["heads"] = str(plan.heads.absolute())
     device: Any = torch_device(plan.device)
     return replace(plan, device=device, cache=plan.cache or default_cache(out), record=record)

@@ -56,12 +56,12 @@ def make_plan(options: argparse.Namespace, out: Path) -> TunePlan:
     before = recorded_plan(options)
     shared = plan_of(options, out, before.get("plan", {}))
     asked = given(options, TunePlan)
-    if "space" in asked:
-        asked["space"] = asked["space"].absolute()
     old = from_json(TunePlan, before, "option") if before else None
     plan = TunePlan(**{name: getattr(old, name) for name in before} | asked | {"plan": shared})
     record = {name: value for name, value in to_json(plan).items() if name != "record"}
-    return replace(plan, record=record | {"plan": {k: v for k, v in shared.record.items() if k not in DECIDED}})
+    record["space"] = str(plan.space.absolute())
+    record["plan"] = {name: value for name, value in shared.record.items() if name not in DECIDED}
+    return replace(plan, record=record)
 
 
 if __name__ == "__main__":
