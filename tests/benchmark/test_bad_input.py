@@ -95,7 +95,7 @@ def test_an_option_that_cannot_be_met(case, refused, tmp_path):
         assert not (tmp_path / "run").exists()
 
 
-def test_a_preset_beside_the_settings_of_a_search(refused, tmp_path):
+def test_a_preset_and_the_settings_of_a_search_contradict_each_other(refused, tmp_path):
     heads = {"format": FORMAT, "encoder": {"name": "e", "fingerprint": "f"}, "space_sha256": "s", "tasks": {}}
     (tmp_path / "tuned.json").write_text(json.dumps(heads))
     argv = arguments(tmp_path / "run", "fer", "dl", "--heads", str(tmp_path / "tuned.json"), "--preset", "paper")
@@ -296,7 +296,7 @@ def small_files(argv):
 
 
 def small_disk(argv, out, listing):
-    """Run on a disk of 3.5 MB, where the first of two worlds fits; then give it room and go on."""
+    """Run on a disk of 3.5 MB, where the first of two worlds fits; then give it room and resume."""
     uid, gid = os.getuid(), os.getgid()
     if ctypes.CDLL(None, use_errno=True).unshare(0x10000000 | 0x00020000):  # a user and a mount namespace
         return NOT_PERMITTED

@@ -49,7 +49,7 @@ def test_cells_on_ray_give_the_same_numbers(runs):
 
 
 @pytest.mark.slow
-def test_a_run_on_ray_goes_on_without_it_and_finished_cells_are_left_alone(runs):
+def test_a_run_on_ray_is_resumed_without_it_and_finished_cells_are_left_alone(runs):
     finished = {path: path.stat().st_mtime_ns for path in (runs / "ray" / "cells").rglob("*.*")}
     process = ask(runs / "ray", runs / "cache", "--resume")
     _, errors = process.communicate(timeout=sequences.PATIENCE_S)
@@ -77,7 +77,7 @@ def test_a_cluster_that_is_not_there_is_one_line(address):
 
 
 @pytest.mark.slow
-def test_a_run_on_ray_that_was_killed_goes_on(tmp_path):
+def test_a_killed_run_on_ray_is_resumed(tmp_path):
     process = ask(tmp_path / "run", tmp_path / "cache", "--ray", size=48, epochs=20)
     deadline = time.monotonic() + sequences.PATIENCE_S
     while not (done := [*(tmp_path / "run" / "cells").rglob("progress.json")]):

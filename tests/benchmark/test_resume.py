@@ -1,4 +1,4 @@
-"""Stop anywhere, go on, and end as the run that was never stopped."""
+"""Stop anywhere, resume, and end as the run that was never stopped."""
 
 import json
 import shlex
@@ -100,7 +100,7 @@ KILLED = {
 
 
 @pytest.mark.parametrize("point", KILLED)
-def test_a_killed_run_goes_on_and_ends_like_one_that_was_not(point, whole, tmp_path):
+def test_a_killed_run_is_resumed_and_ends_like_one_that_was_not(point, whole, tmp_path):
     place, nth, when, worlds, shared = KILLED[point]
     cache = None if "encod" in point else whole / "cache"
     code, printed = in_child(killed, argv_for(tmp_path, cache=cache), place, nth, when)
@@ -196,7 +196,7 @@ def test_a_damaged_file_of_a_run_is_one_line(file, content, cut, whole, tmp_path
 
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory):
-    """A run without a home folder, stopped by Ctrl-C, and the same gone on with by the line it printed."""
+    """A run without a home folder, stopped by Ctrl-C, and resumed by the line that it printed."""
     folder = tmp_path_factory.mktemp("interrupted")
     settings = {"OMP_NUM_THREADS": "1", "MPLCONFIGDIR": matplotlib.get_configdir(), "CIAO_CACHE": None}
     nowhere = {"HOME": None, "XDG_CACHE_HOME": None, "CIAO_DATA_ROOT": None, **settings}
@@ -215,7 +215,7 @@ def interrupted(tmp_path_factory):
     return folder, process.returncode, errors, line, done
 
 
-def test_ctrl_c_says_how_to_go_on(interrupted):
+def test_ctrl_c_prints_how_to_resume(interrupted):
     folder, code, errors, line, _ = interrupted
     assert code == 130, errors
     assert line.startswith("interrupted; resume with: python -m ciao_stream.benchmark ")
@@ -237,7 +237,7 @@ def test_without_a_home_folder_the_cache_goes_to_the_results(interrupted):
 
 
 def test_ctrl_c_without_out_names_the_folder_that_was_chosen(tmp_path, monkeypatch, capsys):
-    """Interrupted before anything is kept there is nothing to go on with."""
+    """A run that is interrupted before anything is saved cannot be resumed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CIAO_CACHE", str(tmp_path / "cache"))
 

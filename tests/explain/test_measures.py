@@ -22,7 +22,7 @@ from tests.helpers import tiny
 
 
 class Watching:
-    """A world that is sure of class 0 as far as the upper left quarter of a face is white; stands in for a network."""
+    """A world that is sure of class 0 as far as the upper left quarter of a face is white; a stand-in for a network."""
 
     level = "pixels"
     device = torch.device("cpu")
@@ -189,7 +189,7 @@ def test_pairs_of_worlds_are_compared_on_the_same_faces():
 
 
 def test_a_grid_shows_each_label_in_turn_and_marks_what_contradicts_it():
-    """Under a face stands the label of the task that is drawn, and that one alone judges its world."""
+    """Under a face is the label of the task that is drawn, and only that one judges its world."""
     shared = tiny.encoder()
     views = Views(shared, tiny.pixels(4))
     worlds = {

@@ -169,7 +169,7 @@ def test_training_teaches_the_coarse_labels_and_leaves_the_encoder_it_began_with
     assert (nearest % 4 == torch.arange(32) % 4).float().mean() > 0.9
 
 
-def test_a_learner_goes_on_where_it_stopped():
+def test_a_learner_resumes_where_it_stopped():
     faces, shares = batch(16)
     one = ContrastLearner(tiny.encoder(norm=True), Recipe(), 6, seed=0)
     for i in range(3):

@@ -564,7 +564,7 @@ def test_tensorboard_is_not_missed_where_it_is_not_installed(whole):
     assert not (whole / "run" / "tensorboard").exists()
 
 
-def test_ctrl_c_says_how_to_go_on(cache, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_prints_how_to_resume(cache, tmp_path, monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""A head search on real Ray: killed and gone on with, trials that fail, and what a benchmark does with its result."""
+"""A head search on real Ray: killed and resumed, trials that fail, and what a benchmark does with its result."""
 
 import contextlib
 import json
@@ -69,7 +69,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory, cache):
-    """A search whose driver was killed in its middle, and that was then gone on with."""
+    """A search that was killed in its middle and then resumed."""
     folder = tmp_path_factory.mktemp("tune")
     process = ask(folder / "run", cache)
     wait_for_trials(folder / "run", 4, process)
@@ -98,8 +98,8 @@ def test_no_finished_trial_runs_again(searched):
     assert not (folder / "run" / "ray").exists()
 
 
-def test_the_search_goes_on_from_what_it_knew(searched):
-    """One that was never stopped, told the same scores, proposes the same points."""
+def test_a_resumed_search_proposes_the_same_points(searched):
+    """A search that was never stopped, given the same scores, proposes the same points."""
     space = read_space(searched[0] / "space.toml", Settings())
     found = rows(searched)
     points = [space.nearest(Settings()), space.nearest(published_settings("ciao-face", "fer"))]
@@ -109,7 +109,7 @@ def test_the_search_goes_on_from_what_it_knew(searched):
         never.on_trial_complete(f"t{row.number}", {"score": known(row).score})
 
 
-def test_a_trial_that_fails_is_written_down_and_the_search_goes_on(searched):
+def test_a_failed_trial_is_recorded_and_the_search_continues(searched):
     failed = [row for row in rows(searched) if row.status == "failed"]
     assert failed
     for row in failed:
@@ -209,7 +209,7 @@ def test_a_journal_that_is_damaged_in_its_middle_is_one_line(tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_says_how_to_go_on(tmp_path, cache):
+def test_ctrl_c_prints_how_to_resume(tmp_path, cache):
     process = ask(tmp_path / "run", cache, trials=400)
     wait_for_trials(tmp_path / "run", 2, process)
     process.send_signal(signal.SIGINT)

@@ -179,7 +179,7 @@ def never_stopped():
 
 
 @pytest.mark.parametrize("after", [1, 5, 13])
-def test_a_search_that_is_told_what_it_knew_goes_on_as_if_never_stopped(never_stopped, after):
+def test_a_search_that_gets_its_trials_back_continues_as_if_never_stopped(never_stopped, after):
     assert proposals("tpe", 14, after) == never_stopped
 
 

@@ -1,4 +1,4 @@
-"""``benchmark --suite ablation``: every change by itself, against the settings without it, over the same seeds."""
+"""``benchmark --suite ablation``: each change on its own, compared with the settings without it, over equal seeds."""
 
 import json
 from urllib.parse import unquote

@@ -76,7 +76,7 @@ def test_the_published_numbers_have_the_published_means():
 
 
 def in_order(labels, kind="categorical", name="mine", n=16, seed=0, targets=None):
-    """A task whose split i shows the classes in turn, told by name in the order of ``labels``."""
+    """A task whose split i shows the classes in turn, named in the order of ``labels``."""
     spec = TaskSpec(name, kind, labels)
     if targets is None:
         targets = np.array([labels.index(EMOTIONS[i % len(EMOTIONS)]) for i in range(n)])
@@ -106,7 +106,7 @@ def test_contempt_and_other_classes_are_left_out_and_counted():
     assert len(one.test) == 7
 
 
-def test_votes_are_shared_anew_among_common_classes():
+def test_votes_are_shared_again_among_common_classes():
     labels = EMOTIONS[::-1]
     shares = {"fear": 0.2, "anger": 0.2, "contempt": 0.6}, {"fear": 0.3, "anger": 0.45, "contempt": 0.25}
     targets = np.array([[row.get(label, 0) for label in labels] for row in shares], dtype=np.float32)
@@ -424,7 +424,7 @@ def whole(ran, tmp_path_factory):
         pytest.param("ciao_stream.benchmark.suites.report:write_text", 1, 6, 0, marks=pytest.mark.slow),
     ],
 )
-def test_a_killed_run_goes_on_and_ends_like_one_that_was_not(where, nth, worlds, left, whole, ran, tmp_path):
+def test_a_killed_run_is_resumed_and_ends_like_one_that_was_not(where, nth, worlds, left, whole, ran, tmp_path):
     argv = arguments(tmp_path, *SMALL, cache=ran[0] / "cache")
     code, printed = in_child(patched, argv, where, nth)
     assert code == -signal.SIGKILL, printed
@@ -437,7 +437,7 @@ def test_a_killed_run_goes_on_and_ends_like_one_that_was_not(where, nth, worlds,
     assert {path: path.stat().st_mtime_ns for path in trained} == trained, "a finished world was trained again"
 
 
-def test_what_was_kept_of_another_state_is_judged_anew(whole, ran, tmp_path):
+def test_metrics_saved_for_another_state_are_computed_again(whole, ran, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(whole, folder)
     path = folder / "run" / "cells" / "dl+ciao" / "seed0" / "fer" / FILE

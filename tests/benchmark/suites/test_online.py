@@ -1,4 +1,4 @@
-"""``benchmark --suite online``: each face once, answered before it is learned, beside what offline training gives."""
+"""``benchmark --suite online``: each face once, predicted before it is learned, compared with offline training."""
 
 import base64
 import json
@@ -50,26 +50,26 @@ def ran(tmp_path_factory):
 
 def test_every_number_comes_from_the_curves_of_the_cells(ran):
     out, printed, _ = ran
-    told = json.loads((out / "online.json").read_text())
-    assert {(e["strategy"], e["task"]) for e in told["points"]} == {
+    found = json.loads((out / "online.json").read_text())
+    assert {(e["strategy"], e["task"]) for e in found["points"]} == {
         ("online+ciao", "jaffe"), ("online+ciao", "affectnet-va"), ("online-softmax", "jaffe"),
     }  # fmt: skip
-    for entry in told["points"]:
+    for entry in found["points"]:
         cells = [read_prequential(out / "cells" / entry["strategy"] / f"seed{seed}", entry["task"]) for seed in (0, 1)]
         points = [next(p for p in cell["points"] if p["n"] == entry["n"]) for cell in cells]
         values = [point[entry["measure"]][entry["metric"]] for point in points]
         assert (entry["mean"], entry["interval"]) == mean_interval(values)
-    assert {e["n"] for e in told["points"]} == {4, 40}
+    assert {e["n"] for e in found["points"]} == {4, 40}
     judged = {(r["strategy"], r["task"], r["seed"]): r["metrics"] for r in document(out)["runs"]}
-    for run in told["runs"]:
+    for run in found["runs"]:
         assert run["points"][-1]["judged"] == judged[run["strategy"], run["task"], run["seed"]]
         assert [w["first"] for w in run["windows"]] == [1, *(w["last"] + 1 for w in run["windows"][:-1])]
         assert run["windows"][-1]["last"] == 40
-    assert {e["strategy"] for e in told["offline"]} == {"dl"}
+    assert {e["strategy"] for e in found["offline"]} == {"dl"}
     assert (out / "online.png").read_bytes().startswith(b"\x89PNG")
     assert "synthetic" in printed
     assert "did not run on affectnet-va: dimensional targets do not fit a classifier" in printed
-    for table in build_tables(told):
+    for table in build_tables(found):
         assert to_markdown(table) in (out / "online.md").read_text()
 
 
@@ -84,7 +84,7 @@ def test_the_page_holds_tables_and_curves_and_leads_to_that_of_the_run(ran):
     assert "three strategies" in pages.read_page((out / "report.html").read_text()).find("h1")[0].text.lower()
 
 
-def test_a_second_run_learns_nothing_anew(ran):
+def test_a_second_run_learns_nothing_again(ran):
     out, _, argv = ran
     before = {path: path.stat().st_mtime_ns for path in out.rglob(FILE)}
     assert len(before) == 6
@@ -105,9 +105,9 @@ def test_rivers_learner_answers_as_in_rivers_own_prequential_evaluation(ground):
 
     model = preprocessing.StandardScaler() | linear_model.SoftmaxRegression(optim.SGD(RATE))
     reached = river_evaluate.progressive_val_score(stream, model, metrics.Accuracy()).get()
-    told = read_prequential(job.folder, spec.name)["points"][-1]["prequential"]["accuracy"]
+    found = read_prequential(job.folder, spec.name)["points"][-1]["prequential"]["accuracy"]
     first = int(classes[0] == 0)  # River's model answers nothing before it has learned, ours the first class
-    assert told == pytest.approx((reached * (len(train) - 1) + first) / len(train))
+    assert found == pytest.approx((reached * (len(train) - 1) + first) / len(train))
 
 
 def test_the_streams_own_world_is_the_one_that_learns(ground):
@@ -159,11 +159,11 @@ def test_goal_and_lead():
         curve("b", 0, (0.6, 0.7)),
         curve("b", 1, (0.6, 0.7)),
     ]
-    told = build_document(results(0.85), curves)
-    assert told["goal"] == [{"task": "fer", "strategy": "a", "n": 100}, {"task": "fer", "strategy": "b", "n": None}]
-    entry = next(e for e in told["points"] if (e["strategy"], e["n"], e["measure"]) == ("b", 10, "judged"))
+    found = build_document(results(0.85), curves)
+    assert found["goal"] == [{"task": "fer", "strategy": "a", "n": 100}, {"task": "fer", "strategy": "b", "n": None}]
+    entry = next(e for e in found["points"] if (e["strategy"], e["n"], e["measure"]) == ("b", 10, "judged"))
     assert entry["difference"] == pytest.approx(list(mean_interval([0.1, 0.2])))
-    reached, ahead = build_tables(told)
+    reached, ahead = build_tables(found)
     assert [row[-1].text for row in reached.rows] == ["100", "–", ""]
     assert [cell.text for cell in ahead.rows[0]][:3] == ["b", "+7.5 ±31.8", "+15.0 ±63.5"]
 

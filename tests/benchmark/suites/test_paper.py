@@ -96,7 +96,7 @@ def test_arousal_and_valence_stand_apart():
     assert means == {"ccc_arousal": pytest.approx(0.61), "ccc_valence": pytest.approx(0.41)}
 
 
-def test_table_i_has_the_papers_numbers_beside_ours_and_says_synthetic():
+def test_table_i_has_the_papers_numbers_next_to_ours_and_says_synthetic():
     document = made_up("pk", {**VALUES, "logreg": (0.6,) * 3, "majority": (0.2,) * 3})
     table = table_i(document["tasks"][0], [document], comparisons([document]), "accuracy")
     assert table.title == "Table I, fer, synthetic (accuracy)"
@@ -135,7 +135,7 @@ def test_table_ii_takes_the_best_encoder():
     assert (by_model["ResMaskNet"].text, by_model["ResMaskNet"].published) == ("76.8", True)
 
 
-def test_two_trainings_of_one_architecture_are_told_apart_by_their_folders():
+def test_two_trainings_of_one_architecture_are_named_by_their_folders():
     better = {name: np.add(value, 0.1) for name, value in VALUES.items()}
     found = findings({"mine": made_up("pk", VALUES), "yours": made_up("pk", better), "vgg": made_up("vgg", VALUES)})
     table_one, table_two = found.tables
@@ -198,7 +198,7 @@ def test_a_suite_leaves_tables_and_figure_and_each_encoders_results(ran):
     assert second == {*SUITES["paper"].strategies} - {"majority", "hog"}, "what needs no encoder is run once"
 
 
-def test_a_suite_goes_on_where_it_stopped(ran):
+def test_a_suite_resumes_where_it_stopped(ran):
     argv, out, _ = ran
     before = {path: path.stat().st_mtime_ns for path in out.rglob("cells/**/*.*")}
     (out / "paper.md").unlink()
