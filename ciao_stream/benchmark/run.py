@@ -180,8 +180,7 @@ def _rows(plan: Plan, outcomes: Outcomes, tasks: list[TaskData], seconds: dict[s
     return [
         RunRow(
             strategy, task.task, seed, plan.judge_on, task.n, task.metrics, primary[task.task],
-            task.trained_parameters, seconds[task.task], task.train_seconds, task.state_sha256,
-            task.details,
+            {"encode_seconds": seconds[task.task], **task.cost}, task.state_sha256, task.details,
         )
         for (strategy, seed), outcome in outcomes.items()
         for task in outcome.tasks

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import TaskData
+from ciao_stream.report.columns import run_columns
 from ciao_stream.report.rows import RunRow
 from ciao_stream.report.summary import summarise
 from ciao_stream.report.table import build_table, judged_split, to_markdown
@@ -191,7 +192,7 @@ def _csv(document: Document) -> str:
     tasks = {task["name"]: task for task in document["tasks"]}
     names = list(dict.fromkeys(name for run in document["runs"] for name in run["metrics"]))
     head = ["strategy", "task", "kind", "source", "seed", "split", "n", "primary"]
-    tail = ["trained_parameters", "encode_seconds", "train_seconds", "state_sha256"]
+    tail = [*(column.key for column in run_columns(document["runs"])), "state_sha256"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*head, *names, *tail])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import SPLITS, Split
+from ciao_stream.report import columns
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class RunRow:
         n: Samples scored, after groups were merged.
         metrics: As :func:`ciao_stream.metrics.scores.evaluate` gives them; NaN means undefined.
         primary: Name of the metric that judges the task, one of ``metrics``.
-        trained_parameters: Numbers that training could change for this task.
-        encode_seconds: Time to encode the task's faces; 0 when they came from the cache.
-        train_seconds: Time to train this task, encoding left out.
+        cost: What the task cost: ``trained_parameters``, numbers that training could change; ``encode_seconds``, 0 if
+            its faces came from the cache; ``train_seconds``, without encoding; and whatever else the strategy reports.
+            JSON has those that are in :data:`ciao_stream.report.columns.COLUMNS`.
         state_sha256: Digest of the trained state, equal for equal runs; None where the strategy has none.
         details: What :mod:`ciao_stream.metrics.answers` says of the answers, and ``curve``; empty where it was not
         recorded.
@@ -42,9 +42,7 @@ class RunRow:
     n: int
     metrics: dict[str, float]
     primary: str
-    trained_parameters: int
-    encode_seconds: float
-    train_seconds: float
+    cost: dict[str, float]
     state_sha256: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
@@ -58,10 +56,11 @@ class RunRow:
             problems.append(f"no metric {self.primary!r} among {', '.join(self.metrics) or 'none'}")
         if any(math.isinf(value) for value in self.metrics.values()):
             problems.append("a metric is infinite")
-        if self.trained_parameters < 0:
-            problems.append(f"{self.trained_parameters} trained parameters")
-        if not all(math.isfinite(s) and s >= 0 for s in (self.encode_seconds, self.train_seconds)):
-            problems.append(f"seconds {self.encode_seconds} and {self.train_seconds}")
+        if missing := [column.key for column in columns.COLUMNS if column.required and column.key not in self.cost]:
+            problems.append(f"no {', '.join(missing)}")
+        for name, value in self.cost.items():
+            if not (math.isfinite(value) and value >= 0):
+                problems.append(f"{name}: expected a number from 0 but got {value}")
         if problems:
             raise CiaoError(f"run {self.strategy}, {self.task}, seed {self.seed}: {'; '.join(problems)}")
 
@@ -71,18 +70,35 @@ class RunRow:
         return self.metrics[self.primary]
 
     @property
+    def trained_parameters(self) -> int:
+        """Numbers that training could change."""
+        return int(self.cost["trained_parameters"])
+
+    @property
+    def train_seconds(self) -> float:
+        """Time to train, without encoding."""
+        return self.cost["train_seconds"]
+
+    @property
     def key(self) -> tuple[str, str, int, str]:
         """What no two rows of a document share: strategy, task, seed, split."""
         return self.strategy, self.task, self.seed, self.split
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as strict JSON values, NaN as null; :meth:`from_json` is its inverse."""
-        data = dataclasses.asdict(self)
-        data["metrics"] = {name: None if math.isnan(value) else float(value) for name, value in self.metrics.items()}
-        for name, plain in (("seed", int), ("n", int), ("trained_parameters", int),
-                            ("encode_seconds", float), ("train_seconds", float)):  # fmt: skip
-            data[name] = plain(data[name])  # numpy's numbers are welcome, JSON knows only Python's
-        return data
+        # numpy's numbers are welcome, JSON knows only Python's
+        return {
+            "strategy": self.strategy,
+            "task": self.task,
+            "seed": int(self.seed),
+            "split": self.split,
+            "n": int(self.n),
+            "metrics": {name: None if math.isnan(value) else float(value) for name, value in self.metrics.items()},
+            "primary": self.primary,
+            **{column.key: column.type(self.cost[column.key]) for column in columns.COLUMNS if column.key in self.cost},
+            "state_sha256": self.state_sha256,
+            "details": self.details,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunRow:
@@ -93,7 +109,9 @@ class RunRow:
         """
         try:
             metrics = {name: math.nan if value is None else float(value) for name, value in data["metrics"].items()}
-            return cls(**{**data, "metrics": metrics})
+            cost = {column.key: data[column.key] for column in columns.COLUMNS if column.key in data}
+            own = {name: value for name, value in data.items() if name not in cost}
+            return cls(**{**own, "metrics": metrics, "cost": cost})
         except CiaoError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ciao_stream.metrics import continual
+from ciao_stream.report import columns
 from ciao_stream.report.intervals import mean_interval
 from ciao_stream.report.rows import RunRow
 
@@ -29,35 +30,41 @@ def summarise(
     Returns:
         Entries ``{strategy, task, metric, mean, interval, n_seeds, trained_parameters, train_seconds}`` in the order
         of the rows, then, for each strategy with matrices, four with task null and metric ``acc``, ``bwt``, ``fwt``
-        and ``forgetting``. ``interval`` is the half width at 95 %. Undefined numbers are None. Per task, seconds are
-        the mean over seeds; per strategy they are the sum of that over tasks, and the parameters are the largest of
-        any task.
+        and ``forgetting``. ``interval`` is the half width at 95 %. Undefined numbers are None. The costs, of which
+        there may be more, are summed up over seeds and over tasks as their :class:`Column` says.
     """
     cells: dict[tuple[str, str], list[RunRow]] = {}
     for row in rows:
         if row.split == judged:
             cells.setdefault((row.strategy, row.task), []).append(row)
     tasks = [
-        _entry(
-            strategy, task, group[0].primary, [row.value for row in group],
-            max(row.trained_parameters for row in group), sum(row.train_seconds for row in group) / len(group),
-        )
+        _entry(strategy, task, group[0].primary, [row.value for row in group], _of_seeds(group))
         for (strategy, task), group in cells.items()
-    ]  # fmt: skip
+    ]
     sequences = []
     for strategy, by_seed in matrices.items():
         own = [entry for entry in tasks if entry["strategy"] == strategy]
-        parameters = max((entry["trained_parameters"] for entry in own), default=0)
-        seconds = sum(entry["train_seconds"] for entry in own)
+        cost = {
+            column.key: column.of_tasks([entry[column.key] for entry in own if column.key in entry])
+            for column in columns.COLUMNS
+            if column.summed and (column.required or any(column.key in entry for entry in own))
+        }
         derived = [continual.summarise(np.array(matrix, dtype=np.float64)) for matrix in by_seed.values()]
         for metric in ("acc", "bwt", "fwt", "forgetting"):
             values = [one[metric] for one in derived]
-            sequences.append(_entry(strategy, None, metric, values, parameters, seconds))
+            sequences.append(_entry(strategy, None, metric, values, cost))
     return tasks + sequences
 
 
+def _of_seeds(group: Sequence[RunRow]) -> dict[str, float]:
+    """Return what a task cost a strategy."""
+    summed = [column for column in columns.COLUMNS if column.summed]
+    costs = {column: [row.cost[column.key] for row in group if column.key in row.cost] for column in summed}
+    return {column.key: column.of_seeds(values) for column, values in costs.items() if values}
+
+
 def _entry(
-    strategy: str, task: str | None, metric: str, values: Sequence[float], parameters: int, seconds: float
+    strategy: str, task: str | None, metric: str, values: Sequence[float], cost: Mapping[str, float]
 ) -> dict[str, Any]:
     mean, half = mean_interval(values)
     return {
@@ -67,6 +74,5 @@ def _entry(
         "mean": None if math.isnan(mean) else mean,
         "interval": None if math.isnan(half) else half,
         "n_seeds": len(values),
-        "trained_parameters": parameters,
-        "train_seconds": seconds,
+        **cost,
     }

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ciao_stream.report.formats import metric_name, show, show_count, show_seconds
+from ciao_stream.report.columns import summed_columns
+from ciao_stream.report.formats import metric_name, show, show_count
 
 if TYPE_CHECKING:
     import rich.table
@@ -69,12 +70,13 @@ def build_table(document: Mapping[str, Any]) -> Table:
         _add_column(cells, [entries.get((s, task["name"])) for s in strategies], comparable=[True] * len(strategies))
     for metric, heading in SEQUENCE.items() if document["matrices"] else ():
         columns.append((heading,))
-        column = [entries.get((s, metric), {"metric": metric, "mean": None, "interval": None}) for s in strategies]
-        _add_column(cells, column, comparable=[not lacking[s] for s in strategies])
-    columns += [("parameters", "trained", "per task"), ("seconds", "to train")]
-    for row, strategy in zip(cells, strategies, strict=True):
-        own = [entries[strategy, task] for task in tasks if (strategy, task) in entries]
-        row += [Cell(_parameters(own)), Cell(show_seconds(sum(e["train_seconds"] for e in own)) if own else "–")]
+        values = [entries.get((s, metric), {"metric": metric, "mean": None, "interval": None}) for s in strategies]
+        _add_column(cells, values, comparable=[not lacking[s] for s in strategies])
+    for column in summed_columns(document):
+        columns.append(column.heading)
+        for row, strategy in zip(cells, strategies, strict=True):
+            own = (entries.get((strategy, task), {}) for task in tasks)
+            row.append(Cell(column.text([entry[column.key] for entry in own if column.key in entry])))
     rows = tuple(tuple(row) for row in cells)
     return Table(_title(document), _notes(document), tuple(columns), rows, _footnotes(document, rows, lacking))
 
@@ -162,12 +164,6 @@ def show_epochs(document: Mapping[str, Any]) -> str:
     if "epochs" in settings:
         return str(settings["epochs"])
     return ", ".join(f"{own['epochs']} ({name})" for name, own in settings.get("tasks", {}).items())
-
-
-def _parameters(entries: Sequence[Entry]) -> str:
-    counts = sorted({entry["trained_parameters"] for entry in entries})
-    texts = dict.fromkeys(show_count(count) for count in (counts[:1] + counts[-1:]))
-    return "–".join(texts) or "–"
 
 
 def _title(document: Mapping[str, Any]) -> str:

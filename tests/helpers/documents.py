@@ -85,7 +85,8 @@ def fake_document(seeds=3, specs=SPECS, sources=("synthetic",) * 4, strategies=(
                         metrics["roc_auc"] = math.nan
                     row = RunRow(
                         strategy, spec.name, seed, split, 3589 - j, metrics, spec.primary,
-                        1234 + 100_000 * s + j, 2.5, 10.0 * (s + 1) + seed, f"{seed:064x}",
+                        {"trained_parameters": 1234 + 100_000 * s + j, "encode_seconds": 2.5,
+                         "train_seconds": 10.0 * (s + 1) + seed}, f"{seed:064x}",
                     )  # fmt: skip
                     rows.append(row)
     return build_document(

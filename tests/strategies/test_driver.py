@@ -1,5 +1,6 @@
 """The driver: a strategy is one file, its sequence resumes, and a mask is offered only where there is one."""
 
+import csv
 from dataclasses import replace
 
 import pytest
@@ -7,10 +8,12 @@ import pytest
 import strategies
 from ciao_stream.benchmark import __main__ as benchmark
 from ciao_stream.checks.strategy import check_strategy
+from ciao_stream.report import columns
+from ciao_stream.report.columns import Column
 from strategies import load_strategy, strategy_names
 from strategies.base.driver import Strategy
 from strategies.base.sequence import Outcome
-from tests.helpers import sequences
+from tests.helpers import documents, sequences
 from tests.helpers.sequences import arguments, document
 
 one_thread = sequences.one_thread
@@ -41,6 +44,9 @@ def strategy():
 
         def arrays(self, spec):
             return [self.logits[spec.name]]
+
+        def cost(self, spec):
+            return {**super().cost(spec), "joules": 7.5}
 
     class AlwaysThePrior(Strategy):
         deterministic = True
@@ -77,6 +83,25 @@ def test_a_strategy_is_one_file(prior, tmp_path, cache):
     reasons = {(one["strategy"], one["task"]): one["reason"] for one in document(out)["not_run"]}
     assert reasons == {("prior", "emoreact"): "it has no classes"}
     check_strategy(prior)
+
+
+def test_a_column_of_the_report_is_one_line(prior, tmp_path, cache, monkeypatch):  # noqa: ARG001
+    """What a learner reports as a cost is in every file of a run, once there is a column for it."""
+    joules = Column("joules", ("joules", "in all"), "J", "{:.1f}".format, "{:.1f}".format)
+    monkeypatch.setattr(columns, "COLUMNS", (*columns.COLUMNS, joules))
+    out = tmp_path / "run"
+    argv = arguments(out, "affectnet,fer", "prior,majority", "--cache", str(cache), size=12)
+    assert benchmark.main(argv) == 0
+    runs = document(out)["runs"]
+    assert [(run["strategy"], run["joules"]) for run in runs if "joules" in run] == [("prior", 7.5)] * 2
+    with (out / "results.csv").open() as file:
+        assert [line["joules"] for line in csv.DictReader(file)] == ["7.5", "7.5", "", ""]
+    found = {row["strategy"]: row["joules"] for row in documents.markdown_rows(out / "table.md")}
+    assert found == {"prior": "15.0", "majority": "–"}
+    page = (out / "report.html").read_text()
+    assert "joules<small>in all</small>" in page
+    assert page.count('data-value="7.5"') == 4  # of each task: in all seeds, and in each
+    assert 'data-value="15.0"' in page
 
 
 @pytest.mark.parametrize("name", strategy_names())

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from ciao_stream.report.formats import PERCENT, show_seconds
+from ciao_stream.report.columns import Column, run_columns
+from ciao_stream.report.formats import PERCENT
 from ciao_stream.report.html.charts import scatter
 from ciao_stream.report.html.sequence import shade
 from ciao_stream.report.html.svg import key
@@ -26,6 +27,7 @@ def context(results: Results) -> dict[str, Any]:
 def _of_task(results: Results, task: Mapping[str, Any]) -> dict[str, Any]:
     ran = [(i, s, runs) for i, s in enumerate(results.strategies) if (runs := results.runs(s, task["name"]))]
     names = [*dict.fromkeys(name for _, _, runs in ran for run in runs for name in run.data["metrics"])]
+    columns = run_columns(results.document["runs"])
     drawn = {"categorical": _confusion, "votes": _confusion, "multilabel": _decisions, "dimensional": _points}
     draw, detail = drawn[task["kind"]], DETAIL[task["kind"]]
     recorded = [(i, s, found) for i, s, _ in ran if (found := results.with_detail(s, task["name"], detail))]
@@ -36,7 +38,8 @@ def _of_task(results: Results, task: Mapping[str, Any]) -> dict[str, Any]:
         "kind": detail,
         "shown": [draw(task, i, s, found) for i, s, found in recorded],
         "missing": [s for _, s, _ in ran if not results.with_detail(s, task["name"], detail)],
-        "runs": [_run(run, names) for _, _, runs in ran for run in runs],
+        "costs": [column.run_heading for column in columns],
+        "runs": [_run(run, names, columns) for _, _, runs in ran for run in runs],
     }
 
 
@@ -105,16 +108,16 @@ def _head(i: int, strategy: str, runs: Sequence[Run], detail: str) -> dict[str, 
     return {"name": strategy, "key": key(i), "base": base, "how": "sum" if len(runs) > 1 else "", "seeds": len(runs)}
 
 
-def _run(run: Run, names: Sequence[str]) -> dict[str, Any]:
+def _run(run: Run, names: Sequence[str], columns: Sequence[Column]) -> dict[str, Any]:
     data, at = run.data, run.pointer
     digest = data["state_sha256"] or "–"
     plain = [
         number(f"{data['n']:,}", data["n"], f"{at}/n"),
         *(number(_exact(name, data["metrics"].get(name)), data["metrics"].get(name), f"{at}/metrics/{name}")
           for name in names),
-        number(f"{data['trained_parameters']:,}", data["trained_parameters"], f"{at}/trained_parameters"),
-        number(show_seconds(data["encode_seconds"]), data["encode_seconds"], f"{at}/encode_seconds"),
-        number(show_seconds(data["train_seconds"]), data["train_seconds"], f"{at}/train_seconds"),
+        *(number(column.show_run(data[column.key]), data[column.key], f"{at}/{column.key}") if column.key in data
+          else Markup("–")
+          for column in columns),
     ]  # fmt: skip
     return {"strategy": data["strategy"], "seed": as_json(data["seed"]), "at": at, "cells": plain,
             "digest": digest[:DIGEST], "whole": digest}  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ciao_stream.report.formats import metric_name, show_count, show_seconds
+from ciao_stream.report.formats import metric_name
 from ciao_stream.report.html.charts import cost
 from ciao_stream.report.html.summary import spots, whole
 from ciao_stream.report.html.svg import key
@@ -33,6 +33,7 @@ def context(results: Results) -> dict[str, Any]:
         "panels": panels,
         "keys": [(key(i), name) for i, name in enumerate(results.strategies)],
         "tasks": [task["name"] for task in results.tasks],
+        "costs": [column.heading[0] for column in results.columns],
         "gaps": [task["name"] for task in gaps],
         "rows": [_row(results, i, [task["name"] for task in gaps]) for i in range(len(results.strategies))],
     }
@@ -50,14 +51,13 @@ def _row(results: Results, i: int, gaps: list[str]) -> dict[str, Any]:
     strategy = results.strategies[i]
     costs = []
     for task in results.tasks:
-        found = results.entry(strategy, task["name"])
-        if not found:
-            costs.append((Markup("–"), Markup("–")))
-            continue
-        at, entry = f"/summary/{found[0]}", found[1]
-        parameters, seconds = entry["trained_parameters"], entry["train_seconds"]
-        costs.append((number(show_count(parameters), parameters, f"{at}/trained_parameters"),
-                      number(show_seconds(seconds), seconds, f"{at}/train_seconds")))  # fmt: skip
+        index, entry = results.entry(strategy, task["name"]) or (0, {})
+        costs += [
+            number(column.show(entry[column.key]), entry[column.key], f"/summary/{index}/{column.key}")
+            if column.key in entry
+            else Markup("–")
+            for column in results.columns
+        ]
     return {"key": key(i), "name": strategy, "costs": costs, "closed": [_closed(results, strategy, t) for t in gaps]}
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from ciao_stream.report.formats import metric_name, show_count, show_seconds
+from ciao_stream.report.formats import metric_name
 from ciao_stream.report.html.charts import Spot, dots
 from ciao_stream.report.html.svg import key
 from ciao_stream.report.html.values import Results, entry_value, number
@@ -24,6 +24,7 @@ def context(results: Results) -> dict[str, Any]:
     return {
         "lead": _lead(results),
         "columns": [*_task_columns(results), *_sequence_columns(results)],
+        "costs": [column.heading for column in results.columns],
         "rows": [_row(results, i, [cell.best for cell in table.rows[i]]) for i in range(len(results.strategies))],
         "notes": table.notes,
         "footnotes": table.footnotes,
@@ -139,14 +140,12 @@ def _row(results: Results, i: int, best: list[bool]) -> dict[str, Any]:
 
 
 def _cost(results: Results, strategy: str) -> list[dict[str, Any]]:
-    """Return the cells of parameters and seconds."""
+    """Return the cells of what training cost."""
     own = [found for task in results.tasks if (found := results.entry(strategy, task["name"]))]
-    if not own:
-        return [{"text": escape("–"), "best": False}] * 2
-    base = [f"/summary/{index}" for index, _ in own]
-    parameters = max(entry["trained_parameters"] for _, entry in own)
-    seconds = sum(entry["train_seconds"] for _, entry in own)
-    return [
-        {"text": number(show_count(parameters), parameters, "trained_parameters", base, "max"), "best": False},
-        {"text": number(show_seconds(seconds), seconds, "train_seconds", base, "sum"), "best": False},
-    ]
+    cells = []
+    for column in results.columns:
+        base = {f"/summary/{index}": entry[column.key] for index, entry in own if column.key in entry}
+        value = column.of_tasks([*base.values()])
+        text = number(column.show(value), value, column.key, base, column.over_tasks) if base else Markup("–")
+        cells.append({"text": text, "best": False})
+    return cells

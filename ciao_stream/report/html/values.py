@@ -11,6 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ciao_stream.report.columns import Column, summed_columns
 from ciao_stream.report.formats import metric_name, show
 from ciao_stream.report.intervals import mean_interval
 from ciao_stream.report.table import judged_split, seeds_of, strategies_of
@@ -68,6 +69,11 @@ class Results:
     def split(self) -> str:
         """The split that results are measured on."""
         return judged_split(self.document)
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """The costs that the table has."""
+        return summed_columns(self.document)
 
     @cached_property
     def _runs(self) -> dict[tuple[str, str], list[Run]]:

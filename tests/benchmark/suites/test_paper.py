@@ -30,7 +30,8 @@ VA = TaskSpec("affectnet-va", "dimensional", ("arousal", "valence"))
 def made_up(encoder, values, source="synthetic", specs=(FER,)):
     """A document with these values, {strategy: one per seed}, of twelve training faces."""
     rows = [
-        RunRow(strategy, spec.name, seed, "test", 100, _metrics(spec, value), spec.primary, 1000 * (i + 1), 0.0, 2.0)
+        RunRow(strategy, spec.name, seed, "test", 100, _metrics(spec, value), spec.primary,
+               {"trained_parameters": 1000 * (i + 1), "encode_seconds": 0.0, "train_seconds": 2.0})
         for spec in specs
         for i, (strategy, by_seed) in enumerate(values.items())
         for seed, value in enumerate(by_seed)
