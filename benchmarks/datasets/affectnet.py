@@ -28,6 +28,9 @@ from ciao_stream.faces.dataset import FaceDataset, ImageSource, Split, TaskData
 from ciao_stream.faces.readers.folders import find, missing
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
+RULES: tuple[str, ...] = ("8", "7")
+"""Numbers of classes; the first is the default."""
+
 LAYOUT = (
     "ROOT/affectnet/{train_set,val_set}/images/ID.jpg and annotations/ID_{exp,val,aro}.npy (2021, preferred) "
     "or ROOT/affectnet/Manually_Annotated_file_lists/{training,validation}.csv "
@@ -40,6 +43,9 @@ EXPRESSIONS = (
     "no face",
 )  # fmt: skip
 """Names of the codes of expressions, from 0; the last three are not emotions."""
+
+TRAINING = dict(zip(EXPRESSIONS, (74_874, 134_415, 25_459, 14_090, 6_378, 3_803, 24_882, 3_750), strict=False))
+"""Faces per class in the training list of 2017; the training set of 2021 has the same total."""
 
 NOT_APPLICABLE = -2
 """Valence and arousal of faces that were not rated."""
@@ -178,13 +184,6 @@ def _check(faces: AnnotatedFaces) -> None:
         raise DataError(
             f"{where} {faces.values[row, column]!s:.30}; expected -1 to 1, or {NOT_APPLICABLE} if not rated"
         )
-
-
-RULES: tuple[str, ...] = ("8", "7")
-"""Numbers of classes; the first is the default."""
-
-TRAINING = dict(zip(EXPRESSIONS, (74_874, 134_415, 25_459, 14_090, 6_378, 3_803, 24_882, 3_750), strict=False))
-"""Faces per class in the training list of 2017; the training set of 2021 has the same total."""
 
 
 def load(root: Path, rule: str | None = None) -> TaskData:

@@ -62,6 +62,15 @@ PUBLISHED = {
 }  # fmt: skip
 """Labelled clips."""
 
+CLASSES = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
+"""The class of each label number, from 0."""
+
+_FRAME = re.compile(r"(S[0-9]+)_([0-9]+)_([0-9]+)\.[a-z]+", re.IGNORECASE)
+_LABEL = re.compile(r"(S[0-9]+)_([0-9]+)_([0-9]+)_emotion\.txt", re.IGNORECASE)
+_SUBJECT_FOLDER = re.compile(r"S[0-9]+", re.IGNORECASE)
+_CLIP_FOLDER = re.compile(r"[0-9]+")
+_Key = tuple[str, str]
+
 _SUBJECT = re.compile(r"(S[0-9]+)_", re.IGNORECASE)
 _CLIP = re.compile(r"(S[0-9]+_[0-9]+)_[0-9]+\.[a-z]+", re.IGNORECASE)
 
@@ -118,7 +127,7 @@ def _from_clips(images: Path, labels: Path, rule: str) -> TaskData:
     emotion_of = {name: canonical(name) for name in CLASSES}
     dropped: Counter[str] = Counter()
     taken: list[tuple[str, str, str]] = []
-    for clip in read_clips(images, labels):
+    for clip in _read_clips(images, labels):
         if clip.emotion is None:
             dropped["no emotion label"] += 1
             continue
@@ -203,17 +212,6 @@ def _published(peaks: int) -> dict[str, dict[str, int]]:
     return {"train+validation+test": {label: n * peaks for label, n in PUBLISHED.items()}}
 
 
-CLASSES = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
-"""The class of each label number, from 0."""
-
-_FRAME = re.compile(r"(S[0-9]+)_([0-9]+)_([0-9]+)\.[a-z]+", re.IGNORECASE)
-_LABEL = re.compile(r"(S[0-9]+)_([0-9]+)_([0-9]+)_emotion\.txt", re.IGNORECASE)
-_SUBJECT_FOLDER = re.compile(r"S[0-9]+", re.IGNORECASE)
-_CLIP_FOLDER = re.compile(r"[0-9]+")
-
-_Key = tuple[str, str]
-
-
 class Clip(NamedTuple):
     """One sequence of frames.
 
@@ -236,7 +234,7 @@ class _Label(NamedTuple):
     emotion: str
 
 
-def read_clips(images: Path, labels: Path) -> list[Clip]:
+def _read_clips(images: Path, labels: Path) -> list[Clip]:
     """Return all clips, sorted by subject and number; no image is opened.
 
     Args:

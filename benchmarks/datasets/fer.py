@@ -20,25 +20,6 @@ from ciao_stream.faces.readers.labels import class_map
 from ciao_stream.faces.readers.pixel_csv import CLASSES, scan
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
-FACES = tuple(
-    f"{folder}{name}"
-    for folder in ("fer2013/", "fer/", "ferplus/", "")
-    for name in ("fer2013.csv", "icml_face_data.csv")
-)
-"""Paths of the csv with the faces, in the order of the search."""
-
-VOTES = tuple(f"{folder}fer2013new.csv" for folder in ("ferplus/", "fer2013/", "fer/", ""))
-"""Paths of FER+'s votes, in the order of the search."""
-
-FOLDERS = ("fer2013", "fer")
-"""Folders that may contain the folder version, ``train`` and ``test``."""
-
-
-def fer_missing(task: str, what: str, root: Path, layout: str) -> MissingDataError:
-    """Return the error for missing files."""
-    return missing(task, what, root, layout, [find(root, name) for name in (*FOLDERS, "ferplus")])
-
-
 RULES: tuple[str, ...] = ("as annotated",)
 """Label rules; the first is the default."""
 
@@ -55,6 +36,19 @@ PUBLISHED = {"train": 28_709, "validation": 3_589, "test": 3_589}
 
 PUBLISHED_FOLDERS = {"train+validation": 28_709, "test": 7_178}
 """Faces of the folder version, whose test contains PublicTest and PrivateTest."""
+
+FACES = tuple(
+    f"{folder}{name}"
+    for folder in ("fer2013/", "fer/", "ferplus/", "")
+    for name in ("fer2013.csv", "icml_face_data.csv")
+)
+"""Paths of the csv with the faces, in the order of the search."""
+
+VOTES = tuple(f"{folder}fer2013new.csv" for folder in ("ferplus/", "fer2013/", "fer/", ""))
+"""Paths of FER+'s votes, in the order of the search."""
+
+FOLDERS = ("fer2013", "fer")
+"""Folders that may contain the folder version, ``train`` and ``test``."""
 
 
 def load(root: Path, rule: str | None = None) -> TaskData:
@@ -105,3 +99,8 @@ def _from_folders(folder: Path) -> TaskData:
         protocol="folder version: test is PublicTest and PrivateTest in one; validation carved from train",
         published=PUBLISHED_FOLDERS,
     )
+
+
+def fer_missing(task: str, what: str, root: Path, layout: str) -> MissingDataError:
+    """Return the error for missing files."""
+    return missing(task, what, root, layout, [find(root, name) for name in (*FOLDERS, "ferplus")])

@@ -76,7 +76,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
         )
     table = read_votes(votes_csv)
     faces = scan(faces_csv)
-    check_aligned(table, faces)
+    _check_aligned(table, faces)
     return TaskData(
         _dataset(table, faces, "train", rule),
         _dataset(table, faces, "validation", RULES[0]),
@@ -151,7 +151,7 @@ def read_votes(path: Path) -> VoteTable:
     )
 
 
-def check_aligned(votes: VoteTable, faces: PixelTable) -> None:
+def _check_aligned(votes: VoteTable, faces: PixelTable) -> None:
     """Check that row i of the votes belongs to row i of the faces, as far as the files show.
 
     Raises:

@@ -54,6 +54,9 @@ _LARGEST = 1_000_000
 """Pixels; larger coordinates are refused."""
 
 
+Rows = npt.NDArray[np.int64]
+
+
 def load(path: Path) -> TaskData:
     """Load a csv file as a task with the file's name; no image is decoded.
 
@@ -75,11 +78,11 @@ def load(path: Path) -> TaskData:
     boxes = _boxes(rows) if "width" in columns else None
     images = _images(path, rows, boxes)
     source: ImageSource = images if boxes is None else Cropped(images, boxes)
-    groups = group_numbers(rows, targets.values) if "group" in columns else None
+    groups = _group_numbers(rows, targets.values) if "group" in columns else None
     subjects = np.array([row.text("subject") for row in rows]) if "subject" in columns else None
     everything = np.arange(len(rows))
     faces = FaceDataset(spec, "train", source, everything, targets.values, "real", groups=groups, subjects=subjects)
-    splits, protocol = split_rows(path, rows, faces.classes() if spec.has_classes else None)
+    splits, protocol = _split_rows(path, rows, faces.classes() if spec.has_classes else None)
     train, validation, test = (replace(faces.take(splits[split]), split=split) for split in SPLITS)
     if spec.kind == "categorical":
         for split in (validation, test):
@@ -169,10 +172,7 @@ def _boxes(rows: Sequence[Row]) -> npt.NDArray[np.int64]:
     return boxes
 
 
-Rows = npt.NDArray[np.int64]
-
-
-def group_numbers(rows: Sequence[Row], targets: npt.NDArray[np.generic]) -> Rows:
+def _group_numbers(rows: Sequence[Row], targets: npt.NDArray[np.generic]) -> Rows:
     """Return the number of each row's group, int64 (N,), in the order of the groups' names.
 
     Args:
@@ -198,7 +198,9 @@ def group_numbers(rows: Sequence[Row], targets: npt.NDArray[np.generic]) -> Rows
     return np.unique([row.cells["group"] for row in rows], return_inverse=True)[1].astype(np.int64)
 
 
-def split_rows(path: Path, rows: Sequence[Row], classes: npt.NDArray[np.int64] | None) -> tuple[dict[Split, Rows], str]:
+def _split_rows(
+    path: Path, rows: Sequence[Row], classes: npt.NDArray[np.int64] | None
+) -> tuple[dict[Split, Rows], str]:
     """Return the rows of each split, int64, each ascending, and the protocol in words.
 
     Args:

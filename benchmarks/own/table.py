@@ -1,4 +1,4 @@
-"""A csv file as a spreadsheet or a script wrote it: rows that know their line, and errors that name it."""
+"""The rows of a user's csv file and their targets, with errors that name the line."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ from ciao_stream.exceptions import DataError
 from ciao_stream.faces.readers.csv_lines import MAX_LINE
 from ciao_stream.faces.task import EMOTIONS, Kind
 
+FORMS: dict[str, Kind] = {"label": "categorical", "votes:": "votes", "value:": "dimensional", "has:": "multilabel"}
+"""The column, or the prefix of the columns, with targets of each kind."""
+
+FORMS_TEXT = (
+    "a column label (classes), columns votes:NAME (votes per class), columns value:NAME (dimensions in [-1, 1]) "
+    "or columns has:NAME (labels, 0 or 1)"
+)
+
 SHOWN = 200
 """Characters of a cell that an error shows."""
 
@@ -30,7 +38,7 @@ class Row(NamedTuple):
 
     @property
     def where(self) -> str:
-        """File and line, as errors name them."""
+        """File and line, for errors."""
         return f"{self.path}, line {self.line}"
 
     def text(self, column: str) -> str:
@@ -47,7 +55,7 @@ class Row(NamedTuple):
         """Return a cell as a number.
 
         Raises:
-            DataError: It is none, or not a finite one.
+            DataError: It is not a finite number.
         """
         cell = self.text(column)
         try:
@@ -60,7 +68,7 @@ class Row(NamedTuple):
 
 
 def shown(text: str) -> str:
-    """Return a cell's text as errors show it: in quotes, and not too long."""
+    """Return the text of a cell for errors: quoted and truncated."""
     return repr(text if len(text) <= SHOWN else text[:SHOWN] + "...")
 
 
@@ -133,15 +141,6 @@ def _text_lines(path: Path) -> Generator[str, None, None]:
                 raise DataError(f"{path}, line {number}: not text; save the file as a UTF-8 csv")
             yield text
             number += 1
-
-
-FORMS: dict[str, Kind] = {"label": "categorical", "votes:": "votes", "value:": "dimensional", "has:": "multilabel"}
-"""The column, or the beginning of the columns, that hold targets of each kind."""
-
-FORMS_TEXT = (
-    "a column label (classes), columns votes:NAME (votes per class), columns value:NAME (dimensions in [-1, 1]) "
-    "or columns has:NAME (labels, 0 or 1)"
-)
 
 
 @dataclass(frozen=True, eq=False)

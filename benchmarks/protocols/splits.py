@@ -13,6 +13,10 @@ import numpy.typing as npt
 from ciao_stream.exceptions import DataError
 from ciao_stream.faces.dataset import SPLITS, FaceDataset, TaskData
 
+Rows = npt.NDArray[np.int64]
+
+Published = Mapping[str, int | Mapping[str, int]]
+
 HOLD_OUT = 0.1
 """Share of the training rows that becomes the validation split."""
 
@@ -106,10 +110,6 @@ def hold_out_groups(
         enough = int((before < fraction * sizes[ranked].sum()).sum())
         held[ranked[: min(enough, len(ranked) - 1)]] = True
     return np.flatnonzero(~held[member]), np.flatnonzero(held[member])
-
-
-Rows = npt.NDArray[np.int64]
-Published = Mapping[str, int | Mapping[str, int]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,8 @@ BANDS = ((0, 22), (22, 21), (43, 21))
 
 PAIRS_AT_ONCE = 1 << 20
 
+Numbers = npt.NDArray[np.int64]
+
 Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 Correlations = npt.NDArray[np.float32]
 
@@ -118,9 +120,6 @@ def _correlation(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Correlat
 
     x, y = centred(a), centred(b)
     return (x * y).sum(axis=1) / np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))  # type: ignore[no-any-return]
-
-
-Numbers = npt.NDArray[np.int64]
 
 
 class Pair(NamedTuple):

@@ -15,6 +15,10 @@ from ciao_stream.faces.readers.image_files import Cropped
 Ids = npt.NDArray[np.int64]
 
 
+Labels = dict[tuple[str, ...], int]
+"""A number for each label of any task."""
+
+
 class UniqueImages:
     """Numbers images: those with the same name, and the same box if they are cropped, have one number."""
 
@@ -60,10 +64,6 @@ def _key(source: ImageSource, row: int) -> str:
     if isinstance(source, Cropped):
         return f"{_key(source.images, row)} {source.boxes[row].tolist()}"
     return source.name(row)
-
-
-Labels = dict[tuple[str, ...], int]
-"""A number for each label of any task."""
 
 
 @dataclass(frozen=True, eq=False)

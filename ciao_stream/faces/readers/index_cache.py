@@ -24,6 +24,9 @@ from ciao_stream.runtime.cache_folder import user_cache
 Index = Mapping[str, npt.NDArray[Any]]
 
 
+_CHUNK = 1 << 20
+
+
 def cached_index(key: str, build: Callable[[], Index]) -> Index:
     """Return the index of a key from the cache, or build it and try to cache it.
 
@@ -63,9 +66,6 @@ def stamp(folder: Path, names: Iterable[str]) -> str:
             raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
         digest.update(f"{name}/{status.st_size}/{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
-
-
-_CHUNK = 1 << 20
 
 
 def contents_sha256(folder: Path, names: Sequence[str]) -> str:
