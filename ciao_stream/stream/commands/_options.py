@@ -30,23 +30,23 @@ def server_options(many: bool = False) -> Parser:
     p = Parser(add_help=False)
     group = p.add_argument_group("stream")
     if many:
-        group.add_argument("--streams", required=True, metavar="NAME,NAME", help="names of the streams")
+        group.add_argument("--streams", required=True, metavar="NAME,NAME", help="Names of the streams")
     else:
-        group.add_argument("--stream", default="frames", metavar="NAME", help="name of the stream (default: frames)")
+        group.add_argument("--stream", default="frames", metavar="NAME", help="Name of the stream (default: frames)")
     group.add_argument(
         "--data",
         type=Path,
         metavar="DIR",
-        help="folder of the private server, which the first command on it starts (default: "
+        help="Folder of the private server, which the first command on it starts (default: "
         "$XDG_DATA_HOME/ciao_stream/stream)",
     )
     group.add_argument(
         "--redis",
         metavar="URL",
-        help="use your own server instead: redis://, rediss:// (TLS) or unix://; the password may be in "
+        help="Use your own server instead: redis://, rediss:// (TLS) or unix://; the password may be in "
         "$CIAO_REDIS_PASSWORD",
     )
-    group.add_argument("--insecure", action="store_true", help="allow unencrypted redis:// to another host")
+    group.add_argument("--insecure", action="store_true", help="Allow unencrypted redis:// to another host")
     return p
 
 
@@ -82,7 +82,7 @@ def learner_option(p: argparse.ArgumentParser) -> None:
         "--worlds",
         type=Path,
         metavar="DIR",
-        help="the learner's folder: its worlds, checkpoints and status (default: worlds/STREAM in --data)",
+        help="The learner's folder: its worlds, checkpoints and status (default: worlds/STREAM in --data)",
     )
 
 
@@ -103,8 +103,8 @@ def folder_of(options: argparse.Namespace) -> LearnerFolder:
 
 def encoder_options(p: argparse.ArgumentParser) -> None:
     """Add ``--encoder`` and ``--device``."""
-    p.add_argument("--encoder", default="ciao-face", metavar="E", help="encoder of all worlds (default: ciao-face)")
-    p.add_argument("--device", default="auto", choices=DEVICES, help="(default: auto)")
+    p.add_argument("--encoder", default="ciao-face", metavar="E", help="Encoder of all worlds (default: ciao-face)")
+    p.add_argument("--device", default="auto", choices=DEVICES, help="Where to compute (default: auto)")
 
 
 def check_encoder_name(name: str) -> None:
@@ -123,9 +123,9 @@ def check_encoder_name(name: str) -> None:
 def learner_config_options(p: argparse.ArgumentParser) -> None:
     """Add the options of all commands that make a learner."""
     encoder_options(p)
-    p.add_argument("--preset", metavar="P", help="settings of the worlds: online, default or paper (default: online)")
-    p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one of these settings")
-    p.add_argument("--seed", type=int, metavar="N", help="seed of the run (default: 0)")
+    p.add_argument("--preset", metavar="P", help="Settings of the worlds: online, default or paper (default: online)")
+    p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="Change one of these settings")
+    p.add_argument("--seed", type=int, metavar="N", help="Seed of the run (default: 0)")
     fixed = "fixed when the learner is created; later they may be omitted, but not changed"
     add_options(p.add_argument_group("learning", fixed), StreamSettings)
     add_options(p.add_argument_group("following"), FollowSettings)

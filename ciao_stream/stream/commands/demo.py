@@ -31,9 +31,9 @@ SHOWN = 8
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options."""
     p.add_argument(
-        "--out", type=Path, metavar="DIR", help="empty folder for all files (default: runs/demo-stream-TIME)"
+        "--out", type=Path, metavar="DIR", help="Empty folder for all files (default: runs/demo-stream-TIME)"
     )
-    p.add_argument("--seed", type=int, metavar="N", help="seed of the images and the learner (default: 0)")
+    p.add_argument("--seed", type=int, metavar="N", help="Seed of the images and the learner (default: 0)")
     setting_options(p, DemoSettings, leave_out=("seed",))
 
 

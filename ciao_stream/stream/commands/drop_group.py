@@ -11,7 +11,7 @@ SUMMARY = "remove an abandoned group of predictors, so that the stream no longer
 
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options."""
-    p.add_argument("group", metavar="NAME", help="name of the group; `status` lists all")
+    p.add_argument("group", metavar="NAME", help="Name of the group; `status` lists all")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -46,7 +46,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
         "--worlds",
         type=Path,
         metavar="DIR",
-        help="folder with one learner's folder per stream, visible to all machines (default: worlds in --data)",
+        help="Folder with one learner's folder per stream, visible to all machines (default: worlds in --data)",
     )
     p.add_argument(
         "--ray",
@@ -56,7 +56,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="HOST:PORT of a Ray cluster, on one of its machines (default: the cores of this machine)",
     )
-    p.add_argument("--cpus", type=float, default=1.0, metavar="N", help="cores reserved for each learner (default: 1)")
+    p.add_argument("--cpus", type=float, default=1.0, metavar="N", help="Cores reserved for each learner (default: 1)")
     p.add_argument(
         "--gpus", type=float, metavar="N", help="GPUs reserved for each learner (default: 1 with --device cuda, else 0)"
     )

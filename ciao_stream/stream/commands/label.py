@@ -25,15 +25,15 @@ LOOKED_AT = 1000
 
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options."""
-    p.add_argument("frame", metavar="FRAME", help=f"id of the frame, or {NEWEST}")
+    p.add_argument("frame", metavar="FRAME", help=f"Id of the frame, or {NEWEST}")
     p.add_argument(
         "label",
         metavar="LABEL",
-        help="a class; or as JSON: votes or values by name ('{\"valence\": 0.5}'), or a list of the labels that are "
+        help="A class; or as JSON: votes or values by name ('{\"valence\": 0.5}'), or a list of the labels that are "
         "present ('[\"glad\"]')",
     )
-    p.add_argument("--task", required=True, metavar="T", help="task of the frame")
-    p.add_argument("--annotator", metavar="WHO", help="who gives the label")
+    p.add_argument("--task", required=True, metavar="T", help="Task of the frame")
+    p.add_argument("--annotator", metavar="WHO", help="Who gives the label")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -33,23 +33,23 @@ def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options."""
     learner_option(p)
     p.add_argument(
-        "--exported", type=Path, metavar="DIR", help="answer with the worlds in this folder instead of a learner's"
+        "--exported", type=Path, metavar="DIR", help="Answer with the worlds in this folder instead of a learner's"
     )
     encoder_options(p)
-    p.add_argument("--only", default="all", metavar="W", help="worlds that answer: NAME,NAME or all (default: all)")
+    p.add_argument("--only", default="all", metavar="W", help="Worlds that answer: NAME,NAME or all (default: all)")
     p.add_argument(
         "--start",
         default="new",
         metavar="P",
-        help="new, or the position after which to start; 0-0 is the oldest entry (default: new)",
+        help="Position after which to start: new for the end of the stream, 0-0 for its beginning (default: new)",
     )
     p.add_argument(
         "--group",
         metavar="NAME",
-        help="share the frames with all predictors of this group; the stream keeps frames until the group answers",
+        help="Share the frames with all predictors of this group; the stream keeps frames until the group answers",
     )
-    p.add_argument("--results-kept", type=count, metavar="N", help="number of results to keep (default: about 10000)")
-    p.add_argument("--json", action="store_true", help="also print every result, one JSON object per line")
+    p.add_argument("--results-kept", type=count, metavar="N", help="Number of results to keep (default: about 10000)")
+    p.add_argument("--json", action="store_true", help="Also print every result, one JSON object per line")
     setting_options(p.add_argument_group("answers"), PredictSettings)
 
 

@@ -32,39 +32,41 @@ def add_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--task",
         metavar="T",
-        help="task of frames without labels: the name of a data set's task, or NAME=LABEL,LABEL,...",
+        help="Task of frames without labels: the name of a data set's task, or NAME=LABEL,LABEL,...",
     )
-    p.add_argument("--kind", metavar="K", help="kind of target of NAME=LABEL,LABEL,... (default: categorical)")
+    p.add_argument("--kind", metavar="K", help="Kind of target of NAME=LABEL,LABEL,... (default: categorical)")
     p.add_argument(
         "--labels",
         default="with",
         metavar="W",
-        help="labels of a data set: with (their frames), none, or later:N (N frames after their own) (default: with)",
+        help="Labels of a data set: with (their frames), none, or later:N (N frames after their own) (default: with)",
     )
     setting_options(p, PublishSettings, leave_out=("labelled", "later", "form"))
     p.add_argument(
         "--max-backlog",
         type=count,
         metavar="N",
-        help="wait while the learner, or a group of predictors, has so many entries to process (default: 10000)",
+        help="Wait while the learner, or a group of predictors, has so many entries to process (default: 10000)",
     )
     images = p.add_argument_group("images")
     images.add_argument(
         "--face-crop",
         default="auto",
         choices=("auto", "always", "never"),
-        help="cut images to the face; auto: photographs only (default: auto)",
+        help="Cut images to the face; auto: photographs only (default: auto)",
     )
-    images.add_argument("--detector", default="haar", metavar="D", help="haar or yunet:FILE (default: haar)")
+    images.add_argument(
+        "--detector", default="haar", metavar="D", help="Face detector: haar or yunet:FILE (default: haar)"
+    )
     images.add_argument(
         "--encode",
         default="auto",
         choices=("auto", "jpeg", "png"),
-        help="auto: photographs as jpeg, faces as png (default: auto)",
+        help="Encoding of images; auto: photographs as jpeg, faces as png (default: auto)",
     )
     data = p.add_argument_group("data sets")
     data.add_argument(
-        "--data-root", metavar="DIR", help="folder that holds them (default: $CIAO_DATA_ROOT, else synthetic worlds)"
+        "--data-root", metavar="DIR", help="Folder that holds them (default: $CIAO_DATA_ROOT, else synthetic worlds)"
     )
     setting_options(data, DatasetOptions, leave_out=["data_root"])
 

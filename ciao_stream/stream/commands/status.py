@@ -27,8 +27,8 @@ SHOWN_INCIDENTS = 5
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options."""
     learner_option(p)
-    p.add_argument("--json", action="store_true", help="print the status once, as JSON")
-    p.add_argument("--once", action="store_true", help="print the status once")
+    p.add_argument("--json", action="store_true", help="Print the status once, as JSON")
+    p.add_argument("--once", action="store_true", help="Print the status once")
 
 
 def run(options: argparse.Namespace) -> None:

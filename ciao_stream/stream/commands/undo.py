@@ -15,10 +15,10 @@ def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options."""
     learner_option(p)
     what = p.add_mutually_exclusive_group(required=True)
-    what.add_argument("--list", action="store_true", help="list the checkpoints that it can return to")
-    what.add_argument("--to", type=int, metavar="N", help="forget everything learned after checkpoint N")
-    what.add_argument("--frame", metavar="ID", help="forget this frame and its labels, and keep all others")
-    p.add_argument("--task", metavar="T", help="task of the frame, if several tasks have a frame with this id")
+    what.add_argument("--list", action="store_true", help="List the checkpoints that it can return to")
+    what.add_argument("--to", type=int, metavar="N", help="Forget everything learned after checkpoint N")
+    what.add_argument("--frame", metavar="ID", help="Forget this frame and its labels, and keep all others")
+    p.add_argument("--task", metavar="T", help="Task of the frame, if several tasks have a frame with this id")
 
 
 def run(options: argparse.Namespace) -> None:
