@@ -108,7 +108,7 @@ class Artifact:
             raise self.damaged(folder, f"{name}: {error}") from error
 
     def restore(
-        self, folder: Path, make: Callable[[], nn.Module], weights: Mapping[str, Tensor], hash_: Callable[[Any], bool]
+        self, folder: Path, make: Callable[[], nn.Module], weights: Mapping[str, Tensor], intact: Callable[[Any], bool]
     ) -> Any:
         """Return a module with these weights.
 
@@ -116,7 +116,7 @@ class Artifact:
             folder: Where they were read.
             make: Makes the module.
             weights: Its state.
-            hash_: Whether the module, once it has the weights, has the recorded hash.
+            intact: Whether the module with these weights has the recorded hash.
 
         Raises:
             CiaoError: The weights do not fit the module, or do not have the recorded hash.
@@ -126,7 +126,7 @@ class Artifact:
             module.load_state_dict(weights, strict=True)
         except (RuntimeError, TypeError) as error:
             raise self.error(f"{self.what} in {folder}: weights do not fit: {' '.join(str(error).split())}") from error
-        if not hash_(module):
+        if not intact(module):
             raise self.damaged(folder, "its weights do not have the recorded sha256")
         return module
 
