@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ciao_stream.exceptions import DataError
+from ciao_stream.exceptions import CiaoError, DataError
 from ciao_stream.faces.dataset import SPLITS, FaceDataset, TaskData
 
 Rows = npt.NDArray[np.int64]
@@ -41,18 +41,18 @@ def hold_out(
         Train rows and validation rows, int64, each ascending; together every row once.
 
     Raises:
-        ValueError: ``names`` and ``classes`` differ in length, a name is given twice, or ``fraction`` is out of range.
+        CiaoError: ``names`` and ``classes`` differ in length, a name is given twice, or ``fraction`` is out of range.
 
     >>> train, validation = hold_out([f"{i}.png" for i in range(40)], np.repeat([0, 1], 20))
     >>> len(train), np.bincount(np.repeat([0, 1], 20)[validation])
     (36, array([2, 2]))
     """
     if len(names) != len(classes):
-        raise ValueError(f"expected one class per name but got {len(names)} names and {len(classes)} classes")
+        raise CiaoError(f"expected one class per name but got {len(names)} names and {len(classes)} classes")
     if len(set(names)) != len(names):
-        raise ValueError("expected unique names: a row is chosen by its name")
+        raise CiaoError("expected unique names: a row is chosen by its name")
     if not 0 < fraction < 1:
-        raise ValueError(f"expected a fraction between 0 and 1 but got {fraction}")
+        raise CiaoError(f"expected a fraction between 0 and 1 but got {fraction}")
     ranks = [hashlib.sha256(f"{seed}/{name}".encode(errors="surrogateescape")).digest() for name in names]
     held = np.zeros(len(names), dtype=bool)
     for label in np.unique(classes):
@@ -86,7 +86,7 @@ def hold_out_groups(
         Train rows and validation rows, int64, each ascending; together every row once.
 
     Raises:
-        ValueError: ``groups`` and ``classes`` differ in length, or ``fraction`` is out of range.
+        CiaoError: ``groups`` and ``classes`` differ in length, or ``fraction`` is out of range.
 
     >>> train, validation = hold_out_groups(["ann", "bob", "ann", "eve", "bob"], fraction=0.3)
     >>> train, validation
@@ -94,9 +94,9 @@ def hold_out_groups(
     """
     classes = np.zeros(len(groups), dtype=np.int64) if classes is None else classes
     if len(groups) != len(classes):
-        raise ValueError(f"expected one class per group name but got {len(groups)} names and {len(classes)} classes")
+        raise CiaoError(f"expected one class per group name but got {len(groups)} names and {len(classes)} classes")
     if not 0 < fraction < 1:
-        raise ValueError(f"expected a fraction between 0 and 1 but got {fraction}")
+        raise CiaoError(f"expected a fraction between 0 and 1 but got {fraction}")
     names, member = np.unique(np.array(groups, dtype=object), return_inverse=True)
     sizes = np.bincount(member, minlength=len(names))
     votes = np.zeros((len(names), int(classes.max(initial=0)) + 1), dtype=np.int64)
@@ -179,7 +179,7 @@ def leave_parts_out(
         together: Name of each row's group; no group is in both train and validation. None without groups.
 
     Raises:
-        ValueError: A name is given twice.
+        CiaoError: A name is given twice.
     """
     folds = []
     for k, part in enumerate(parts):
@@ -217,7 +217,7 @@ def stratified(
 
     Raises:
         DataError: There are fewer rows or groups than folds.
-        ValueError: A name is given twice.
+        CiaoError: A name is given twice.
     """
     groups = names if together is None else together
     class_of = dict(zip(groups, classes.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""AffectNet as users have it on disk, in small: both releases, every expression in both official sets."""
+"""Small copies of AffectNet's layouts: both releases, every expression in both official sets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SETS = {"training": "train_set", "validation": "val_set"}
 
 @dataclass(frozen=True)
 class Face:
-    """One annotated face as it was written."""
+    """One annotated face."""
 
     name: str
     official: str
@@ -30,7 +30,7 @@ class Face:
     valence: float
     arousal: float
     image: np.ndarray
-    """What the loader has to give: the face, RGB."""
+    """The expected image: the face, RGB."""
 
     @property
     def rated(self) -> bool:
@@ -40,7 +40,7 @@ class Face:
 def some_annotations(codes: int) -> list[tuple[str, int, float, float]]:
     """(official set, code, valence, arousal): four of each code in training, two in validation, in mixed order.
 
-    The first code that is no emotion is rated in part, the two others never are.
+    Some faces of the first code that is not an emotion are rated, those of the other two never.
     """
     rng = np.random.default_rng(0)
     numbers = {"training": 4, "validation": 2}
@@ -55,7 +55,7 @@ def some_annotations(codes: int) -> list[tuple[str, int, float, float]]:
 
 
 def blocks(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Random flat blocks of 8x8, RGB, which jpg keeps nearly as they are."""
+    """Random flat blocks of 8x8, RGB, which survive jpg almost unchanged."""
     small = rng.integers(0, 256, (height // 8, width // 8, 1), dtype=np.uint8).repeat(3, axis=2)
     return small.repeat(8, axis=0).repeat(8, axis=1)
 
@@ -73,7 +73,7 @@ def write_affectnet_2017(
     lists: str = "affectnet/Manually_Annotated_file_lists",
     images: str = "affectnet/Manually_Annotated_Images",
 ) -> list[Face]:
-    """Write the csv lists and photos with a face in a box each; some rows have no usable box, and no photo.
+    """Write the csv lists and photos with a face in a box each; some rows have neither a usable box nor a photo.
 
     Returns:
         The faces that have a box, in the order of the lists.

@@ -1,4 +1,4 @@
-"""CK+ as users have it on disk, in small: the clips with their labels, and the 48x48 faces in a folder per class."""
+"""Small copies of CK+'s layouts: clips with their labels, and 48x48 faces in a folder per class."""
 
 from __future__ import annotations
 

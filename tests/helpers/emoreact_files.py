@@ -1,4 +1,4 @@
-"""EmoReact as users have it on disk, in small: real mp4 clips whose frames can be identified by their colour."""
+"""A small copy of EmoReact's layout: real mp4 clips whose frames can be identified by their colour."""
 
 from __future__ import annotations
 

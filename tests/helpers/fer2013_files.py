@@ -1,4 +1,4 @@
-"""FER2013 and FER+ as users have them on disk, in small: every layout from the same few faces."""
+"""Small copies of every layout of FER2013 and FER+, from the same few faces."""
 
 from __future__ import annotations
 

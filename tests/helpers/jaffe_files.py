@@ -1,4 +1,4 @@
-"""JAFFE as users have it on disk: a miniature, and the names of all of its files."""
+"""A small copy of JAFFE, and the names of all its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MMAFEDB, in small."""
+"""A small copy of MMAFEDB's layout."""
 
 from __future__ import annotations
 

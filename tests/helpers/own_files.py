@@ -1,4 +1,4 @@
-"""A user's own faces, in small: images that can be recognised, in folders and in a csv file."""
+"""A few faces of a user's own: images that can be recognised, in folders and in a csv file."""
 
 from __future__ import annotations
 

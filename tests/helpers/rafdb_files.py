@@ -1,4 +1,4 @@
-"""RAF-DB's basic part, in small: the official version with its list, and the one in folders by number."""
+"""Small copies of the layouts of RAF-DB's basic part: the official one with its list, and folders by number."""
 
 from __future__ import annotations
 

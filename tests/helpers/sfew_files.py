@@ -1,4 +1,4 @@
-"""SFEW 2.0, in small: folders of Train and Val, aligned or not, plain or nested."""
+"""Small copies of SFEW 2.0's layouts: folders of Train and Val, aligned or not, plain or nested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faces that take their time, or take their reader with them, for tests of what reads them in other processes."""
+"""Images that are slow to read, or kill the process that reads them, for tests of worker processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ciao_stream.faces.task import TaskSpec
 
 @dataclass(frozen=True)
 class SlowFaces:
-    """Different pictures of noise; each reading is written down as a file ``PROCESS.SPLIT.IMAGE`` in ``log``.
+    """Images of noise; each read is recorded as a file ``PROCESS.SPLIT.IMAGE`` in ``log``.
 
     The file records whether the process ignores Ctrl-C.
     """
@@ -39,8 +39,8 @@ class SlowFaces:
         return f"{self.split} {index}"
 
     def read(self, index: int) -> np.ndarray:
-        deaf = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        (self.log / f"{os.getpid()}.{self.split}.{index}").write_text(str(deaf))
+        ignores = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        (self.log / f"{os.getpid()}.{self.split}.{index}").write_text(str(ignores))
         time.sleep(self.seconds)
         if self.deadly:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -57,7 +57,7 @@ def slow_task(log: Path, n: int = 4, **how) -> TaskData:
     return TaskData(dataset("train"), dataset("validation"), dataset("test"))
 
 
-if __name__ == "__main__":  # check faces that take long: LOG OUT
+if __name__ == "__main__":  # check slow faces: LOG OUT
     import ciao_stream.data.check.run
     from ciao_stream.data import __main__ as data
     from tests.helpers import slow_faces
