@@ -31,7 +31,8 @@ def command_parser(module: str, description: str, epilog: str, leave_out: tuple[
     p = Parser(
         prog=f"python -m {module}",
         description=description,
-        epilog=f"{epilog} Tasks: {', '.join([*task_names(), *OWN.values()])}. "
+        epilog="Without --data-root (nor $CIAO_DATA_ROOT) the tasks are synthetic worlds, and marked so everywhere. "
+        f"{epilog} Tasks: {', '.join([*task_names(), *OWN.values()])}. "
         f"Encoders: {encoders}, or a folder that pretrain wrote. Presets: {', '.join(PRESETS)}.",
     )
     add_options(p, Plan, leave_out=(*NO_OPTIONS, *leave_out))
