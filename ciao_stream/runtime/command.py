@@ -20,21 +20,28 @@ if TYPE_CHECKING:
 TABLE_WIDTH = 130
 """Width of a table, in columns, when the output is not a terminal."""
 
-DONE, CHECK_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes. ``CHECK_FAILED``: the check ran, and found something wrong."""
+DONE, CHECK_FAILED, UNREAD, BAD_INPUT, INTERRUPTED = 0, 1, 1, 2, 130
+"""Exit codes. ``CHECK_FAILED``: the check ran, and found something wrong. ``UNREAD``: the reader of the output closed
+it, as ``head`` does."""
 
 
 def run_command(body: Callable[[], int | None], resume_hint: Callable[[], str | None]) -> int:
     """Run a command's body and return its exit code.
 
-    A :class:`CiaoError` becomes one line on stderr and code 2; Ctrl-C prints how to resume, and becomes code 130.
+    A :class:`CiaoError` becomes one line on stderr and code 2; Ctrl-C prints how to resume, and becomes code 130. The
+    command ends quietly if the reader of its output closes it.
 
     Args:
         body: The work; it may return an exit code other than 0.
         resume_hint: Returns the command line that resumes after an interruption, None if nothing was kept.
     """
     try:
-        return body() or DONE
+        code = body() or DONE
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
     except CiaoError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from ciao_stream.runtime.command import run_command
@@ -13,9 +12,6 @@ from ciao_stream.stream import commands
 from ciao_stream.stream.commands._options import server_options
 
 MODULE = "ciao_stream.stream"
-
-UNREAD = 1
-"""Exit code when the reader of the output has closed it, as in ``rich``."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,13 +32,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = parser().parse_args(argv)
-    try:
-        code = run_command(lambda: options.run(options), lambda: "the same command line" if options.resumes else None)
-        sys.stdout.flush()
-    except BrokenPipeError:  # as by `predict --json | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNREAD
-    return code
+    return run_command(lambda: options.run(options), lambda: "the same command line" if options.resumes else None)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from PIL import Image as Pillow
 from benchmarks.synthetic import load
 from ciao_stream import __main__ as cli
 from ciao_stream.exceptions import CiaoError
+from ciao_stream.runtime.command import UNREAD
 from ciao_stream.stream import __main__ as stream
 from ciao_stream.stream import commands
 from ciao_stream.stream.log.images import read_image
@@ -110,7 +111,7 @@ def test_a_closed_output_ends_a_command_quietly(monkeypatch, tmp_path, capsys):
         os.close(read)
         with os.fdopen(write, "w") as unread:
             monkeypatch.setattr(sys, "stdout", unread)
-            assert stream.main(["chatter", *words]) == stream.UNREAD
+            assert stream.main(["chatter", *words]) == UNREAD
     assert capsys.readouterr().err == ""
 
 
