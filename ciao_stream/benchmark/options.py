@@ -72,6 +72,8 @@ def plan_of(
     old = from_json(Plan, dict(before), "option") if before else None
     plan = Plan(**{**(defaults or {}), **{name: getattr(old, name) for name in before}, **asked})
     record = {name: value for name, value in to_json(plan).items() if name not in ("out", "resume", "record")}
+    if options.out is not None:
+        record["out"] = str(out)
     if plan.heads is not None:
         record["heads"] = str(plan.heads.absolute())
     device: Any = torch_device(plan.device)

@@ -136,7 +136,7 @@ class Plan:
 
     @property
     def command(self) -> list[str]:
-        """Command line of this plan, or of the suite that it is a part of, without ``--out``."""
+        """Command line of this plan, or of the suite that it is a part of."""
         return [MODULE, *self.options]
 
     @property
@@ -146,7 +146,8 @@ class Plan:
             word for name, value in self.record.get("changes", {}).items() for word in ("--set", pair(name, value))
         ]
         always = ("strategies", "seeds", "judge_on") if self.record.get("suite") else ()
-        return [*words(Plan, self.record, leave_out=NO_OPTIONS, always=always), *fixed]
+        out = ["--out", self.record["out"]] if "out" in self.record else []
+        return [*words(Plan, self.record, leave_out=NO_OPTIONS, always=always), *fixed, *out]
 
     def settings(self, task: str) -> Settings:
         """Return how the task of this name is trained.

@@ -79,9 +79,9 @@ def _main(
         from ciao_stream.pretrain.training import run
         from ciao_stream.runtime.console import ConsoleProgress
 
-        options_given = words(kind, plan.record, leave_out=NO_OPTIONS, always=("epochs", "batch"))
+        asked = words(kind, plan.record, leave_out=NO_OPTIONS, always=("epochs", "batch"))
         show = output_console(highlight=False).print
-        command = shell_line(MODULE, [name, *options_given])
+        command = shell_line(MODULE, [name, *asked, "--out", str(out)])
         progress = ConsoleProgress()
         remark = functools.partial(progress.console.print, soft_wrap=True, markup=False)
         show(run(plan, method(plan), command, progress, remark), soft_wrap=True)

@@ -16,6 +16,7 @@ from ciao_stream.benchmark.suites.paper.figure import trained_parameters
 from ciao_stream.benchmark.suites.paper.published import TABLE_I, TABLE_II
 from ciao_stream.benchmark.suites.paper.run import findings
 from ciao_stream.benchmark.suites.paper.tables import table_i, table_ii
+from ciao_stream.encoders import SHIPPED
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 from ciao_stream.report.rows import RunRow
 from ciao_stream.worlds.settings import Settings
@@ -236,7 +237,11 @@ def test_a_suite_that_was_killed_three_times_ends_as_one_that_was_not(ran, tmp_p
 
 @pytest.mark.parametrize(
     ("encoders", "message"),
-    [(",", "no encoder given"), ("a/pk,b/pk", "would share a results folder"), ("kp", "unknown")],
+    [
+        (",", "no encoder given"),
+        (f"ciao-face,{SHIPPED / 'ciao-face'}", "would share a results folder"),
+        ("kp", "unknown"),
+    ],
 )
 def test_bad_encoders_are_one_line(encoders, message, tmp_path, capsys):
     argv = ["--suite", "paper", "--tasks", "fer", "--encoder", encoders, "--out", str(tmp_path / "out")]
