@@ -80,7 +80,7 @@ class Ground:
         encoder: Name of the frozen encoder.
         fingerprint: That it must have.
         device: Where trials compute.
-        scheme: What a world trains beside its mask.
+        scheme: What a world trains besides its mask.
         masked: Whether it has a mask.
         level: What it reads.
         members: Trainings of each trial.
@@ -107,7 +107,7 @@ class Ground:
         """Return the same with every file of features mapped to memory, where it costs nothing until it is read.
 
         Raises:
-            CiaoError: A file is not to be had on this machine.
+            CiaoError: A file cannot be read on this machine.
         """
         found = {}
         for fingerprint, given in self.features.items():

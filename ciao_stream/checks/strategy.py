@@ -1,4 +1,4 @@
-"""What every strategy promises, as checks that run in seconds, on ours in the tests and on anybody's own.
+"""What every strategy promises, as checks that run in seconds, on ours and on your own.
 
 ::
 
@@ -70,10 +70,10 @@ class Ground:
         data = getattr(load(spec.name, **SIZES, size=16), "test" if split == "judged" else split)
         return encode(data, self.encoder, FeatureCache(self.cache), level)
 
-    def job(self, folder: str, seed: int = 0, told: list[str] | None = None) -> Job:
-        """Return a sequence of all tasks; ``told`` collects the task of every epoch."""
+    def job(self, folder: str, seed: int = 0, epochs: list[str] | None = None) -> Job:
+        """Return a sequence of all tasks; ``epochs`` collects the task of every epoch."""
         settings = dict.fromkeys([spec.name for spec in self.specs], self.settings)
-        tell = (lambda _: None) if told is None else told.append
+        tell = (lambda _: None) if epochs is None else epochs.append
         return Job(self.specs, self.faces, self.encoder, settings, seed, self.folder / folder, tell)
 
     def build(self, strategy: type[PerTaskStrategy], masked: bool, seed: int = 0) -> tuple[PerTaskStrategy, Any]:
@@ -121,8 +121,8 @@ def check_leaves_the_encoder_alone(strategy: Runner, masked: bool, ground: Groun
 
 def check_outcome_is_complete(strategy: Runner, masked: bool, ground: Ground) -> None:
     """Each task has an outcome or a reason for having none, and R is filled where a task ran."""
-    told: list[str] = []
-    outcome = strategy.run(ground.job("run", told=told), masked)
+    epochs: list[str] = []
+    outcome = strategy.run(ground.job("run", epochs=epochs), masked)
     names = [spec.name for spec in ground.specs]
     ran = [task.task for task in outcome.tasks]
     require(sorted([*ran, *outcome.not_run]) == sorted(names), "a task has neither an outcome nor a reason")
@@ -134,11 +134,11 @@ def check_outcome_is_complete(strategy: Runner, masked: bool, ground: Ground) ->
     ends = dict(zip(names, outcome.matrix[-1], strict=True))
     require(all(t.metrics[primary[t.task]] == ends[t.task] for t in outcome.tasks), "metrics and R differ")
     expected = [name for name in ran for _ in range(ground.settings.epochs)]
-    require(sorted(told) == sorted(expected), "it does not tell of every epoch of every task that ran")
+    require(sorted(epochs) == sorted(expected), "it does not report every epoch of every task that ran")
 
 
 def check_same_seed_same_numbers(strategy: Runner, masked: bool, ground: Ground) -> None:
-    """A seed decides every number, whatever ran before; the caller's random numbers go on undisturbed.
+    """A seed decides every number, whatever ran before; the caller's random numbers are not disturbed.
 
     A strategy that says it is ``deterministic`` gives the same for every seed.
     """
@@ -149,7 +149,7 @@ def check_same_seed_same_numbers(strategy: Runner, masked: bool, ground: Ground)
     require(_numbers(strategy.run(ground.job("again"), masked)) == first, "the same seed gives other numbers")
     other = _numbers(strategy.run(ground.job("other", seed=1), masked))
     if getattr(strategy, "deterministic", False):
-        require(other == first, "it is no deterministic strategy: another seed gives other numbers")
+        require(other == first, "it is not deterministic: another seed gives other numbers")
     else:
         require(not {*other[0]} & {*first[0]}, "another seed gives the same weights")
 
@@ -157,9 +157,9 @@ def check_same_seed_same_numbers(strategy: Runner, masked: bool, ground: Ground)
 def check_finished_is_finished(strategy: Runner, masked: bool, ground: Ground) -> None:
     """What lies finished in the job's folder is not learned again."""
     first = strategy.run(ground.job("run"), masked)
-    told: list[str] = []
-    again = strategy.run(ground.job("run", told=told), masked)
-    require(not told, "it learns again what is finished")
+    epochs: list[str] = []
+    again = strategy.run(ground.job("run", epochs=epochs), masked)
+    require(not epochs, "it learns again what is finished")
     require(_numbers(again) == _numbers(first), "it gives other numbers for what is finished")
 
 
@@ -169,21 +169,24 @@ def check_moves_one_world(strategy: type[PerTaskStrategy], masked: bool, ground:
     matrix = [_row(made, benchmark)]
     for experience in benchmark.train_stream:
         name = experience.faces.faces.spec.name
-        before, answers = _states(made), _answers(made, benchmark)
+        before, predictions = _states(made), _predictions(made, benchmark)
         made.train(experience, eval_streams=[])
         after = _states(made)
         require(before[name] != after[name], f"learning task {name!r} moves nothing")
         moved = [other for other in before if other != name and before[other] != after[other]]
         require(not moved, f"learning task {name!r} moves the world of {', '.join(moved)}")
-        for other, answer in _answers(made, benchmark).items():
-            require(other == name or torch.equal(answer, answers[other]), f"task {name!r} changes answers of {other!r}")
+        for other, found in _predictions(made, benchmark).items():
+            require(
+                other == name or torch.equal(found, predictions[other]),
+                f"task {name!r} changes predictions of {other!r}",
+            )
         _require_own_parameters(made, name)
         matrix.append(_row(made, benchmark))
     require(forgetting(matrix) == 0.0, "forgetting is not exactly 0")
 
 
 def check_evaluation_changes_nothing(strategy: type[PerTaskStrategy], masked: bool, ground: Ground) -> None:
-    """Evaluating, before any training and after, makes nothing and moves nothing, and answers the same again."""
+    """Evaluating, before any training and after, changes nothing, and gives the same again."""
     made, benchmark = ground.build(strategy, masked)
     for experience in (None, benchmark.train_stream[0]):
         if experience is not None:
@@ -192,16 +195,16 @@ def check_evaluation_changes_nothing(strategy: type[PerTaskStrategy], masked: bo
         first = _row(made, benchmark)
         require(_everything(made) == before, "evaluating changes state")
         require(_same(made.optimizer.state_dict(), optimizer), "evaluating changes the optimiser")
-        require(_row(made, benchmark) == first, "evaluating twice gives two answers")
+        require(_row(made, benchmark) == first, "evaluating twice gives two results")
 
 
 def check_one_width_per_task(strategy: type[PerTaskStrategy], masked: bool, ground: Ground) -> None:
     """Each task has as many outputs as labels, whatever the other tasks have: nothing is padded."""
     made, benchmark = ground.build(strategy, masked)
     made.train(benchmark.train_stream[0], eval_streams=[])
-    answers = _answers(made, benchmark)
+    predictions = _predictions(made, benchmark)
     for spec in ground.specs:
-        width = answers[spec.name].shape[1]
+        width = predictions[spec.name].shape[1]
         require(width == spec.n_out, f"task {spec.name!r} has {width} outputs for {spec.n_out} labels")
 
 
@@ -220,11 +223,11 @@ def check_refuses_unknown_tasks(strategy: type[PerTaskStrategy], masked: bool, g
             require(_everything(made) == before, "an unknown task changes state")
         else:
             require(False, "it takes a task that it was not made for")
-    _row(made, benchmark)  # and it still answers for its own
+    _row(made, benchmark)  # and its own tasks still work
 
 
 def check_predicts_as_it_was_tested(strategy: Runner, masked: bool, ground: Ground) -> None:
-    """What a strategy's ``predictor`` answers, where it offers one, is what its outcome was measured on."""
+    """The predictions of a strategy's ``predictor``, if it has one, are those that its outcome was measured on."""
     job = ground.job("run")
     outcome = strategy.run(job, masked)
     for spec, task in ((s, t) for s in ground.specs for t in outcome.tasks if t.task == s.name):
@@ -250,7 +253,7 @@ PER_TASK_CHECKS: tuple[Check, ...] = (
     check_one_width_per_task,
     check_refuses_unknown_tasks,
 )
-"""What strategies with a world for each task promise beside that."""
+"""What strategies with a world for each task promise as well."""
 
 
 def _require_own_parameters(made: PerTaskStrategy, name: str) -> None:
@@ -280,7 +283,7 @@ def _everything(made: PerTaskStrategy) -> tuple[dict[str, str], str, str]:
     return _states(made), state_sha256(made.model), made.worlds.encoder.fingerprint()
 
 
-def _answers(made: PerTaskStrategy, benchmark: Any) -> dict[str, Tensor]:
+def _predictions(made: PerTaskStrategy, benchmark: Any) -> dict[str, Tensor]:
     faces = [experience.faces for experience in benchmark.test_stream]
     everything = [(one.faces.spec.name, one.batch(np.arange(len(one)))[0]) for one in faces]
     return {name: made.worlds[name].predict(x) for name, x in everything}

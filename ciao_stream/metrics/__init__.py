@@ -1,1 +1,1 @@
-"""How well a task was learned: scores, answers in detail, and transfer between tasks."""
+"""Metrics: scores, details of predictions, and transfer between tasks."""

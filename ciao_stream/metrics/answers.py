@@ -1,9 +1,9 @@
-"""More of the answers that a task's metrics were computed from: what the report draws, in a few hundred numbers.
+"""Details of the predictions that a task's metrics were computed from, in a few hundred numbers for the report.
 
 ==============  ====================================================================================================
 kind            details
 ==============  ====================================================================================================
-categorical     ``confusion``: counts, n_out lists of n_out; row: the class, column: the answer; and ``calibration``
+categorical     ``confusion``: counts, n_out lists of n_out; row: the class, column: the prediction; and ``calibration``
 votes           the same, against the class with most votes (the first in a tie)
 multilabel      ``decisions``: counts ``[true negative, false positive, false negative, true positive]`` per label, at
                 sigmoid > 0.5; and ``calibration``
@@ -11,11 +11,11 @@ dimensional     ``points``: ``of``, how many samples there are; ``target`` and `
                 each of at most :data:`POINTS` of them
 ==============  ====================================================================================================
 
-``calibration`` is of :data:`BINS` bins of equal width of the confidence in [0, 1]: ``n``, answers in each;
+``calibration`` is of :data:`BINS` bins of equal width of the confidence in [0, 1]: ``n``, predictions in each;
 ``confidence``, their mean confidence; ``right``, the share of them that is right; and the expected calibration error
-[0], ``ece = sum_b n_b / n |right_b - confidence_b|``. Of classes, the confidence is the probability of the answer. Of
-labels, every label of every sample is one answer, its confidence is the label's probability, and it is right where the
-label holds.
+[0], ``ece = sum_b n_b / n |right_b - confidence_b|``. The confidence in a class is its
+probability. Of labels, every label of every sample is one prediction; its confidence is the label's probability, and it
+is right if the label holds.
 
 References:
     - [0] Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017, https://arxiv.org/abs/1706.04599

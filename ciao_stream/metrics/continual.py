@@ -4,11 +4,11 @@
 the metric after training task i, row 0 before any training; column j belongs to task j. In the formulas below rows
 count from 0 and tasks from 1, so that ``R[j, j]`` is task j right after its own training and ``R[T]`` the end.
 
-NaN means "not evaluated". A task with no value at all was not run: it is left out, with its row, and the others are
-judged as if it had never been in the sequence. A quantity that needs any other missing value is NaN.
+NaN means "not evaluated". A task without any value was not run: its column and row are dropped, and the others are
+measured as if it had never been in the sequence. A quantity that needs any other missing value is NaN.
 
 Libraries differ in what they call backward transfer and forgetting; these follow the papers. Where tasks have
-different metrics (accuracy, CCC, macro F1) the means mix them: say so beside the number.
+different metrics (accuracy, CCC, macro F1) the means mix them: state this next to the number.
 
 References:
     [1] Lopez-Paz and Ranzato, Gradient Episodic Memory for Continual Learning, NeurIPS 2017, section 2.

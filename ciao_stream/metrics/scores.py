@@ -1,4 +1,4 @@
-"""How well raw outputs of a head answer a task, by the task's kind; higher is better for every primary metric."""
+"""Metrics of the raw outputs of a head, by the kind of the task; higher is better for every primary metric."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def evaluate(
             alike, however many samples they have.
 
     Returns:
-        Metric by name. Values are finite unless said otherwise above.
+        Metric by name. Values are finite unless stated otherwise above.
 
     Raises:
         CiaoError: An output is not finite, shapes do not fit, or targets within a group differ.
@@ -76,7 +76,7 @@ def judged_answers(
     targets: Tensor | npt.NDArray[np.generic],
     groups: Tensor | npt.NDArray[np.generic] | None = None,
 ) -> tuple[Floats, npt.NDArray[np.generic]]:
-    """Return what is judged, and against what: one answer per sample, or per group where there are groups.
+    """Return predictions and targets: one per sample, or one per group if there are groups.
 
     Args:
         spec: The task.
@@ -161,7 +161,7 @@ def _answers(spec: TaskSpec, outputs: Floats) -> Floats:
 def _merge(
     spec: TaskSpec, answers: Floats, targets: npt.NDArray[np.generic], groups: npt.NDArray[np.generic]
 ) -> tuple[Floats, npt.NDArray[np.generic]]:
-    """Average the answers within each group; the order is that of the sorted group numbers."""
+    """Average the predictions within each group; the order is that of the sorted group numbers."""
     if groups.shape != answers.shape[:1]:
         raise CiaoError(f"task {spec.name!r}: expected groups of shape {answers.shape[:1]} but got {groups.shape}")
     names, first, member = np.unique(groups, return_index=True, return_inverse=True)

@@ -1,4 +1,4 @@
-"""``python -m ciao_stream.report``: write the page of a finished benchmark or search anew."""
+"""``python -m ciao_stream.report``: write the page of a finished benchmark or search again."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def parser() -> argparse.ArgumentParser:
     """Describe the options."""
     p = argparse.ArgumentParser(
         prog=f"python -m {MODULE}",
-        description="Write report.html anew from what a benchmark (results.json) or a search (tuned.json, "
-        "trials.jsonl) left, with the explanations and the check of the data that have come to lie there since.",
+        description="Write report.html again from the files of a benchmark (results.json) or a search (tuned.json, "
+        "trials.jsonl), with explanations and data checks that were added since.",
     )
     p.add_argument("runs", nargs="+", type=Path, metavar="DIR", help="folder of a run, or of several, as suites leave")
     return p
@@ -41,14 +41,14 @@ def write_again(folder: Path) -> list[Path]:
     """Write the page of the run in a folder, or of every run in the folders just below it, and return the pages.
 
     Raises:
-        CiaoError: There is no finished run, its files are damaged, or a page cannot be written.
+        CiaoError: The folder has no finished run, its files are damaged, or a page cannot be written.
     """
     from ciao_stream.exceptions import CiaoError
 
     for candidates in ([folder], sorted(path for path in folder.glob("*") if path.is_dir())):
         if written := [page for one in candidates if (page := _write(one))]:
             return written
-    raise CiaoError(f"{folder}: no results.json and no trials.jsonl there, nor in a folder below; give a run's folder")
+    raise CiaoError(f"{folder}: expected the folder of a run, or of several, but found no results.json or trials.jsonl")
 
 
 def _write(folder: Path) -> Path | None:

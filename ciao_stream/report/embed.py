@@ -1,4 +1,4 @@
-"""Explanations for other reports: the pictures that ``explain`` left, as bytes to embed. Loads no torch."""
+"""Figures of ``explain`` for other reports, as bytes to embed. Loads no torch."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def pictures(run: Path, kinds: Collection[str] = KINDS, width: int | None = None
             if one["kind"] in kinds
         ]
     except (OSError, LookupError, TypeError) as error:
-        raise CiaoError(f"the explanation in {folder} is damaged: delete the folder and explain anew") from error
+        raise CiaoError(f"the explanation in {folder} is damaged: delete the folder and run explain again") from error
 
 
 def _shrunk(png: bytes, width: int | None) -> bytes:
@@ -88,5 +88,5 @@ def read_explanation(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise CiaoError(f"no explanation can be read in {folder}: run ciao_stream.explain ({error})") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise CiaoError(f"{folder / EXPLAIN} is no explanation: expected format {FORMAT}")
+        raise CiaoError(f"{folder / EXPLAIN} is not an explanation: expected format {FORMAT}")
     return document

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1", "ccc": "CCC"}
-"""How the primary metrics are called in headings."""
+"""Names of the primary metrics in headings."""
 
 PERCENT = ("accuracy", "macro_f1", "acc", "bwt", "fwt", "forgetting")
 """Metrics that are shown times 100 with one decimal; the others (CCC) as they are with two."""

@@ -43,7 +43,7 @@ Document = dict[str, Any]
 
 
 def describe_environment(device: str, precision: str) -> dict[str, Any]:
-    """Return what the numbers depend on beside the data: versions, processors, device and precision.
+    """Return what the numbers depend on apart from the data: versions, processors, device and precision.
 
     Args:
         device: Where training ran, ``cpu`` or ``cuda (NAME)``.
@@ -85,7 +85,7 @@ def describe_task(data: TaskData, runs: int = 1) -> dict[str, Any]:
 
 
 def _shared_subjects(folds: Sequence[TaskData]) -> list[str] | None:
-    """Return who stands on both sides in any of the folds; None where the data set does not tell."""
+    """Return the people in both train and test of any fold; None if the data set does not name people."""
     shared = [fold.shared_subjects() for fold in folds]
     return None if None in shared else sorted({name for names in shared for name in names or []})
 
@@ -114,7 +114,7 @@ def build_document(
         matrices: R float (T + 1, T) of the primary metrics on the judged split, by strategy and seed; columns in the
             order of ``tasks``; NaN where not evaluated, as in the whole column of a task that was not run.
         not_run: ``{strategy, task, reason}`` for each cell that stays empty.
-        shared_images: From :func:`ciao_stream.benchmark.sharing.shared_images`; None where nobody looked.
+        shared_images: From :func:`ciao_stream.benchmark.sharing.shared_images`; None if it was not checked.
 
     Raises:
         CiaoError: The parts do not fit together; one message names every problem.

@@ -28,8 +28,7 @@ class RunRow:
             its faces came from the cache; ``train_seconds``, without encoding; and whatever else the strategy reports.
             JSON has those that are in :data:`ciao_stream.report.columns.COLUMNS`.
         state_sha256: Digest of the trained state, equal for equal runs; None where the strategy has none.
-        details: What :mod:`ciao_stream.metrics.answers` says of the answers, and ``curve``; empty where it was not
-        recorded.
+        details: What :mod:`ciao_stream.metrics.answers` gives, and ``curve``; empty if it was not recorded.
 
     Raises:
         CiaoError: A field is out of range; the message names the row.

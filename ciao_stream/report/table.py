@@ -21,12 +21,12 @@ SEQUENCE = {"acc": "ACC", "bwt": "BWT", "forgetting": "forgetting"}
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in one place of the table.
+    """One cell of the table.
 
     Args:
-        text: As it is read.
+        text: The text.
         best: Whether it is the best of its column.
-        published: Whether others reported it and it was not measured here.
+        published: Whether it was reported by others and not measured here.
     """
 
     text: str
@@ -36,14 +36,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table before it has a look.
+    """A table, before it is rendered.
 
     Args:
         title: One line.
-        notes: Lines that say what the numbers are: encoder, seeds, tasks.
+        notes: Lines about the numbers: encoder, seeds, tasks.
         headings: One tuple of lines per column; the first column names the strategies.
         rows: Cells, as many as headings.
-        footnotes: Why cells are empty, and what marks mean.
+        footnotes: Reasons for empty cells, and the meaning of marks.
     """
 
     title: str
@@ -54,7 +54,7 @@ class Table:
 
 
 def build_table(document: Mapping[str, Any]) -> Table:
-    """Lay out the summary of a results document (see ``docs/results.md``); it is not computed anew.
+    """Lay out the summary of a results document (see ``docs/results.md``); it is not computed again.
 
     Rows are strategies. Columns are the tasks, then ACC, BWT and forgetting where there are matrices, then what the
     training cost.
@@ -93,7 +93,7 @@ def judged_split(document: Mapping[str, Any]) -> str:
 
 
 def synthetic_mark(document: Mapping[str, Any]) -> str:
-    """Return ``synthetic data``, ``partly synthetic: NAMES`` or nothing: what a title must say about the data."""
+    """Return ``synthetic data``, ``partly synthetic: NAMES`` or nothing: which a title must contain."""
     names = [task["name"] for task in document["tasks"] if task["source"] == "synthetic"]
     if len(names) == len(document["tasks"]):
         return "synthetic data"
@@ -120,7 +120,7 @@ def to_markdown(table: Table) -> str:
 def to_rich(table: Table) -> rich.table.Table:
     """Render a table for the terminal; footnotes and notes become its caption.
 
-    Four tasks with intervals fit into 120 columns. In less room a cell is folded: no digit is ever cut off.
+    Four tasks with intervals fit into 120 columns. In less space a cell is wrapped: no digit is cut off.
     """
     import rich.box
     import rich.table
@@ -146,7 +146,7 @@ def to_rich(table: Table) -> rich.table.Table:
 
 
 def _add_column(cells: list[list[Cell]], column: Sequence[Entry | None], comparable: Sequence[bool]) -> None:
-    """Append a cell to each row; the best mean, as it is shown, is marked in every row that has it."""
+    """Append a cell to each row; the best mean, as shown, is marked in every row that has it."""
     means = {i: e["mean"] for i, e in enumerate(column) if e and e["mean"] is not None and comparable[i]}
     lowest = any(e and e["metric"] == "forgetting" for e in column)
     rounded = {i: show(column[i]["metric"], mean) for i, mean in means.items()}  # type: ignore[index]
@@ -159,7 +159,7 @@ def _add_column(cells: list[list[Cell]], column: Sequence[Entry | None], compara
 
 
 def show_epochs(document: Mapping[str, Any]) -> str:
-    """Return for how many epochs a document's tasks were trained, each apart where they differ; nothing if untold."""
+    """Return for how many epochs a document's tasks were trained, separately if they differ; empty if not recorded."""
     settings = document["settings"]
     if "epochs" in settings:
         return str(settings["epochs"])
@@ -198,8 +198,8 @@ def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
             notes[-1] += "; trained on equally frequent classes"
     if ceiling := document["settings"].get("universal_ceiling"):
         notes.append(
-            f"known of these synthetic worlds: read alike by {', '.join(ceiling['tasks'])}, the same faces are named "
-            f"right in at most {100 * ceiling['accuracy']:.1f} % on average; read by each world's own rule, in all"
+            f"upper bound for these synthetic worlds: one label per face matches {', '.join(ceiling['tasks'])} on at "
+            f"most {100 * ceiling['accuracy']:.1f} % of the faces on average; each world's own rule matches on all"
         )
     if document["matrices"]:
         names = dict.fromkeys(metric_name(task["primary"]).removesuffix(" %") for task in document["tasks"])
@@ -209,7 +209,7 @@ def _notes(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _about(task: Mapping[str, Any]) -> str:
-    """Say how the labels and splits of a task were made, who is on both sides, and how faces were found."""
+    """Return how labels and splits were made, which people are in both train and test, and how faces were found."""
     parts = [f"label rule: {task.get('label_rule', {}).get('test', 'not stated')}"]
     if protocol := task.get("protocol"):
         parts.append(f"protocol: {protocol}")
@@ -236,14 +236,14 @@ def _footnotes(
     notes = [f"– {task} ({', '.join(names)}): {reason}" for (task, reason), names in missing.items()]
     texts = {cell.text for row in cells for cell in row}
     if any(text.endswith("†") for text in texts):
-        notes.append("† over the tasks that ran: not to be compared with the other rows")
+        notes.append("† over the tasks that ran: not comparable with the other rows")
     if "n/a" in texts:
         notes.append("n/a: not defined, as transfer is for joint training or a single task")
     return tuple(notes)
 
 
 def _marked(cell: Cell) -> str:
-    """Return a cell as Markdown, which has no grey: what is published stands in italics."""
+    """Return a cell as Markdown; published numbers are in italics."""
     text = _escape(cell.text)
     return f"**{text}**" if cell.best else f"*{text}*" if cell.published else text
 

@@ -1,4 +1,4 @@
-"""Whether a results document says one thing: complete, of the right version, and without contradiction."""
+"""Checks of a results document: complete, of the right version, and consistent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FIELDS: dict[str, type] = {
 
 
 def check_document(document: Mapping[str, Any]) -> None:
-    """Refuse a document that is not a whole and consistent one.
+    """Refuse a document that is incomplete or inconsistent.
 
     Raises:
         CiaoError: One message with every problem found.
@@ -59,7 +59,7 @@ def _problems(document: Mapping[str, Any]) -> Iterator[str]:
             yield str(error)
             continue
         if spec.name in specs:
-            yield f"task {spec.name!r} stands twice"
+            yield f"task {spec.name!r} is given twice"
         if entry.get("source") not in ("real", "synthetic"):
             yield f"task {spec.name!r}: source {entry.get('source')!r} is neither 'real' nor 'synthetic'"
         specs[spec.name] = spec
@@ -92,7 +92,7 @@ def _run_problems(runs: list[Any], specs: Mapping[str, TaskSpec]) -> Iterator[st
         where = f"run {row.strategy}, {row.task}, seed {row.seed}, {row.split}"
         seen[row.key] += 1
         if seen[row.key] == 2:
-            yield f"{where}: stands twice"
+            yield f"{where}: given twice"
         if row.task not in specs:
             yield f"{where}: unknown task"
         elif row.primary != specs[row.task].primary:

@@ -1,4 +1,4 @@
-"""The losses of CIAO: supervised contrast (Eq. 2-4) and the decision layer's loss for every kind of target (Eq. 5).
+"""The losses of CIAO: supervised contrast (Eq. 2-4) and the head's loss for every kind of target (Eq. 5).
 
 And those of faces without a label, between two views of each: consistency and contrast.
 
@@ -24,7 +24,7 @@ VALUE_BINS = 10
 
 
 def decision_loss(spec: TaskSpec, outputs: Tensor, targets: Tensor) -> Tensor:
-    """``L_dm`` of Eq. 5 [0]: what the decision layer is trained with, a scalar, mean over the batch.
+    """``L_dm`` of Eq. 5 [0]: the head's loss, a scalar, mean over the batch.
 
     Args:
         spec: The task; its kind chooses the loss: cross-entropy (categorical; votes with soft targets), mean squared
@@ -116,7 +116,7 @@ def contrastive_loss(
 
 
 def consistency_loss(spec: TaskSpec, outputs: Tensor, wanted: Tensor) -> Tensor:
-    r"""Consistency of the answers to two views of each face (the Pi-model, Algorithm 1 of [3]), a scalar.
+    r"""Consistency of the outputs for two views of each face (the Pi-model, Algorithm 1 of [3]), a scalar.
 
     :math:`\frac{1}{B n} \sum_i \lVert p_i - \tilde p_i \rVert^2` over class shares, present labels or values: every
     kind of target has it.

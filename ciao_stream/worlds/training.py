@@ -31,8 +31,8 @@ from ciao_stream.worlds.world import World
 class StepLosses:
     """The two terms of Eq. 5 [0] in one step, and that of faces without a label.
 
-    ``contrast`` is None where there is no mask or the term has no weight, ``unlabelled`` where it is not asked for or
-    has no faces.
+    ``contrast`` is None without a mask or a weight of the term, ``unlabelled`` if the settings have no such term or
+    no faces are given.
     """
 
     decision: float
@@ -127,8 +127,8 @@ class WorldLearner:
             y: Targets in the layout of the task's kind.
             unlabelled: Faces without a label at the world's level, for the term that the settings name, if they name
                 one.
-            log_shift: (n_out,), added to the outputs in the decision term alone, where the batch's classes are not as
-                common as the answers are to take them to be; None for nothing.
+            log_shift: (n_out,), added to the outputs in the decision term only, if the class frequencies of the
+                batch differ from the class prior of predictions; None for nothing.
         """
         self.world.check_batch(x)
         self.world.check_targets(x, y)
@@ -139,13 +139,13 @@ class WorldLearner:
             mask_optimizer, rest_optimizer = self.optimizers
             _, contrast = self._losses(x, y, contrasted, log_shift)
             other = None if others is None else unlabelled_loss(self.world, others)
-            self._update(mask_optimizer, self._beside(contrast, other))
+            self._update(mask_optimizer, self._auxiliary(contrast, other))
             decision, _ = self._losses(x, y, False, log_shift)
             self._update(rest_optimizer, decision)
         else:
             decision, contrast = self._losses(x, y, contrasted, log_shift)
             other = None if others is None else unlabelled_loss(self.world, others)
-            self._update(self.optimizers[-1], decision + self._beside(contrast, other))
+            self._update(self.optimizers[-1], decision + self._auxiliary(contrast, other))
         return StepLosses(
             decision.item(), contrast.item() if contrasted else None, None if other is None else other.item()
         )
@@ -171,8 +171,8 @@ class WorldLearner:
         embedding = output_embedding(spec, outputs) if settings.contrast_on == "output" else masked.mean(dim=(2, 3))
         return decision, contrastive_loss(spec, embedding, y, settings.temperature, settings.contrast)
 
-    def _beside(self, contrast: Tensor, other: Tensor | None) -> Tensor:
-        """Return what stands beside the decision term: both contrasts, or the one of labelled faces alone."""
+    def _auxiliary(self, contrast: Tensor, other: Tensor | None) -> Tensor:
+        """Return the loss besides the decision term: the contrast, and the term on unlabelled faces if there is one."""
         weighted = self.settings.contrast_weight * contrast
         return weighted if other is None else weighted + self.settings.unlabelled_weight * other
 

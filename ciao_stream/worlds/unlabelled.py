@@ -1,4 +1,4 @@
-"""What a world learns from faces without a label: that a face and a view of it mean the same.
+"""The losses on faces without a label: a face and a view of it should give the same.
 
 A view is made from what is encoded and kept, so that the frozen trunk runs once for each face: a fifth of the numbers
 of ``z`` or ``u`` are set to 0 and the others scaled up (dropout [1]); prepared pixels are mirrored. The world's
@@ -39,10 +39,10 @@ def view(x: Tensor) -> Tensor:
 def unlabelled_loss(world: World, x: Tensor) -> Tensor:
     """Return the term that the world's settings name, a scalar with a gradient.
 
-    ``consistency`` ([2], the Pi-model): what the world answers to a view, in training, is to be what it answers to the
-    face itself, which is no part of the gradient. ``contrast`` ([3], SimCLR): the pooled (masked) maps of a face and
-    its view attract each other, and repel those of other faces. It has no gradient where nothing before the decision
-    layer is trained.
+    ``consistency`` ([2], the Pi-model): the prediction for a view, in training mode, should equal that for the face
+    itself, which has no gradient. ``contrast`` ([3], SimCLR): the pooled (masked) maps of a face and
+    its view attract each other, and repel those of other faces. It has no gradient if nothing before the head
+    is trained.
 
     Args:
         world: In training mode, and left in it.
@@ -54,14 +54,14 @@ def unlabelled_loss(world: World, x: Tensor) -> Tensor:
     term = world.settings.unlabelled
     if term == "none":
         raise ValueError("the world's settings have no term for faces without a label")
-    answers = world.predict(x) if term == "consistency" else None
+    target = world.predict(x) if term == "consistency" else None
     world.train()
     for module in world.modules():
         if isinstance(module, _Norm):
             module.eval()
     with autocast(x.device):
-        if answers is not None:
-            loss = consistency_loss(world.spec, world(view(x)).float(), answers)
+        if target is not None:
+            loss = consistency_loss(world.spec, world(view(x)).float(), target)
         else:
             plain, seen = world.map(torch.cat([x, view(x)])).float().mean(dim=(2, 3)).chunk(2)
             loss = instance_contrast(plain, seen, world.settings.temperature)

@@ -4,7 +4,7 @@ With :math:`f \in R^C` the frozen feature, :math:`x` the image and :math:`m` the
 
 .. math:: v = f \odot \sigma(m(x)), \qquad outputs = W v + b
 
-and :math:`m`, :math:`W` and :math:`b` learn, anew for each task, from
+and :math:`m`, :math:`W` and :math:`b` learn, separately for each task, from
 
 .. math:: L = CE(outputs) + 5 \, L_{div} + 1.5 \, L_{sep}
 

@@ -1,4 +1,4 @@
-"""How the losses of a training fell, epoch by epoch, for the report."""
+"""The losses of a training, epoch by epoch, for the report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class LossCurve:
     """Collects the mean of each term of the loss over the samples of each epoch.
 
     Args:
-        terms: Of the epochs before, by term, where a training is gone on with.
+        terms: Of earlier epochs, by term, when a training is resumed.
     """
 
     def __init__(self, terms: Mapping[str, list[float]] | None = None) -> None:
@@ -22,9 +22,9 @@ class LossCurve:
         self._samples = 0
 
     def add(self, samples: int, **losses: float | Tensor | None) -> None:
-        """Add one batch: each term's mean over the batch, None for a term that there is none of.
+        """Add one batch: each term's mean over the batch, None for a term that does not exist.
 
-        A tensor is added up where it is, so that a GPU need not be waited for.
+        A tensor is added up where it is, to avoid waiting for a GPU.
         """
         self._samples += samples
         for name, loss in losses.items():
@@ -40,7 +40,7 @@ class LossCurve:
     def details(self, epochs: int) -> dict[str, Any]:
         """Return ``{"curve": {term: [mean loss of each epoch, or None where it was not finite]}}``.
 
-        Nothing where an epoch is missing, as after a training that an older version began.
+        Empty if an epoch is missing, as in a training that an earlier version began.
         """
         if not self.terms or any(len(values) != epochs for values in self.terms.values()):
             return {}

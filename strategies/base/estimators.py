@@ -15,7 +15,7 @@ from strategies.base.frozen import BATCH, Floats
 
 
 class NearestMean(NearestCentroid):  # type: ignore[misc]
-    """scikit-learn's, also where every class has a single face: there is no deviation then, and no unit."""
+    """scikit-learn's ``NearestCentroid``, also for classes of a single face, of which no deviation is defined."""
 
     def fit(self, x: npt.NDArray[Any], y: npt.NDArray[np.int64]) -> NearestMean:
         """Learn samples (N, n) with classes (N,)."""

@@ -1,6 +1,6 @@
-"""Online strategies: each face once, in one order, answered before its label is learned; no epoch, no second look.
+"""Online strategies: each face is predicted, then learned, once and in one order; there are no epochs.
 
-What a strategy was worth on the way is written beside its progress: its prequential metrics over the first 500, 2,000,
+What is measured on the way is written next to the progress: its prequential metrics over the first 500, 2,000,
 8,000 and all faces and over the first tenth, its metrics on the split that the plan is judged on at each of these
 points, and the prequential metric of each fiftieth of the stream.
 """
@@ -33,13 +33,13 @@ from strategies.base.driver import Judged, Learner, Strategy
 from strategies.base.sequence import Job, SplitFaces
 
 MICRO_BATCH = StreamSettings().micro_batch
-"""Faces that are answered, then learned, at a time: as many as the streaming learner takes."""
+"""Faces that are predicted, then learned, at a time; as many as in the streaming learner."""
 
 POINTS = (500, 2_000, 8_000)
 """Faces after which a strategy is judged; and after a tenth, and all."""
 
 WINDOWS = 50
-"""Parts of the stream whose metrics are told one by one."""
+"""Parts of the stream whose metrics are reported separately."""
 
 FORMAT = "ciao_stream/prequential/1"
 FILE = "prequential.json"
@@ -49,14 +49,14 @@ class OnlineModel(Protocol):
     """What learns one task online."""
 
     def take(self, x: Tensor, y: Tensor) -> Tensor:
-        """Answer some faces, at the level that the strategy reads, then learn from their labels.
+        """Predict some faces, at the level that the strategy reads, then learn from their labels.
 
         Args:
             x: (B, ...), at most :data:`MICRO_BATCH` faces.
             y: Targets in the layout of the task's kind.
 
         Returns:
-            Outputs (B, n_out), float32, on the CPU: none knows the label of a face of this call.
+            Outputs (B, n_out), float32, on the CPU, predicted before any label of this call is learned.
         """
         ...
 
@@ -166,7 +166,7 @@ def read_prequential(folder: Path, task: str) -> dict[str, Any]:
     Returns:
         ``points``, each with ``n``, the metrics ``prequential`` over the first ``n`` faces and ``judged`` after them
         (that is, after the micro-batch that the last of them is in), and ``windows``, each with ``first`` and ``last``,
-        counted from 1, and ``value``, the primary metric of the answers to those faces. Undefined metrics are null.
+        counted from 1, and ``value``, the primary metric on those faces. Undefined metrics are null.
 
     Raises:
         CiaoError: The file is missing or damaged.
@@ -177,7 +177,7 @@ def read_prequential(folder: Path, task: str) -> dict[str, Any]:
         if document["format"] != FORMAT:
             raise ValueError(document["format"])
     except (OSError, LookupError, TypeError, ValueError) as error:
-        raise CiaoError(f"{path} is missing or damaged: delete {folder} to run it anew") from error
+        raise CiaoError(f"{path} is missing or damaged: delete {folder} to run it again") from error
     return document
 
 

@@ -1,4 +1,4 @@
-"""The baselines that a stream can have beside it (:mod:`ciao_stream.baselines`), as strategies."""
+"""The baselines of a stream (:mod:`ciao_stream.baselines`), as strategies."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class PerTaskStrategy(SupervisedTemplate):
 
     @classmethod
     def predictor(cls, job: Job, spec: TaskSpec, masked: bool) -> Predictor:  # noqa: ARG003
-        """Return what the task's world answers that a finished run of the job left.
+        """Return the predictions of the world that a finished run of the job left for a task.
 
         Raises:
             WorldError: As :meth:`ciao_stream.worlds.world.World.load`.
@@ -189,7 +189,7 @@ class PerTaskStrategy(SupervisedTemplate):
         return self.world.predict(self.mb_x)
 
     def criterion(self) -> Tensor:
-        """Return the decision layer's loss on the current batch."""
+        """Return the head's loss on the current batch."""
         return decision_loss(self.world.spec, self.mb_output, self.mb_y)
 
     def _labelled(self, x: Tensor, y: Tensor) -> list[Tensor]:
@@ -197,10 +197,10 @@ class PerTaskStrategy(SupervisedTemplate):
 
 
 class EpochCheckpoint(SupervisedPlugin):
-    """Keeps the state of the task in training, so that a killed run goes on inside the task.
+    """Saves the state of the task in training, so that a stopped run resumes inside the task.
 
     Args:
-        path: The checkpoint; that of a finished task is passed over.
+        path: The checkpoint; that of a finished task is ignored.
         every_s: Least seconds between two writes.
     """
 
@@ -216,7 +216,7 @@ class EpochCheckpoint(SupervisedPlugin):
         return time.monotonic() - self.started
 
     def before_training_exp(self, strategy: PerTaskStrategy, **_: Any) -> None:
-        """Go on where the checkpoint of this task stopped.
+        """Resume from the checkpoint, if it is of this task.
 
         Raises:
             CiaoError: The checkpoint is damaged.

@@ -1,7 +1,7 @@
-"""The field's baselines: one shared head over the union of all classes, trained by Avalanche's own strategies.
+"""Baselines: one shared head over the union of all classes, trained by Avalanche's own strategies.
 
-Such a head can answer only tasks that have classes; any other task is left out, and the outcome says so. At test
-time it is told which classes the task has, and chooses among those.
+Such a head can only learn tasks with classes; others are not run, and the outcome gives the reason. In evaluation the
+task is known, and the head chooses among its classes.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def _stream(train: list[SharedLabels]) -> Any:
 
 
 def _ends_in_one(train: list[SharedLabels], batch_size: int) -> bool:
-    """Whether the last batch would hold a single sample: it has nothing to normalise with, and is left out."""
+    """Whether the last batch would hold a single sample: it cannot be normalised, and is dropped."""
     n = sum(map(len, train))
     return n > batch_size > 1 and n % batch_size == 1
 

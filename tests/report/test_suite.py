@@ -106,7 +106,7 @@ def test_the_page_holds_its_pictures(folder, html, monkeypatch):
     monkeypatch.setattr(pictures, "BUDGET", 100)
     page = pages.read_page(suite_page(findings(), folder))
     assert not page.find("img")
-    assert "too large to be a part of this page; it lies beside it." in page.find("section", id="pictures")[0].text
+    assert "too large for this page; see the file next to this page." in page.find("section", id="pictures")[0].text
 
 
 def test_the_page_loads_nothing_and_links_to_what_lies_below(folder, html):

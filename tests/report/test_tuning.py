@@ -100,7 +100,7 @@ def test_a_search_that_is_still_on_has_a_page(tmp_path):
     assert main([str(tmp_path)]) == 0
     text = pages.read_page((tmp_path / "report.html").read_text()).text
     assert "Four trials ended; none has finished yet." in text
-    assert "no importance is computed" in text
+    assert "Importance needs at least" in text
     (tmp_path / "trials.jsonl").write_text("{}\n")
     with pytest.raises(CiaoError, match="damaged"):
         write_tuning_report(tmp_path)

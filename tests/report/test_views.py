@@ -54,7 +54,7 @@ def test_markdown_says_what_the_numbers_are(written):
                  "they mix accuracy, CCC, macro F1", "macro F1 %<br>synthetic", "weights: test fixture"):  # fmt: skip
         assert part in text
     assert f"- – emoreact (er\\_shared): {REASON}" in text
-    assert "not to be compared" in text
+    assert "not comparable" in text
 
 
 def test_tasks_that_were_trained_for_different_lengths_say_so(document):

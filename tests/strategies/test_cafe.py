@@ -364,7 +364,7 @@ def test_tasks_without_classes_and_second_masks_are_not_run(ground):
         for name, kind in (("emoreact", "multilabel"), ("affectnet-va", "dimensional"))
     }
     with pytest.raises(CiaoError, match="has no mask"):
-        CAFE_SMALL.run(ground.job("masked", told=told), masked=True)
+        CAFE_SMALL.run(ground.job("masked", epochs=told), masked=True)
     assert told == []
 
 

@@ -113,7 +113,7 @@ def test_tasks_that_all_lack_classes_give_an_empty_outcome(name, tmp_path, cache
 def test_r_has_the_rows_that_the_strategy_has_moments_for(name, tmp_path, cache):
     specs = tuple(spec_of(name) for name in ("affectnet", "fer", "ferplus"))
     told = []
-    outcome = load_strategy(name)[0].run(Ground(tmp_path, cache, specs=specs).job("run", told=told), False)
+    outcome = load_strategy(name)[0].run(Ground(tmp_path, cache, specs=specs).job("run", epochs=told), False)
     measured = ~np.isnan(outcome.matrix)
     rows = [0, 1, 2, 3] if name != "joint" else [0, 3]
     assert measured[rows].all()

@@ -1,10 +1,10 @@
 """The report: one HTML page that holds everything a run found, and needs nothing but itself.
 
-Every number that came out of a run says where it stands in ``results.json``, so that a program (a test does) can read
-both and compare. An element with ``data-value`` bears the value as JSON; the attributes beside it say where it is from:
+Every number that came out of a run names its place in ``results.json``, so that a program (a test does) can read
+both and compare. An element with ``data-value`` bears the value as JSON; other attributes say where it is from:
 
 ===============  =====================================================================================================
-``data-at``      JSON Pointer into the document; without a leading slash it goes on from each pointer in ``data-base``
+``data-at``      JSON Pointer into the document; without a leading slash it is appended to each pointer in ``data-base``
 ``data-base``    of the element or the nearest one around it: pointers with spaces between them
 ``data-how``     of the element or the nearest one around it: what is made of the values: ``same`` (of a single one, the
                  default), ``mean``, ``sum``, ``max``, ``interval`` (half the width of the 95 % interval of the mean),

@@ -1,4 +1,4 @@
-"""Each task by itself: its metrics, what was taken for what, answers against annotations, and every run."""
+"""Task by task: metrics, confusion, predictions against annotations, and every run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _of_task(results: Results, task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 DETAIL = {"categorical": "confusion", "votes": "confusion", "multilabel": "decisions", "dimensional": "points"}
-"""Which detail of a run shows its answers."""
+"""The detail of a run that shows its predictions."""
 
 
 def prefixes(labels: Sequence[str], least: int = 3) -> list[str]:
@@ -96,7 +96,7 @@ def _points(task: Mapping[str, Any], i: int, strategy: str, runs: Sequence[Run])
     points = first.data["details"]["points"]
     panels = []
     for column, label in enumerate(task["labels"]):
-        title = f"{strategy}: answers against annotations of {label}, seed {first.data['seed']}"
+        title = f"{strategy}: predictions against annotations of {label}, seed {first.data['seed']}"
         drawing = scatter(title, label, points, column, first.pointer)
         panels.append({"label": label, "svg": drawing, "ccc": mean_over(runs, f"ccc_{label}")})
     shown, of = len(points["target"]), points["of"]

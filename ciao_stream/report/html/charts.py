@@ -1,4 +1,4 @@
-"""The drawings of the report, each a panel of the same size; numbers are those of the tables beside them."""
+"""The drawings of the report, each a panel of the same size; with the numbers of the tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEFT, RIGHT, TOP, BOTTOM = 44.0, WIDTH - 12.0, 24.0, HEIGHT - 42.0
 """The edges of what is drawn in, within a panel."""
 
 LEAST_SECONDS = 1e-3
-"""What took less is drawn as if it had taken so long: a logarithm needs something."""
+"""Seconds; shorter times are drawn as this, because the axis is logarithmic."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Spot:
         name: Its name.
         value: The mean.
         interval: Half the width of its interval, None where there is none.
-        at: Where the mean stands in the document.
+        at: JSON pointer to the mean.
         seconds: What it cost.
     """
 
@@ -122,10 +122,10 @@ def lines(title: str, label: str, shown: Sequence[Line]) -> Markup:
 
 
 def scatter(title: str, label: str, points: Mapping[str, Sequence[Sequence[float]]], column: int, base: str) -> Markup:
-    """Draw answers against targets in [-1, 1]; on the diagonal they agree."""
+    """Draw predictions against targets in [-1, 1]; on the diagonal they are equal."""
     size = 236.0
     x, y = Scale(-1, 1, 40, size - 12), Scale(-1, 1, size - 42, 24)
-    parts = [axes(x, y, f"{label}, annotated", "answered")]
+    parts = [axes(x, y, f"{label}, annotated", "predicted")]
     parts.append(tag("line", class_="agree", x1=x(-1), y1=y(-1), x2=x(1), y2=y(1)))
     for i, (target, answer) in enumerate(zip(points["target"], points["answer"], strict=True)):
         place = x(target[column]), y(max(-1.0, min(1.0, answer[column])))
@@ -136,7 +136,7 @@ def scatter(title: str, label: str, points: Mapping[str, Sequence[Sequence[float
 
 
 def reliability(title: str, strategy: int, bins: Mapping[str, Sequence[float | None]], base: str, how: str) -> Markup:
-    """Draw the share of right answers over their confidence; the area of a mark is its share of the answers."""
+    """Draw the share of right predictions over their confidence; the area of a mark is its share of the predictions."""
     size = 236.0
     x, y = Scale(0, 1, 40, size - 12), Scale(0, 1, size - 42, 24)
     total = sum(n or 0 for n in bins["n"])

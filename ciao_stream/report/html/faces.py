@@ -1,4 +1,4 @@
-"""What was learned from and judged on: counts, rules, who is on both sides, and faces that stand twice."""
+"""The data of training and evaluation: counts, rules, people in both, and duplicate faces."""
 
 from __future__ import annotations
 

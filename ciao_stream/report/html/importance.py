@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 LEAST = 12
-"""Finished trials below which nothing is said."""
+"""Fewest finished trials for which importance is computed."""
 
 TREES, SHUFFLES = 300, 20
 
@@ -31,7 +31,7 @@ class Importance:
     """What the forest says.
 
     Args:
-        explained: R² on trials that a tree has not seen (out of bag); near 0 or below, the rest means nothing.
+        explained: R² out of bag; near 0 or below, importance means nothing.
         settings: Name, mean fall of R² and its standard deviation, the most important first.
     """
 

@@ -42,8 +42,8 @@ def write_report(document: Document, out_dir: str | os.PathLike[str]) -> Path:
     """Write ``report.html`` into a run's folder, whole or not at all.
 
     Args:
-        document: The run's results; what older ones lack is left out, and the page says so.
-        out_dir: The folder. Pictures of explanations and a check of the data that lie there become part of the page.
+        document: The run's results; what a run of an earlier version lacks is omitted, and the page says so.
+        out_dir: The folder. Figures of explanations and a data check found there become part of the page.
 
     Raises:
         CiaoError: The file cannot be written.
@@ -54,7 +54,7 @@ def write_report(document: Document, out_dir: str | os.PathLike[str]) -> Path:
 
 
 def benchmark_page(document: Document, folder: Path | None = None) -> str:
-    """Return the page of a benchmark; ``folder`` is where pictures and a check of the data may lie."""
+    """Return the page of a benchmark; ``folder`` may hold figures and a data check."""
     results = Results(document)
     sections = [Section("summary", "Summary", summary.context(results))]
     if document["matrices"]:
@@ -77,7 +77,7 @@ def render(title: str, kind: str, mark: str, sections: Sequence[Section]) -> str
     Args:
         title: Its title.
         kind: What it reports on: ``benchmark``, ``tuning`` or a suite.
-        mark: What must be said of the data (:func:`ciao_stream.report.table.synthetic_mark`), empty for real data.
+        mark: A note about the data (:func:`ciao_stream.report.table.synthetic_mark`), empty for real data.
         sections: Its parts, in order.
     """
     made = environment()

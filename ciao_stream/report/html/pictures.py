@@ -1,4 +1,4 @@
-"""Pictures as a part of the page: a run's explanation, a suite's figures."""
+"""Figures on the page: of a run's explanation, of a suite."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from ciao_stream.report.embed import pictures
 
 WIDEST = 1600
-"""Pixels; a wider picture is scaled down, for a page has to stay small."""
+"""Pixels; wider figures are scaled down, to keep pages small."""
 
 BUDGET = 2_500_000
-"""Bytes of all pictures of a page together; those beyond are named and not shown."""
+"""Bytes of all figures of a page; further ones are named but not shown."""
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from markupsafe import Markup
 from ciao_stream.report.html.values import Results
 from ciao_stream.runtime.command import shell_line
 
-BESIDE = Markup(
-    "Beside this page lie <code>results.json</code>, which holds every number of it, <code>results.csv</code>, "
+FILES = Markup(
+    "Next to this page: <code>results.json</code> with all its numbers, <code>results.csv</code>, "
     "<code>table.md</code> and the figures."
 )
 
 
-def context(results: Results, beside: Markup = BESIDE) -> dict[str, Any]:
-    """Return what the template needs; ``beside`` says what other files there are."""
+def context(results: Results, files: Markup = FILES) -> dict[str, Any]:
+    """Return what the template needs; ``files`` lists the other files."""
     document = results.document
     module, *arguments = document["command"] or [""]
     environment = dict(document["environment"])
@@ -33,7 +33,7 @@ def context(results: Results, beside: Markup = BESIDE) -> dict[str, Any]:
         "settings": [(name, text(value)) for name, value in flat(settings).items()],
         "alike": alike({task: flat(chosen) for task, chosen in of_tasks.items()}),
         "tasks": [*of_tasks],
-        "beside": beside,
+        "files": files,
     }
 
 

@@ -30,17 +30,17 @@ UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 @dataclass(frozen=True)
 class Findings:
-    """What a suite found, before it has a look.
+    """What a suite found, before it is rendered.
 
     Args:
         suite: The suite's name, after which its files are called.
         title: One line.
-        mark: What must be said of the data (:func:`ciao_stream.report.table.synthetic_mark`), empty for real data.
+        mark: A note about the data (:func:`ciao_stream.report.table.synthetic_mark`), empty for real data.
         notes: Lines that say what the numbers of all tables are.
-        tables: The answers.
+        tables: The results.
         document: ``command``, ``environment``, ``encoder`` (of several, an object each) and ``settings``, as in a
             results document.
-        pictures: What PNG files in the suite's folder show, by name.
+        pictures: Titles of the PNG files in the suite's folder, by name.
         runs: What pages of single runs are about, by the path from the suite's folder.
     """
 
@@ -55,11 +55,11 @@ class Findings:
 
     @property
     def heading(self) -> str:
-        """The title, and what must be said of the data."""
+        """The title, with the note about the data."""
         return self.marked(self.title)
 
     def marked(self, text: str) -> str:
-        """Return a text, and after it what must be said of the data."""
+        """Return a text, followed by the note about the data."""
         return f"{text} ({self.mark})" if self.mark else text
 
 
@@ -68,7 +68,7 @@ def write_suite_page(findings: Findings, folder: str | os.PathLike[str]) -> Path
 
     Args:
         findings: What it shows.
-        folder: Where its pictures and the folders of its runs lie.
+        folder: Holds its figures and the folders of its runs.
 
     Raises:
         CiaoError: The file cannot be written.
@@ -88,15 +88,15 @@ def suite_page(findings: Findings, folder: Path) -> str:
     if findings.runs:
         links = [(quote(path), about) for path, about in findings.runs.items()]
         sections.append(Section("runs", "Run by run", {"links": links}))
-    again = repeat.context(Results(findings.document), _beside(findings, folder))
+    again = repeat.context(Results(findings.document), _files(findings, folder))
     sections.append(Section("repeat", "Repeat it", again))
     return render(findings.title, f"suite {findings.suite}", findings.mark, sections)
 
 
-def _beside(findings: Findings, folder: Path) -> Markup:
+def _files(findings: Findings, folder: Path) -> Markup:
     name = findings.suite
     numbers = Markup(", every number in <code>{}.json</code>").format(name)
-    return Markup("Beside this page the same tables stand as text in <code>{}.md</code>{}.").format(
+    return Markup("The same tables are in <code>{}.md</code>{}.").format(
         name, numbers if (folder / f"{name}.json").exists() else ""
     )
 

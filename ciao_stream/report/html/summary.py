@@ -63,7 +63,7 @@ def spots(results: Results, task: str | None, metric: str | None = None) -> list
 
 
 def whole(results: Results, strategy: str) -> bool:
-    """Return whether a strategy ran every task: its means are to be compared with others' only then."""
+    """Return whether a strategy ran every task: only then are its means comparable."""
     return all(results.runs(strategy, task["name"]) for task in results.tasks)
 
 
@@ -73,10 +73,12 @@ def _dots(results: Results, task: Any) -> Markup:
 
 
 def _lead(results: Results) -> list[Markup]:
-    """Return what is to be said first, a sentence each."""
+    """Return the leading sentences."""
     encoder = results.document["encoder"]["name"]
-    said = [
-        Markup("{}, learned in this order over the frozen encoder <b>{}</b>; {} each; judged on the {} splits.").format(
+    sentences = [
+        Markup(
+            "{}, learned in this order over the frozen encoder <b>{}</b>; {} each; evaluated on the {} splits."
+        ).format(
             Markup(", ").join(Markup("<b>{}</b>").format(task["name"]) for task in results.tasks),
             encoder,
             counted(len(results.seeds), "seed", "seeds"),
@@ -86,26 +88,26 @@ def _lead(results: Results) -> list[Markup]:
     compared = [spot for spot in spots(results, None, "acc") if whole(results, spot.name)]
     if len(compared) > 1:
         best = max(compared, key=lambda spot: spot.value)
-        said.append(
+        sentences.append(
             Markup("Highest mean over tasks (ACC) of the {} that ran every task: <b>{}</b>, {}.").format(
                 counted(len(compared), "strategy", "strategies"), best.name, _value(results, best.name, "acc")
             )
         )
-    return said + _forgotten(results)
+    return sentences + _forgotten(results)
 
 
 def _forgotten(results: Results) -> list[Markup]:
     found = spots(results, None, "forgetting")
     none = [spot.name for spot in found if spot.value == 0]
-    said = []
+    sentences = []
     if none and len(results.tasks) > 1:
         names = Markup(", ").join(Markup("<b>{}</b>").format(name) for name in none)
-        said.append(Markup("Forgetting is exactly 0 for {}.").format(names))
+        sentences.append(Markup("Forgetting is exactly 0 for {}.").format(names))
     most = max(found, key=lambda spot: spot.value, default=None)
     if most and most.value > 0:
         value = _value(results, most.name, "forgetting")
-        said.append(Markup("Most is forgotten by <b>{}</b>: {} points on average.").format(most.name, value))
-    return said
+        sentences.append(Markup("<b>{}</b> forgets most: {} points on average.").format(most.name, value))
+    return sentences
 
 
 def _value(results: Results, strategy: str, metric: str) -> Markup:

@@ -13,7 +13,7 @@ from ciao_stream.report.html.svg import key
 from ciao_stream.report.html.values import Results, Run, detail_mean
 
 DECISION = ("decision", "loss")
-"""Terms that are shown together: the decision layer's loss, and the whole of what a shared head minimises."""
+"""Terms that are shown together: the head's loss, and the whole loss of a shared head."""
 
 
 def curves(results: Results) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _diagrams(results: Results, task: Mapping[str, Any]) -> list[dict[str, Any]]
         runs = results.with_detail(strategy, task["name"], "calibration")
         if runs:
             base = " ".join(f"{run.pointer}/details/calibration" for run in runs)
-            title = f"{task['name']}, {strategy}: share of right answers by confidence"
+            title = f"{task['name']}, {strategy}: share of right predictions by confidence"
             drawing = reliability(title, i, _pooled(runs), base, "pooled")
             shown.append({"key": key(i), "name": strategy, "svg": drawing, "ece": _ece(runs)})
     return shown

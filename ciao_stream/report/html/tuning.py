@@ -179,10 +179,10 @@ def _lead(tuned: Mapping[str, Any], tasks: Sequence[_Search]) -> Markup:
     if not tuned:
         return Markup("{} ended; none has finished yet.").format(ran)
     scheme, encoder = tuned.get("scheme", "worlds"), tuned["encoder"]["name"]
-    said = Markup(
+    lead = Markup(
         "{} of <b>{}</b> over the frozen encoder <b>{}</b>, judged on the validation split; test was not seen."
     )
-    return said.format(ran, scheme, encoder)
+    return lead.format(ran, scheme, encoder)
 
 
 def _again(tuned: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def _again(tuned: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(folder: Path) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
-    """Read a search; a last line without its end is no trial."""
+    """Read a search; an unfinished last line is skipped."""
     try:
         tuned = json.loads((folder / TUNED).read_text(encoding="utf-8")) if (folder / TUNED).exists() else {}
         lines = (folder / TRIALS).read_text(encoding="utf-8").splitlines(keepends=True)

@@ -1,4 +1,4 @@
-"""Numbers on a page, each with its value and where it stands in the results document."""
+"""Numbers on a page, each with its value and its place in the results document."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Run:
 
     @property
     def pointer(self) -> str:
-        """Where it stands."""
+        """JSON pointer to the run."""
         return f"/runs/{self.index}"
 
 
@@ -132,7 +132,7 @@ def mean_over(runs: Sequence[Run], metric: str) -> Markup:
 
 
 def detail_mean(runs: Sequence[Run], metric: str, at: str, values: Sequence[float | None]) -> Markup:
-    """Return the mean over runs of what stands in each at a place, shown as a metric of that name."""
+    """Return the mean over runs of the value at a place, shown as a metric of that name."""
     mean, half = mean_interval([math.nan if value is None else value for value in values])
     base = [run.pointer for run in runs]
     return spread(metric, mean, half, at, at, base, "mean" if len(runs) > 1 else "same")
