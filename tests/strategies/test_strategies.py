@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 import torch
 
+from ciao_stream.checks import ContractError
 from ciao_stream.checks.strategy import (
     SETTINGS,
-    ContractError,
     Ground,
     check_evaluation_changes_nothing,
     check_finished_is_finished,
