@@ -22,8 +22,8 @@ from ciao_stream.encoders.base import Encoder
 from ciao_stream.encoders.cache import FeatureCache
 from ciao_stream.encoders.encoded import EncodedFaces, encode
 from ciao_stream.faces.task import TaskSpec
-from ciao_stream.runtime import precision
-from ciao_stream.runtime.allocator import keep_memory
+from ciao_stream.runtime import device as precision
+from ciao_stream.runtime.device import keep_memory
 from ciao_stream.worlds.settings import Settings
 from ciao_stream.worlds.training import WorldLearner
 from ciao_stream.worlds.world import Scheme, World

@@ -12,7 +12,7 @@ from ray import tune
 
 from ciao_stream.encoders import load_encoder
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.runtime.allocator import keep_memory
+from ciao_stream.runtime.device import keep_memory
 from tuning.search import WORST
 from tuning.trial import Ground, Seconds, Trial
 

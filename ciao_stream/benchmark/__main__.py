@@ -10,7 +10,8 @@ from pathlib import Path
 from ciao_stream.benchmark.options import command_parser, plan_of
 from ciao_stream.benchmark.plan import MODULE, Plan
 from ciao_stream.benchmark.suites import SUITES
-from ciao_stream.runtime.command import default_out, run_command, shell_line
+from ciao_stream.runtime.command import run_command, shell_line
+from ciao_stream.runtime.folders import default_out
 from ciao_stream.runtime.options import Parser
 from ciao_stream.runtime.run_folder import begun, recorded_plan
 from strategies import strategy_names

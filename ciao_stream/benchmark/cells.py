@@ -15,7 +15,7 @@ from ciao_stream.encoders import load_encoder
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import TaskData
-from ciao_stream.runtime.allocator import keep_memory
+from ciao_stream.runtime.device import keep_memory
 from ciao_stream.runtime.progress import SILENT, Bar, Progress
 from ciao_stream.runtime.ray_cluster import ray_cluster
 from strategies import load_strategy

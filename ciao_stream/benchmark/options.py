@@ -12,7 +12,9 @@ from benchmarks.names import OWN, task_names
 from ciao_stream.benchmark.plan import NO_OPTIONS, Plan
 from ciao_stream.encoders import LIBRARIES, encoder_names
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.runtime.command import changes, data_root, default_cache, torch_device
+from ciao_stream.runtime.command import changes
+from ciao_stream.runtime.device import torch_device
+from ciao_stream.runtime.folders import data_root, default_cache
 from ciao_stream.runtime.options import Parser, add_options, from_json, given, to_json
 from ciao_stream.worlds.settings import PRESETS
 from strategies import strategy_names

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from benchmarks.names import OWN, split_rule, task_names
 from ciao_stream.encoders import check_encoder_name
 from ciao_stream.exceptions import CiaoError, UnknownNameError
-from ciao_stream.runtime.command import default_cache
+from ciao_stream.runtime.folders import default_cache
 from ciao_stream.runtime.options import names, option, validate, words
 from ciao_stream.runtime.run_folder import begun
 from ciao_stream.worlds.published import published_settings

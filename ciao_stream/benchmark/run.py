@@ -25,9 +25,8 @@ from ciao_stream.report.results import (
     write_results,
 )
 from ciao_stream.report.table import build_table, to_rich
-from ciao_stream.runtime.allocator import keep_memory
 from ciao_stream.runtime.command import output_console
-from ciao_stream.runtime.precision import fast_dtype
+from ciao_stream.runtime.device import fast_dtype, keep_memory
 from ciao_stream.runtime.progress import SILENT, Progress
 from ciao_stream.runtime.ray_cluster import require_answer
 from ciao_stream.runtime.run_folder import claim, released_on_bad_data

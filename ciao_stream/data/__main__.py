@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 from ciao_stream.data import weights as weights_command
-from ciao_stream.runtime.command import CHECK_FAILED, DONE, default_out, names, output_console, run_command
+from ciao_stream.runtime.command import CHECK_FAILED, DONE, output_console, run_command
+from ciao_stream.runtime.folders import default_out
+from ciao_stream.runtime.options import names
 
 MODULE = "ciao_stream.data"
 
@@ -55,7 +57,7 @@ def _check(options: argparse.Namespace, argv: list[str]) -> int:
         from ciao_stream.runtime.console import ConsoleProgress
 
         asked = names(options.tasks) if options.tasks is not None else None
-        if asked == []:
+        if asked == ():
             raise CiaoError("--tasks needs at least one task")
         document = check(options.root, asked, [MODULE, *argv], ConsoleProgress())
         write_text(out / "check.json", json.dumps(document, indent=1, allow_nan=False) + "\n")

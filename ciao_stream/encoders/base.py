@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from ciao_stream.faces.dataset import Image
+from ciao_stream.runtime.device import autocast, channels_last
 from ciao_stream.runtime.expect import expect, expect_tensor
 from ciao_stream.runtime.options import validate
-from ciao_stream.runtime.precision import autocast, channels_last
 from ciao_stream.runtime.seeds import seeded_torch
 
 HALF_MAX = 65280.0

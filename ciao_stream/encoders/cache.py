@@ -27,8 +27,8 @@ from ciao_stream.encoders.base import Encoder, Level
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import ImageSource
 from ciao_stream.runtime.atomic import open_for_replace
+from ciao_stream.runtime.device import fast_dtype
 from ciao_stream.runtime.expect import expect
-from ciao_stream.runtime.precision import fast_dtype
 
 CACHE_FORMAT = 1
 """Part of every key: increase it when the content of an entry changes."""

@@ -18,7 +18,7 @@ from ciao_stream.explain.folder import WorldFolder
 from ciao_stream.faces.dataset import FaceDataset, Image
 from ciao_stream.faces.detection import Detector
 from ciao_stream.faces.readers.image_files import SUFFIXES, ImageFiles
-from ciao_stream.runtime.command import data_root
+from ciao_stream.runtime.folders import data_root
 from ciao_stream.runtime.options import from_json
 from ciao_stream.runtime.seeds import numpy_generator
 

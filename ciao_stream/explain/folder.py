@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ciao_stream.encoders import load_encoder
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
-from ciao_stream.runtime.command import data_root
+from ciao_stream.runtime.folders import data_root
 from ciao_stream.runtime.options import names
 from ciao_stream.runtime.run_folder import CLAIM, begun
 from ciao_stream.worlds.world import World

@@ -25,7 +25,7 @@ from ciao_stream.explain.views import Views
 from ciao_stream.faces.detection import load_detector
 from ciao_stream.report.embed import EXPLAIN, FORMAT
 from ciao_stream.runtime.atomic import write_text
-from ciao_stream.runtime.command import torch_device
+from ciao_stream.runtime.device import torch_device
 from ciao_stream.runtime.progress import SILENT, Progress
 from ciao_stream.runtime.seeds import numpy_generator
 from ciao_stream.worlds.world import World

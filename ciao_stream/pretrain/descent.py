@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ciao_stream.encoders.base import Encoder
-from ciao_stream.runtime.precision import channels_last
+from ciao_stream.runtime.device import channels_last
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmarks.names import OWN, task_names
 from ciao_stream.pretrain.plan import Plan
-from ciao_stream.runtime.command import (
-    data_root,
-    default_cache,
-    default_out,
-    output_console,
-    run_command,
-    shell_line,
-    torch_device,
-)
+from ciao_stream.runtime.command import output_console, run_command, shell_line
+from ciao_stream.runtime.device import torch_device
+from ciao_stream.runtime.folders import data_root, default_cache, default_out
 from ciao_stream.runtime.options import add_options, from_json, given, to_json, words
 from ciao_stream.runtime.run_folder import begun, recorded_plan
 

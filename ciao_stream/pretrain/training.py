@@ -23,10 +23,9 @@ from ciao_stream.pretrain.curves import Curves, mean
 from ciao_stream.pretrain.data import Faces, describe, load_some, source_of
 from ciao_stream.pretrain.method import Batch, Measures, Method
 from ciao_stream.pretrain.plan import Plan
-from ciao_stream.runtime.allocator import keep_memory
 from ciao_stream.runtime.atomic import open_for_replace
-from ciao_stream.runtime.command import default_cache
-from ciao_stream.runtime.precision import fast_dtype
+from ciao_stream.runtime.device import fast_dtype, keep_memory
+from ciao_stream.runtime.folders import default_cache
 from ciao_stream.runtime.progress import SILENT, Progress
 from ciao_stream.runtime.run_folder import claim, released_on_bad_data
 from ciao_stream.runtime.seeds import derive_seed, numpy_generator

@@ -6,13 +6,10 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.runtime.cache_folder import user_cache
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,15 +48,6 @@ def run_command(body: Callable[[], int | None], resume_hint: Callable[[], str | 
         return INTERRUPTED
 
 
-def names(text: str) -> list[str]:
-    """Split a comma-separated option.
-
-    >>> names("dl, dl+ciao")
-    ['dl', 'dl+ciao']
-    """
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
 def changes(texts: Sequence[str]) -> dict[str, Any]:
     """Read options of the form ``NAME=VALUE``; a value is read as JSON, or as text if it is not JSON.
 
@@ -89,45 +77,6 @@ def count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1 but got {text!r}")
     return number
-
-
-def default_out(command: str) -> Path:
-    """Return a fresh results folder, ``runs/COMMAND-TIME``."""
-    return Path("runs") / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-def default_cache(out: Path) -> Path:
-    """Return the folder of encoded features: :func:`~ciao_stream.runtime.cache_folder.user_cache`, else in ``out``."""
-    return user_cache() or out / "cache"
-
-
-def torch_device(name: str) -> str:
-    """Check that torch has this device and return its name; ``auto`` is CUDA if there is a GPU, else the CPU.
-
-    Raises:
-        CiaoError: This device is not available.
-    """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda"):
-        raise CiaoError(f"unknown device {name!r}: expected auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise CiaoError("device 'cuda': torch finds no GPU on this machine; use --device cpu")
-    return name
-
-
-def data_root(given: str | None) -> Path | None:
-    """Return the folder of the data sets: ``given``, else ``$CIAO_DATA_ROOT``; None for synthetic worlds.
-
-    Raises:
-        CiaoError: The name is empty, such as from an unset shell variable.
-    """
-    if given is not None and not given.strip():
-        raise CiaoError("--data-root is empty: give the folder that holds the data sets, or omit the option")
-    root = given or os.environ.get("CIAO_DATA_ROOT")
-    return Path(root) if root else None
 
 
 def output_console(highlight: bool = True) -> Console:

@@ -232,6 +232,14 @@ class Parser(argparse.ArgumentParser):
         """Print one line and exit with code 2."""
         self.exit(2, f"error: {message.rstrip('?.')}{'?' if message.endswith('?') else ''} (see {self.prog} --help)\n")
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse what is not one of an option's choices, or not a command."""
+        if action.choices is not None and value not in action.choices:
+            choices = [*map(str, action.choices)]
+            near = difflib.get_close_matches(str(value), choices, n=1)
+            hint = f": did you mean {near[0]}?" if near else ""
+            raise argparse.ArgumentError(action, f"expected one of {', '.join(choices)} but got {value!r}{hint}")
+
     def _known_options(self, args: Sequence[str] | None) -> list[str]:
         """Return the options of the command that the arguments name."""
         known = [*self._option_string_actions]

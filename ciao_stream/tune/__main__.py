@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ciao_stream.benchmark.options import command_parser, plan_of
-from ciao_stream.runtime.command import default_out, run_command, shell_line
+from ciao_stream.runtime.command import run_command, shell_line
+from ciao_stream.runtime.folders import default_out
 from ciao_stream.runtime.options import Parser, add_options, from_json, given, to_json
 from ciao_stream.runtime.run_folder import begun, recorded_plan
 from tuning.plan import DECIDED, MODULE, NO_OPTIONS, TunePlan

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from ciao_stream.encoders.encoded import EncodedFaces
+from ciao_stream.runtime.device import autocast
 from ciao_stream.runtime.expect import expect
-from ciao_stream.runtime.precision import autocast
 from ciao_stream.runtime.seeds import numpy_generator, seeded_torch
 from ciao_stream.worlds.losses import contrastive_loss, decision_loss, output_embedding
 from ciao_stream.worlds.settings import Settings

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ciao_stream.runtime.precision import autocast
+from ciao_stream.runtime.device import autocast
 from ciao_stream.worlds.losses import consistency_loss, instance_contrast
 from ciao_stream.worlds.world import World
 

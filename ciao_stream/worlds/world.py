@@ -19,8 +19,8 @@ from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
 from ciao_stream.faces.statistics import FaceStatistics
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.artifact import Artifact
+from ciao_stream.runtime.device import autocast
 from ciao_stream.runtime.expect import Dtype, expect, expect_tensor
-from ciao_stream.runtime.precision import autocast
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds.adapters import adapter_names, load_adapter, scheme_names
 from ciao_stream.worlds.heads import Head

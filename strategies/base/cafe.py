@@ -49,7 +49,7 @@ from ciao_stream.encoders.encoded import EncodedFaces
 from ciao_stream.exceptions import CiaoError, WorldError
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.artifact import Artifact
-from ciao_stream.runtime.precision import autocast, channels_last
+from ciao_stream.runtime.device import autocast, channels_last
 from ciao_stream.runtime.seeds import numpy_generator, seeded_torch
 from ciao_stream.worlds.losses import decision_loss
 from strategies.base.curve import LossCurve

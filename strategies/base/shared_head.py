@@ -19,7 +19,7 @@ from benchmarks.avalanche_home import avalanche_home
 from ciao_stream.encoders.base import Level
 from ciao_stream.encoders.encoded import EncodedFaces
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
-from ciao_stream.runtime.precision import autocast
+from ciao_stream.runtime.device import autocast
 from ciao_stream.runtime.seeds import derive_seed, numpy_generator, seeded_torch
 from ciao_stream.worlds.training import make_optimizer
 from ciao_stream.worlds.world import World

@@ -9,7 +9,7 @@ from ciao_stream.encoders.attach.layout import grid_layout
 from ciao_stream.encoders.attach.libraries import undo_zero_init
 from ciao_stream.encoders.base import Preprocessing
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.runtime.precision import channels_last
+from ciao_stream.runtime.device import channels_last
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds.masks import choose_mask, load_mask
 

@@ -197,7 +197,7 @@ def test_grids_are_as_wide_as_a_page(ran):
         (["--tasks", "ferr"], "unknown task with worlds in .* 'ferr': did you mean 'fer'"),
         (["--strategies", "logreg"], "unknown strategy with worlds in .* 'logreg'"),
         (["--label", "joy"], "unknown label 'joy'"),
-        (["--method", "gradcam"], "argument --method: invalid choice: 'gradcam' .choose from .*grad-cam"),
+        (["--method", "gradcam"], "argument --method: expected one of .* but got 'gradcam': did you mean grad-cam"),
         (["--seed", "3"], "no seed 3; it ran seeds 0"),
         (["--encoder", "random:ciao-face"], "need encoder ciao-face .* give its name or folder with --encoder"),
         (["--tasks", ""], "no task given"),

@@ -12,7 +12,7 @@ from ciao_stream.checks.mask import lasts
 from ciao_stream.encoders.attach import attach
 from ciao_stream.encoders.base import HALF_MAX, LastConv, Preprocessing, state_sha256
 from ciao_stream.exceptions import CiaoError, UnknownNameError
-from ciao_stream.runtime.precision import autocast
+from ciao_stream.runtime.device import autocast
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds.adapters import adapter_names, load_adapter
 from ciao_stream.worlds.adapters.lora import rank

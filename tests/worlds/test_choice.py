@@ -266,7 +266,7 @@ def test_the_command_chooses_among_the_worlds_of_only_and_refuses_another_rule(p
     with pytest.raises(SystemExit) as left:
         run("--choose", "energy")
     assert left.value.code == 2
-    assert "argument --choose: invalid choice: 'energy'" in capsys.readouterr().err
+    assert "argument --choose: expected one of prototype but got 'energy'" in capsys.readouterr().err
     with pytest.raises(CiaoError, match="expected one of prototype, or none but got 'energy'"):
         PredictSettings(choose="energy")
 

@@ -8,7 +8,7 @@ import torch
 
 from ciao_stream.encoders.encoded import EncodedFaces
 from ciao_stream.exceptions import WorldError
-from ciao_stream.runtime.precision import autocast
+from ciao_stream.runtime.device import autocast
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds import training
 from ciao_stream.worlds.losses import contrastive_loss, decision_loss, output_embedding

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ciao_stream.encoders.weights.manifest import Entry, entry
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.atomic import write_text
-from ciao_stream.runtime.cache_folder import user_cache
+from ciao_stream.runtime.folders import user_cache
 
 if TYPE_CHECKING:
     from torch import Tensor

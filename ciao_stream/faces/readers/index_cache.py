@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ciao_stream.exceptions import CiaoError, DataError
 from ciao_stream.runtime.atomic import write_bytes
-from ciao_stream.runtime.cache_folder import user_cache
+from ciao_stream.runtime.folders import user_cache
 
 Index = Mapping[str, npt.NDArray[Any]]
 

@@ -12,7 +12,7 @@ from ciao_stream.pretrain.augment import Augmentation, augment
 from ciao_stream.pretrain.crs_cont.coarse import COARSE
 from ciao_stream.pretrain.crs_cont.losses import Parts, Weights, loss_parts
 from ciao_stream.pretrain.descent import Descent, DescentLearner
-from ciao_stream.runtime.precision import autocast
+from ciao_stream.runtime.device import autocast
 from ciao_stream.runtime.seeds import seeded_torch
 
 PROJECTION = 128

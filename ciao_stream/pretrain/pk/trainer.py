@@ -19,7 +19,7 @@ from ciao_stream.pretrain.pk.networks import (
     ImageDiscriminator,
     PriorDiscriminator,
 )
-from ciao_stream.runtime.precision import autocast, fast_dtype
+from ciao_stream.runtime.device import autocast, fast_dtype
 from ciao_stream.runtime.seeds import seeded_torch
 
 

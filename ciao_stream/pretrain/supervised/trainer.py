@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.pretrain.augment import Augmentation, augment
 from ciao_stream.pretrain.descent import Descent, DescentLearner
-from ciao_stream.runtime.precision import autocast
+from ciao_stream.runtime.device import autocast
 from ciao_stream.runtime.seeds import seeded_torch
 
 

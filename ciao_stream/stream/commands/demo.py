@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.runtime.command import CHECK_FAILED, INTERRUPTED, default_out, output_console
+from ciao_stream.runtime.command import CHECK_FAILED, INTERRUPTED, output_console
+from ciao_stream.runtime.folders import default_out
 from ciao_stream.runtime.options import add_options as setting_options
 from ciao_stream.runtime.options import given
 from ciao_stream.runtime.stopping import ended_by_signals

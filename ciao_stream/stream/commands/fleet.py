@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.runtime.command import TABLE_WIDTH, names
+from ciao_stream.runtime.command import TABLE_WIDTH
+from ciao_stream.runtime.options import names
 from ciao_stream.stream.commands._options import config_of, learner_config_options, server_of
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.runtime.command import count, names
+from ciao_stream.runtime.command import count
 from ciao_stream.runtime.options import add_options as setting_options
-from ciao_stream.runtime.options import given
+from ciao_stream.runtime.options import given, names
 from ciao_stream.stream.commands._options import (
     check_encoder_name,
     encoder_options,
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from ciao_stream.encoders import load_encoder
-    from ciao_stream.runtime.command import torch_device
+    from ciao_stream.runtime.device import torch_device
     from ciao_stream.runtime.stopping import Stop
     from ciao_stream.stream.log.feed import RESULTS_KEPT, FrameFeed
     from ciao_stream.stream.log.keys import StreamNames

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.runtime.command import count, data_root
+from ciao_stream.runtime.command import count
+from ciao_stream.runtime.folders import data_root
 from ciao_stream.runtime.options import add_options as setting_options
 from ciao_stream.runtime.options import given
 from ciao_stream.runtime.stopping import ended_by_signals

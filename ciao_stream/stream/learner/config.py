@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.exceptions import CiaoError, UnknownNameError
-from ciao_stream.runtime.command import torch_device
+from ciao_stream.runtime.device import torch_device
 from ciao_stream.stream.learner.settings import FollowSettings, StreamSettings
 from ciao_stream.worlds.settings import PRESETS, Settings
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from ciao_stream.encoders.base import Carry, LastUnit
-from ciao_stream.runtime.precision import channels_last
+from ciao_stream.runtime.device import channels_last
 from ciao_stream.worlds.adapter import Adapter
 from ciao_stream.worlds.mask import like
 from ciao_stream.worlds.masks import choose_mask, load_mask

@@ -18,7 +18,7 @@ from ciao_stream.report.results import Document, describe_environment, describe_
 from ciao_stream.report.table import synthetic_mark
 from ciao_stream.runtime.atomic import write_text
 from ciao_stream.runtime.console import ConsoleProgress
-from ciao_stream.runtime.precision import fast_dtype
+from ciao_stream.runtime.device import fast_dtype
 
 RUN = "ciao_stream/generalise-run/1"
 
