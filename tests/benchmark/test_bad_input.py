@@ -241,11 +241,7 @@ def done(tmp_path_factory):
 
 
 OTHERS = {
-    "without --resume": (
-        ("fer,jaffe",),
-        {},
-        "already holds a run: add --resume to resume it, or choose another --out",
-    ),
+    "without --resume": (("fer,jaffe",), {}, "already holds a run: add --resume to resume it, or choose another --out"),
     "other tasks": (("fer", "--resume"), {}, "differs in tasks, data, settings"),
     "other order": (("jaffe,fer", "--resume"), {}, "differs in tasks"),
     "other epochs": (("fer,jaffe", "--resume"), {"epochs": 2}, "differs in settings"),

@@ -75,11 +75,7 @@ def test_samples_may_take_the_images_in_any_order_and_twice():
         ("categorical", np.array([2, 0, 2]), {"calm": 1, "glad": 0, "mad": 2}),
         ("votes", as_float([0, 1, 0], [0.2, 0.2, 0.6], [0.5, 0.5, 0]), {"calm": 1, "glad": 1, "mad": 1}),
         ("dimensional", as_float([0, 1], [0, 0], [1, 1]), {"samples": 3}),
-        (
-            "multilabel",
-            as_float([0, 1, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0]),
-            {"calm": 0, "glad": 2, "mad": 0, "sad": 1},
-        ),
+        ("multilabel", as_float([0, 1, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0]), {"calm": 0, "glad": 2, "mad": 0, "sad": 1}),
     ],
 )
 def test_samples_are_counted_per_label(kind, targets, counts):

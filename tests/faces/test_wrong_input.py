@@ -35,10 +35,7 @@ CALLS = {
     "another split": (lambda: dataset(split="dev"), "unknown split 'dev'"),
     "another source": (lambda: dataset(source="drawn"), "unknown source 'drawn'"),
     "another framing": (lambda: dataset(framing="body"), "unknown framing 'body'"),
-    "arrays for a source": (
-        lambda: dataset(images=[1, 2]),
-        "images: expected an ImageSource but got list [1, 2]",
-    ),
+    "arrays for a source": (lambda: dataset(images=[1, 2]), "images: expected an ImageSource but got list [1, 2]"),
     "rows in a list": (lambda: dataset(rows=[0, 1]), "rows: expected ndarray but got list [0, 1]"),
     "targets in a list": (lambda: dataset(targets=[0, 1]), "targets: expected ndarray but got list [0, 1]"),
     "groups in a list": (lambda: dataset(groups=[0, 1]), "groups: expected ndarray or NoneType but got list [0, 1]"),

@@ -8,13 +8,7 @@ import pytest
 
 from ciao_stream.faces.dataset import FaceDataset, TaskData
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
-from ciao_stream.report.results import (
-    RunRow,
-    build_document,
-    describe_environment,
-    describe_task,
-    write_results,
-)
+from ciao_stream.report.results import RunRow, build_document, describe_environment, describe_task, write_results
 
 SPECS = (
     TaskSpec("affectnet", "categorical", EMOTIONS),

@@ -103,11 +103,7 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def write_own_csv(
-    root: Path,
-    columns: Mapping[str, Sequence[object]],
-    *,
-    reverse: bool = False,
-    name: str = "mine",
+    root: Path, columns: Mapping[str, Sequence[object]], *, reverse: bool = False, name: str = "mine"
 ) -> Path:
     """ROOT/NAME.csv with these columns, and the images that its column ``file`` names."""
     files = [str(file) for file in columns["file"]]

@@ -14,17 +14,7 @@ import torch
 from torch import nn
 
 import ciao_stream
-from ciao_stream import (
-    CiaoError,
-    FeatureCache,
-    HeadSettings,
-    Settings,
-    TaskSpec,
-    World,
-    WorldLearner,
-    Worlds,
-    checks,
-)
+from ciao_stream import CiaoError, FeatureCache, HeadSettings, Settings, TaskSpec, World, WorldLearner, Worlds, checks
 from tests.helpers import ROOT, tiny
 
 PACKAGE = ROOT / "ciao_stream"

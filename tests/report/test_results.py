@@ -14,11 +14,7 @@ from ciao_stream.faces.task import TaskSpec
 from ciao_stream.metrics import continual
 from ciao_stream.report.formats import show, show_count
 from ciao_stream.report.intervals import mean_interval
-from ciao_stream.report.results import (
-    RunRow,
-    read_results,
-    write_results,
-)
+from ciao_stream.report.results import RunRow, read_results, write_results
 from tests.helpers import ROOT, documents
 from tests.helpers.documents import SPECS, fake_document, markdown_rows
 

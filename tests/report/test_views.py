@@ -10,9 +10,7 @@ from rich.console import Console
 
 from ciao_stream.report.figures import bar_figure, r_matrix_figure, write_figures
 from ciao_stream.report.formats import show
-from ciao_stream.report.results import (
-    write_results,
-)
+from ciao_stream.report.results import write_results
 from ciao_stream.report.table import build_table, to_markdown, to_rich
 from tests.helpers import documents
 from tests.helpers.documents import REASON, SPECS, fake_document, markdown_rows

@@ -189,10 +189,7 @@ def test_statistics_travel_with_worlds_to_disk_and_to_predictors(tmp_path):
     _, learner = begun([FER, VA])
     Checkpoints(tmp_path / "checkpoints").save(learner)
     assert learner.save_worlds(tmp_path / "worlds") == []
-    for source in (
-        CheckpointWorlds(tmp_path / "checkpoints", shared()),
-        ExportedWorlds(tmp_path / "worlds", shared()),
-    ):
+    for source in (CheckpointWorlds(tmp_path / "checkpoints", shared()), ExportedWorlds(tmp_path / "worlds", shared())):
         for world in source.read().worlds.values():
             assert same(tensors(world.faces), tensors(learner.worlds[world.spec.name].faces))
     without = World(FER, shared(), "dl", False, tiny.small())

@@ -7,13 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from ciao_stream.worlds.losses import (
-    contrast_classes,
-    contrastive,
-    contrastive_loss,
-    decision_loss,
-    output_embedding,
-)
+from ciao_stream.worlds.losses import contrast_classes, contrastive, contrastive_loss, decision_loss, output_embedding
 from tests.helpers import tiny
 
 FORMS = ("eq3", "supcon", "npairs")

@@ -193,19 +193,13 @@ DAMAGE = {
     "a number of 5000 digits": (text(b"1" * 5000), "is damaged: |expected format"),
     "a list": (text(b"[1, 2]"), "world.json: expected format ciao_stream/world/1 but got list"),
     "null": (text(b"null"), "expected format ciao_stream/world/1 but got None"),
-    "another format": (
-        described(format="ciao_stream/world/2"),
-        "world/1 but got str 'ciao_stream/world/2'",
-    ),
+    "another format": (described(format="ciao_stream/world/2"), "world/1 but got str 'ciao_stream/world/2'"),
     **{
         f"no {name}": (described(**{name: ...}), f"is damaged: world.json lacks {name}")
         for name in ("task", "scheme", "masked", "encoder", "settings", "sha256")
     },
     **{
-        f"encoder {value}": (
-            described(encoder=value),
-            "an encoder's name and fingerprint, and masked, but got",
-        )
+        f"encoder {value}": (described(encoder=value), "an encoder's name and fingerprint, and masked, but got")
         for value in (None, [], "tiny", {}, {"name": "tiny"}, {"fingerprint": PRINT}, {"name": 1, "fingerprint": 2})
     },
     **{f"scheme {value}": (described(scheme=value), "unknown scheme") for value in ("ld", None, 3, ["dl"], {})},

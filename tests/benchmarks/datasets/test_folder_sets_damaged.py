@@ -6,16 +6,7 @@ import pytest
 
 from benchmarks.datasets import mmafedb, rafdb, sfew
 from ciao_stream.exceptions import DataError, MissingDataError, UnknownNameError
-from tests.helpers.damaged import (
-    change_lines,
-    damaged_test,
-    empty,
-    error_line,
-    move,
-    remove,
-    set_line,
-    write,
-)
+from tests.helpers.damaged import change_lines, damaged_test, empty, error_line, move, remove, set_line, write
 from tests.helpers.mmafedb_files import write_mmafedb
 from tests.helpers.rafdb_files import write_rafdb, write_rafdb_folders
 from tests.helpers.sfew_files import write_sfew

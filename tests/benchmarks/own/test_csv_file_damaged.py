@@ -129,10 +129,7 @@ DAMAGED_CSV = {
         lines((5, "./a.png,sad,test"), of=BARE),
         "CSV, line 5: 'a.png' is already in line 2; remove one of the two rows",
     ),
-    "an image twice by two paths": (
-        lines((5, "../folder/empty/../a.png,happy,test"), of=BARE),
-        "is already in line 2",
-    ),
+    "an image twice by two paths": (lines((5, "../folder/empty/../a.png,happy,test"), of=BARE), "is already in line 2"),
     "a box twice": (
         lines((5, "a.png,happy,test,4,joe,0,0,8,8")),
         "CSV, line 5: 'a.png' is already in line 2; remove one of the two rows",

@@ -130,11 +130,7 @@ def test_ignored_files_are_counted_by_type(tmp_path):
         (train / name).touch()
     (tmp_path / "mine" / "README.md").touch()
     data = own_folder.load(tmp_path / "mine")
-    assert data.train.dropped == {
-        "image in no class folder": 1,
-        "not an image (.heic)": 1,
-        "not an image (.db)": 1,
-    }
+    assert data.train.dropped == {"image in no class folder": 1, "not an image (.heic)": 1, "not an image (.db)": 1}
     assert (data.validation.dropped, data.test.dropped) == ({}, {})
     assert labels_seen(data, truth)["train"] == of(truth, "train")
 
