@@ -376,17 +376,14 @@ REFUSED = {
     "control flow at the top": (Loop, r"its forward cannot be traced \(.*control flow"),
     "control flow around the last convolution": (
         lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.Sequential(Loop(), nn.Conv2d(4, 4, 3), Loop()), HidesLast()),
-        "cannot split mine at its last convolution: 2 cannot be traced .*give `at` \\(for instance 1.1\\)",
-    ),
+        "cannot split mine at its last convolution: 2 cannot be traced .*give `at` \\(for instance 1.1\\)"),
     "no convolution": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(256, 2)), "no map is larger than 1x1"),
     "only pooling": (lambda: nn.AvgPool2d(2), "no convolution precedes its map"),
-    "a map of 1x1": (
-        lambda: nn.Sequential(nn.Conv2d(1, 4, 3, 2), nn.Conv2d(4, 4, 5, 4), nn.Flatten()),
-        "of 16x16 give a map of 1x1",
-    ),
+    "a map of 1x1": (lambda: nn.Sequential(nn.Conv2d(1, 4, 3, 2), nn.Conv2d(4, 4, 5, 4), nn.Flatten()),
+        "of 16x16 give a map of 1x1"),
     "other channels": (lambda: nn.Conv2d(3, 4, 3), "cannot run mine on images \\(1, 16, 16\\): "),
     "chance": (Counting, "the split network and the whole one give different outputs"),
-}
+}  # fmt: skip
 
 
 class HidesLast(nn.Module):

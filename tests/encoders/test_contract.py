@@ -191,10 +191,8 @@ BROKEN = {
     "trainable": (trainable, "parameters require a gradient: trunk.conv.weight"),
     "training mode": (never_frozen, "modules are in training mode: the encoder, trunk, trunk.conv"),
     "buffer": (lambda: made(counting), "a forward pass changes its weights or buffers"),
-    "channels": (
-        lambda: made(channels="rgb", mean=(0.5,) * 3, std=(0.5,) * 3),
-        r"does not accept preprocessed images \(3, 16, 16\)",
-    ),
+    "channels": (lambda: made(channels="rgb", mean=(0.5,) * 3, std=(0.5,) * 3),
+        r"does not accept preprocessed images \(3, 16, 16\)"),
     "shapes": (lambda: made(kind=WrongShapes), r"shapes\(\) gives \(4, 8, 8\), \(7, 8, 8\) but .* \(6, 8, 8\)"),
     "no grid": (lambda: made(last=NoGrid), r"its map has the shape \(384,\) per image"),
     "random": (lambda: made(lambda z, _: z + torch.rand(())), "draws from the global random generator"),
@@ -205,10 +203,8 @@ BROKEN = {
     "empty batch": (lambda: made(lambda z, _: z if len(z) else z[..., :4]), "an empty batch"),
     "no empty batch": (lambda: made(lambda z, _: z.view(len(z), -1, 8, 8)), "check_takes_any_batch: cannot reshape"),
     "float32 cache": (lambda: made(kind=Float32Cache), "z is stored as torch.float32, expected float16"),
-    "nan in the cache": (
-        lambda: made(lambda z, _: z * (float("nan") if torch.is_autocast_enabled("cpu") else 1)),
-        r"stored values of z are not within \+-65280",
-    ),
+    "nan in the cache": (lambda: made(lambda z, _: z * (float("nan") if torch.is_autocast_enabled("cpu") else 1)),
+        r"stored values of z are not within \+-65280"),
     "faint": (lambda: made(faint, Loud), "stored as float16, the map differs by 100%"),
     "fixed fingerprint": (lambda: made(kind=Fixed), "its fingerprint does not change with trunk.conv.weight"),
     "no name": (lambda: made(kind=Nameless), "its fingerprint does not change with its name"),
@@ -216,7 +212,7 @@ BROKEN = {
     "not retrainable": (lambda: made(last=NotRetrainable), r"last.retrainable\(\) has no trainable parameter"),
     "shared": (lambda: made(last=Shared), r"training last.retrainable\(\) changes the encoder"),
     "device": (unregistered, r"trunk.constant: tensors that .to\(device\) leaves behind"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("how", BROKEN)

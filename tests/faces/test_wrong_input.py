@@ -24,10 +24,8 @@ def dataset(**changes):
 
 CALLS = {
     "a name that is a number": (lambda: TaskSpec(7, "votes", ("a", "b")), "name: expected str but got int 7"),
-    "labels in one text": (
-        lambda: TaskSpec("t", "votes", "ab"),
-        "task 't': labels: expected a tuple of names but got str 'ab'",
-    ),
+    "labels in one text": (lambda: TaskSpec("t", "votes", "ab"),
+        "task 't': labels: expected a tuple of names but got str 'ab'"),
     "no labels": (lambda: TaskSpec("t", "votes", None), "task 't': labels: expected a tuple of names but got None"),
     "labels that are numbers": (lambda: TaskSpec("t", "votes", [1, 2]), "task 't': label: expected str but got int 1"),
     "a kind that is a list": (lambda: TaskSpec("t", ["votes"], ("a", "b")), "unknown kind of target ['votes']"),
@@ -39,16 +37,12 @@ CALLS = {
     "rows in a list": (lambda: dataset(rows=[0, 1]), "rows: expected ndarray but got list [0, 1]"),
     "targets in a list": (lambda: dataset(targets=[0, 1]), "targets: expected ndarray but got list [0, 1]"),
     "groups in a list": (lambda: dataset(groups=[0, 1]), "groups: expected ndarray or NoneType but got list [0, 1]"),
-    "subjects in a list": (
-        lambda: dataset(subjects=["a"]),
-        "subjects: expected ndarray or NoneType but got list ['a']",
-    ),
+    "subjects in a list": (lambda: dataset(subjects=["a"]),
+        "subjects: expected ndarray or NoneType but got list ['a']"),
     "rows in a table": (lambda: dataset(rows=np.zeros((2, 2), int)), "expected rows of shape (N,) but got (2, 2)"),
     "words as classes": (lambda: dataset(targets=np.full(20, "a")), "expected integer classes but got <U1"),
-    "words as values": (
-        lambda: tiny.faces("dimensional", targets=np.full((20, 2), "a")),
-        "expected numbers as targets but got <U1",
-    ),
+    "words as values": (lambda: tiny.faces("dimensional", targets=np.full((20, 2), "a")),
+        "expected numbers as targets but got <U1"),
     "no such sample": (lambda: FACES.image(20), "split 'train': no sample 20; expected an integer in [0, 20)"),
     "half a sample": (lambda: FACES.image(0.5), "no sample 0.5; expected an integer in [0, 20)"),
     "the name of no sample": (lambda: FACES.name(-21), "no sample -21; expected an integer in [0, 20)"),
@@ -58,10 +52,8 @@ CALLS = {
     "no split": (lambda: TaskData(FACES, None, FACES), "validation: expected FaceDataset but got None"),
     "no folds": (lambda: TaskData.cross_validation([]), "expected at least one fold but got none"),
     "no detector": (lambda: load_detector(None), "detector: expected str but got None"),
-    "an image with alpha": (
-        lambda: load_detector().find(np.zeros((4, 4, 4), np.uint8)),
-        "image: expected uint8 of shape (H, W) or (H, W, 3) but got uint8 of (4, 4, 4)",
-    ),
+    "an image with alpha": (lambda: load_detector().find(np.zeros((4, 4, 4), np.uint8)),
+        "image: expected uint8 of shape (H, W) or (H, W, 3) but got uint8 of (4, 4, 4)"),
     "an image of floats": (lambda: load_detector().find(np.zeros((4, 4))), "but got float64 of (4, 4)"),
     "an empty image": (lambda: load_detector().find(np.zeros((0, 4), np.uint8)), "but got uint8 of (0, 4)"),
     "a list for an image": (lambda: load_detector().find([[0]]), "image: expected ndarray but got list [[0]]"),
@@ -69,12 +61,10 @@ CALLS = {
         lambda: FaceCrop(7, no_face="hole"),
         "face_crop: expected one of auto, always, never but got 7; no_face: expected one of whole, drop, error but got",
     ),
-    "boxes of another number": (
-        lambda: Cropped(ImageFiles(Path(), ("a.png",)), np.zeros((2, 4), np.int64)),
-        "expected boxes as int64 of shape (1, 4) but got int64 of shape (2, 4)",
-    ),
+    "boxes of another number": (lambda: Cropped(ImageFiles(Path(), ("a.png",)), np.zeros((2, 4), np.int64)),
+        "expected boxes as int64 of shape (1, 4) but got int64 of shape (2, 4)"),
     "no frame per clip": (lambda: VideoFrames(Path(), (), 0), "expected at least 1 frame per clip but got 0"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CALLS)

@@ -26,15 +26,9 @@ PATIENCE_S = 900
 """Seconds that a process may be silent, on a machine that is busy with other work."""
 
 PRELOAD = [
-    "ciao_stream.benchmark.run",
-    "strategies.base.per_task",
-    "strategies.base.shared_head",
-    "benchmarks.synthetic.renderer",
-    "cv2",
-    "sklearn.metrics",
-    "ciao_stream.stream.learner.follow",
-    "torch._dynamo",
-]
+    "ciao_stream.benchmark.run", "strategies.base.per_task", "strategies.base.shared_head",
+    "benchmarks.synthetic.renderer", "cv2", "sklearn.metrics", "ciao_stream.stream.learner.follow", "torch._dynamo",
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -65,12 +65,8 @@ def test_a_run_leaves_an_encoder_that_says_what_it_saw(whole):
     assert trained.weights == "trained by crs-cont on ferplus (synthetic, train), affectnet (synthetic, train)"
     saw = json.loads((whole / "encoder.json").read_text())["trained_on"]
     assert (saw["method"], saw["source"], saw["epochs"], saw["steps"], saw["batch"]) == (
-        "crs-cont",
-        "synthetic",
-        2,
-        6,
-        16,
-    )
+        "crs-cont", "synthetic", 2, 6, 16,
+    )  # fmt: skip
     assert saw["labels"] == ["positive", "negative", "neutral", "surprise"]
     assert saw["recipe"]["weights"]["negative"] == 0.5
     assert saw["command"].startswith("python -m ciao_stream.pretrain crs-cont --tasks ferplus,affectnet --epochs 2")

@@ -349,16 +349,13 @@ def test_a_saved_encoder_comes_back(tmp_path):
 DAMAGED = {
     "no such file": ("encoder.safetensors", None, "encoder.safetensors is missing"),
     "cut weights": ("encoder.safetensors", lambda content: content[:1000], "is damaged"),
-    "changed weights": (
-        "encoder.safetensors",
-        lambda content: content[:-4] + b"\0\0\x80?",
-        "its weights do not have the recorded sha256",
-    ),
+    "changed weights": ("encoder.safetensors", lambda content: content[:-4] + b"\0\0\x80?",
+        "its weights do not have the recorded sha256"),
     "no description": ("encoder.json", lambda _: b"[]", "expected format ciao_stream/encoder/1 but got list"),
     "half a description": ("encoder.json", lambda content: content[:50], "is damaged"),
     "another name": ("encoder.json", lambda content: content.replace(b'"pk"', b'"vggface"'), "weights do not fit"),
     "unknown name": ("encoder.json", lambda content: content.replace(b'"pk"', b'"kp"'), "unknown encoder 'kp'"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("how", DAMAGED)

@@ -77,24 +77,13 @@ def test_a_module_loads_nothing_that_could_execute(path):
 @pytest.mark.parametrize(
     "source",
     [
-        "import pickle",
-        "import pickle as p",
-        "from pickle import loads",
-        "import os, dill",
-        "def f():\n    import joblib.externals",
-        "from torch import load",
-        "torch.load(f)",
-        "torch.load(f, weights_only=False)",
-        "torch.load(f, weights_only=flag)",
-        "torch.hub.load(a, b)",
-        "np.load(f, allow_pickle=True)",
-        "np.load(f, allow_pickle=flag)",
-        "eval(text)",
-        "exec(text)",
-        "yaml.load(text)",
-        "os.system(text)",
+        "import pickle", "import pickle as p", "from pickle import loads", "import os, dill",
+        "def f():\n    import joblib.externals", "from torch import load", "torch.load(f)",
+        "torch.load(f, weights_only=False)", "torch.load(f, weights_only=flag)", "torch.hub.load(a, b)",
+        "np.load(f, allow_pickle=True)", "np.load(f, allow_pickle=flag)", "eval(text)", "exec(text)",
+        "yaml.load(text)", "os.system(text)",
     ],
-)
+)  # fmt: skip
 def test_the_scan_finds_what_it_looks_for(source):
     assert len(dangers(source)) == 1
 
@@ -102,12 +91,9 @@ def test_the_scan_finds_what_it_looks_for(source):
 @pytest.mark.parametrize(
     "source",
     [
-        "torch.load(f, weights_only=True)",
-        "np.load(f, allow_pickle=False)",
-        "np.load(f)",
-        "model.eval()",
+        "torch.load(f, weights_only=True)", "np.load(f, allow_pickle=False)", "np.load(f)", "model.eval()",
         "json.load(f)",
     ],
-)
+)  # fmt: skip
 def test_the_scan_lets_pass_what_is_safe(source):
     assert dangers(source) == []

@@ -113,17 +113,13 @@ WRONG = {
     "Encoder": [
         (lambda: ciao_stream.Encoder("mine", None, nn.Identity(), LAST), "preprocessing: expected Preprocessing"),
         (lambda: ciao_stream.Encoder("mine", GRAY, "trunk", LAST), "trunk: expected Module but got str 'trunk'"),
-        (
-            lambda: tiny.encoder().stored_z(PIXELS.float()),
-            r"pixels: expected a tensor, uint8 \(N, 1, 16, 16\), but got",
-        ),
+        (lambda: tiny.encoder().stored_z(PIXELS.float()),
+         r"pixels: expected a tensor, uint8 \(N, 1, 16, 16\), but got"),
     ],
     "FaceDataset": [
         (lambda: ciao_stream.FaceDataset(None, "train", None, ROWS, ROWS, "real"), "spec: expected TaskSpec"),
-        (
-            lambda: ciao_stream.FaceDataset(SPEC, "train", None, [0], [0], "real"),
-            r"rows: expected ndarray but got list",
-        ),
+        (lambda: ciao_stream.FaceDataset(SPEC, "train", None, [0], [0], "real"),
+         r"rows: expected ndarray but got list"),
         (lambda: ciao_stream.FaceDataset(SPEC, "train", None, ROWS, ROWS[:3], "real"), "expected targets of shape"),
     ],
     "FeatureCache": [
@@ -159,10 +155,8 @@ WRONG = {
         (lambda: World(SPEC, None, "dl", True, Settings()), "encoder: expected Encoder but got None"),
         (lambda: World(SPEC, tiny.encoder(), "dl", True, {}), "settings: expected Settings but got dict {}"),
         (lambda: World.load(None, tiny.encoder()), "folder: expected str or Path but got None"),
-        (
-            lambda: world().predict([[1.0]]),
-            r"world 'fer' reads z: expected a tensor, float \(N, 4, 8, 8\), but got list",
-        ),
+        (lambda: world().predict([[1.0]]),
+         r"world 'fer' reads z: expected a tensor, float \(N, 4, 8, 8\), but got list"),
         (lambda: world().predict(Z.int()), "but got Tensor int32"),
         (lambda: world().predict(Z[0]), r"but got Tensor float32 \(4, 8, 8\)"),
         (lambda: world().predict(U), r"float32 \(12, 6, 4, 4\); encode the faces at level 'z'"),
@@ -221,7 +215,7 @@ WRONG = {
         (lambda: ciao_stream.check_mask("ciao"), "expected a class derived from InhibitoryMask but got str")
     ],
     "check_strategy": [(lambda: ciao_stream.check_strategy("dl"), "expected a strategy, which has methods level and")],
-}
+}  # fmt: skip
 TAKES_NOTHING = {"CiaoError", "PRESETS", "__version__", "encoder_names", "mask_names"}
 
 

@@ -105,13 +105,10 @@ def test_one_line_names_every_value_out_of_range():
     with pytest.raises(CiaoError) as caught:
         Example(Path(), share=0.0, count=0, kind="odd", tasks=(1,), on=1, mask="none")
     assert str(caught.value).split("; ") == [
-        "share: expected a number > 0 and <= 1 but got 0.0",
-        "count: expected a whole number >= 1, or none but got 0",
-        "kind: expected one of fast, slow but got 'odd'",
-        "tasks: expected each a text but got (1,)",
-        "on: expected true or false but got 1",
-        "mask: expected one of auto, ciao but got 'none'",
-    ]
+        "share: expected a number > 0 and <= 1 but got 0.0", "count: expected a whole number >= 1, or none but got 0",
+        "kind: expected one of fast, slow but got 'odd'", "tasks: expected each a text but got (1,)",
+        "on: expected true or false but got 1", "mask: expected one of auto, ciao but got 'none'",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "1", None])
@@ -121,17 +118,10 @@ def test_what_is_not_a_number_is_refused(value):
 
 
 @given_by(
-    st.builds(
-        Example,
-        root=st.just(Path("a/b")),
-        share=st.floats(0.01, 1),
-        count=st.none() | st.integers(1),
-        kind=st.sampled_from(["fast", "slow"]),
-        tasks=st.lists(st.text()).map(tuple),
-        on=st.booleans(),
-        inner=st.builds(Inner, st.integers(1, 9)),
-    )
-)
+    st.builds(Example, root=st.just(Path("a/b")), share=st.floats(0.01, 1), count=st.none() | st.integers(1),
+        kind=st.sampled_from(["fast", "slow"]), tasks=st.lists(st.text()).map(tuple), on=st.booleans(),
+        inner=st.builds(Inner, st.integers(1, 9)))
+)  # fmt: skip
 def test_json_values_give_the_same_settings_back(example):
     assert from_json(Example, to_json(example)) == example
 

@@ -384,18 +384,14 @@ def test_a_net_on_disk_answers_as_it_did(tmp_path):
 DAMAGED = {
     "no description": (lambda folder: (folder / "cafe.json").unlink(), "no CAFE in .*: cafe.json is missing"),
     "half a description": (lambda folder: (folder / "cafe.json").write_text("{"), "is damaged"),
-    "an empty description": (
-        lambda folder: (folder / "cafe.json").write_text("{}"),
-        "cafe.json: expected format ciao_stream/cafe/1 but got None",
-    ),
-    "no weights": (
-        lambda folder: (folder / "weights.safetensors").unlink(),
-        "no CAFE in .*: weights.safetensors is missing",
-    ),
+    "an empty description": (lambda folder: (folder / "cafe.json").write_text("{}"),
+        "cafe.json: expected format ciao_stream/cafe/1 but got None"),
+    "no weights": (lambda folder: (folder / "weights.safetensors").unlink(),
+        "no CAFE in .*: weights.safetensors is missing"),
     "half the weights": (tiny.weights(lambda content: content[:-9]), "is damaged"),
     "a weight too few": (tiny.tensors(lambda state: state.pop("linear.bias")), "weights do not fit"),
     "another weight": (tiny.tensors(lambda state: state["linear.bias"].add_(1)), "recorded sha256"),
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

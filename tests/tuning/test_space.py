@@ -56,16 +56,8 @@ def test_the_nearest_point_to_a_point_is_itself(seed):
 def test_known_good_settings_are_points_of_the_space(known):
     found = BASE.changed(SPACE.changes(SPACE.nearest(known)))
     same = (
-        "mask",
-        "contrast",
-        "contrast_weight",
-        "temperature",
-        "optimizer",
-        "lr",
-        "momentum",
-        "batch_size",
-        "schedule",
-    )
+        "mask", "contrast", "contrast_weight", "temperature", "optimizer", "lr", "momentum", "batch_size", "schedule",
+    )  # fmt: skip
     assert [getattr(found, name) for name in same] == [getattr(known, name) for name in same]
     assert found.head == known.head
 

@@ -135,20 +135,14 @@ def test_every_fold_is_mapped(tmp_path):
         ([in_order(EMOTIONS)], "mine alone is not enough"),
         ([load_synthetic("fer"), load_synthetic("emoreact")], "omit those without (emoreact is multilabel)"),
         ([load_synthetic("fer"), load_synthetic("affectnet-va")], "affectnet-va is dimensional"),
-        (
-            [in_order(EMOTIONS), in_order(("fear", "boredom"), targets=np.array([0, 1]))],
-            "task 'mine' has too few of the classes neutral, ",
-        ),
-        (
-            [in_order(EMOTIONS), in_order(EMOTIONS, name="scorn", targets=np.full(3, 7))],
-            "task 'scorn', split 'train': none of the 3 faces is of the classes neutral, ",
-        ),
-        (
-            [in_order(EMOTIONS), in_order(EMOTIONS, name="one", targets=np.array([7, 7, 2]))],
-            "task 'one': one face of the common classes to train on",
-        ),
+        ([in_order(EMOTIONS), in_order(("fear", "boredom"), targets=np.array([0, 1]))],
+         "task 'mine' has too few of the classes neutral, "),
+        ([in_order(EMOTIONS), in_order(EMOTIONS, name="scorn", targets=np.full(3, 7))],
+         "task 'scorn', split 'train': none of the 3 faces is of the classes neutral, "),
+        ([in_order(EMOTIONS), in_order(EMOTIONS, name="one", targets=np.array([7, 7, 2]))],
+         "task 'one': one face of the common classes to train on"),
     ],
-)
+)  # fmt: skip
 def test_tasks_that_cannot_take_part_are_one_line(tasks, message):
     with pytest.raises(CiaoError, match=re.escape(message)) as caught:
         with_common_classes(tasks)

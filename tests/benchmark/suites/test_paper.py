@@ -160,13 +160,8 @@ def ran(tmp_path_factory):
     """A suite over two encoders; what it asks and its folder."""
     folder = tmp_path_factory.mktemp("suite")
     argv = [
-        "--suite",
-        "paper",
-        "--tasks",
-        "fer,affectnet-va",
-        "--encoder",
-        "random:ciao-face,torchvision:squeezenet1_1",
-    ]
+        "--suite", "paper", "--tasks", "fer,affectnet-va", "--encoder", "random:ciao-face,torchvision:squeezenet1_1",
+    ]  # fmt: skip
     argv += ["--seeds", "2", "--epochs", "1", "--synthetic-size", "16", "--device", "cpu"]
     argv += ["--out", str(folder / "out"), "--cache", str(folder / "cache")]
     code, printed = in_child(benchmark.main, argv)

@@ -66,45 +66,29 @@ DAMAGED_2017 = {
     "zeros for a path": (cell(0, "\0" * 30 + "/a"), "line 4: subDirectory_filePath '\\x00\\x00"),
     "a long path": (cell(0, "x/" + "a" * 9000), "training.csv, line 4: there is no photo x/aaa"),
     "a comma too many": (cell(7, "0,5"), "training.csv, line 4: expected 9 columns but found 10"),
-    "cut in the last line": (
-        change(TRAINING, lambda c: c[:-600]),
-        "training.csv, line 48: expected 9 columns but found 6; the file may be cut",
-    ),
+    "cut in the last line": (change(TRAINING, lambda c: c[:-600]),
+        "training.csv, line 48: expected 9 columns but found 6; the file may be cut"),
     "no such photo": (lambda r: photo_of(r).unlink(), "training.csv, line 4: there is no photo"),
     "no such folder of photos": (remove_folder_of_photos, " missing); get all of them"),
-    "no photos": (
-        remove(IMAGES),
-        "affectnet: no photos next to the csv lists; expected a folder Manually_Annotated_Images or",
-    ),
-    "no validation list": (
-        remove(f"{LISTS}/validation.csv"),
-        "affectnet: no validation.csv next to the other csv list; expected it in Manually_Annotated_file_lists",
-    ),
+    "no photos": (remove(IMAGES),
+        "affectnet: no photos next to the csv lists; expected a folder Manually_Annotated_Images or"),
+    "no validation list": (remove(f"{LISTS}/validation.csv"),
+        "affectnet: no validation.csv next to the other csv list; expected it in Manually_Annotated_file_lists"),
     "no training list": (remove(TRAINING), "affectnet: no training.csv next to the other csv list"),
     "empty list": (write(TRAINING, b""), "training.csv: the file is empty; expected the columns subDirectory"),
-    "header only": (
-        change_lines(TRAINING, lambda ls: ls[:1]),
-        "training.csv: no row with a face box; expected rows of",
-    ),
-    "no boxes at all": (
-        change_lines(f"{LISTS}/validation.csv", without_boxes),
-        "validation.csv: no row with a face box",
-    ),
-    "other columns": (
-        change(TRAINING, lambda c: c.replace(b"valence", b"pleasure", 1).replace(b"face_x", b"x", 1)),
-        "training.csv, line 1: no column face_x nor valence; expected subDirectory_filePath, face_x",
-    ),
-    "latin-1": (
-        change(TRAINING, lambda c: c.replace(b"\n1/", b"\n1/\xe4", 1)),
-        "not UTF-8 text; save the file as a UTF-8 csv",
-    ),
+    "header only": (change_lines(TRAINING, lambda ls: ls[:1]),
+        "training.csv: no row with a face box; expected rows of"),
+    "no boxes at all": (change_lines(f"{LISTS}/validation.csv", without_boxes),
+        "validation.csv: no row with a face box"),
+    "other columns": (change(TRAINING, lambda c: c.replace(b"valence", b"pleasure", 1).replace(b"face_x", b"x", 1)),
+        "training.csv, line 1: no column face_x nor valence; expected subDirectory_filePath, face_x"),
+    "latin-1": (change(TRAINING, lambda c: c.replace(b"\n1/", b"\n1/\xe4", 1)),
+        "not UTF-8 text; save the file as a UTF-8 csv"),
     "utf-16": (encode(TRAINING, "utf-16"), "training.csv, line 1: not UTF-8 text"),
-    "one long line": (
-        change(TRAINING, lambda c: c.replace(b"\n", b" ") * 2),
-        "training.csv, line 1: longer than 65536",
-    ),
+    "one long line": (change(TRAINING, lambda c: c.replace(b"\n", b" ") * 2),
+        "training.csv, line 1: longer than 65536"),
     "a folder": (empty(TRAINING), "training.csv: cannot be read (Is a directory)"),
-}
+}  # fmt: skip
 
 TRAIN, VAL = "affectnet/train_set", "affectnet/val_set"
 FIRST = "5"
@@ -141,10 +125,8 @@ DAMAGED_2021 = {
     "no value": (value("val", []), "5_val.npy: holds []; expected one number"),
     "a complex value": (value("val", 1j), "5_val.npy: holds 1j; expected one number"),
     "a date": (value("val", np.datetime64("2021-03-01")), "5_val.npy: holds datetime.date(2021, 3, 1)"),
-    "no characters": (
-        several(value("val", "0"), content(lambda c: c[:-4] + b"\xff" * 4)),
-        "5_val.npy: not a whole npy file",
-    ),
+    "no characters": (several(value("val", "0"), content(lambda c: c[:-4] + b"\xff" * 4)),
+        "5_val.npy: not a whole npy file"),
     "objects": (value("exp", np.array({"a": 1}, dtype=object)), "5_exp.npy: not a whole npy file"),
     "an empty file": (content(lambda _: b""), "5_val.npy: an empty file; expected an array of one number"),
     "no npy file": (content(lambda _: b"0.5\n"), "5_val.npy: not a whole npy file (4 bytes)"),
@@ -153,30 +135,22 @@ DAMAGED_2021 = {
     "a broken header": (content(lambda c: c.replace(b"{", b"(", 1)), "5_val.npy: not a whole npy file"),
     "an open header": (content(lambda c: c.replace(b"}", b" ", 1)), "5_val.npy: not a whole npy file"),
     "a huge array": (content(claim_more), "5_val.npy: not a whole npy file"),
-    "no expression": (
-        remove(f"{TRAIN}/annotations/{FIRST}_exp.npy"),
-        "train_set: there is no annotations/5_exp.npy, although other files have its id; get the full set",
-    ),
+    "no expression": (remove(f"{TRAIN}/annotations/{FIRST}_exp.npy"),
+        "train_set: there is no annotations/5_exp.npy, although other files have its id; get the full set"),
     "no arousal": (remove(f"{TRAIN}/annotations/{FIRST}_aro.npy"), "train_set: there is no annotations/5_aro.npy"),
-    "no image": (
-        remove(f"{TRAIN}/images/{FIRST}.jpg"),
-        "train_set: there is no images/5.jpg, although other files have its id",
-    ),
-    "images without annotations": (
-        several(image(f"{VAL}/images/1000.jpg"), image(f"{VAL}/images/999.jpg")),
-        "val_set: there is no annotations/999_exp.npy, although other files have its id (one of 2 missing); get the",
-    ),
+    "no image": (remove(f"{TRAIN}/images/{FIRST}.jpg"),
+        "train_set: there is no images/5.jpg, although other files have its id"),
+    "images without annotations": (several(image(f"{VAL}/images/1000.jpg"), image(f"{VAL}/images/999.jpg")),
+        "val_set: there is no annotations/999_exp.npy, although other files have its id (one of 2 missing); get the"),
     "two images": (image(f"{TRAIN}/images/5.png"), "images: two images of id 5: 5.jpg and 5.png; remove one"),
     "no images": (empty(f"{VAL}/images"), "images: no images in it; expected files that end in .jpg"),
-    "no folder of images": (
-        remove(f"{TRAIN}/images"),
-        "train_set: no folder images in it; expected images/ID.jpg and annotations/ID_exp.npy",
-    ),
+    "no folder of images": (remove(f"{TRAIN}/images"),
+        "train_set: no folder images in it; expected images/ID.jpg and annotations/ID_exp.npy"),
     "no folder of annotations": (remove(f"{VAL}/annotations"), "val_set: no folder annotations in it"),
     "a file for a folder": (write(f"{VAL}/images"), "images: cannot be read (Not a directory)"),
     "no val_set": (remove(VAL), "affectnet: no val_set next to train_set"),
     "no train_set": (remove(TRAIN), "affectnet: no train_set next to val_set"),
-}
+}  # fmt: skip
 
 LOADS = (affectnet.load, affectnet_va.load)
 test_damaged_2017 = damaged_test(write_affectnet_2017, LOADS, DAMAGED_2017, "affectnet", longest=700)

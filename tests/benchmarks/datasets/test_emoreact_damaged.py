@@ -57,67 +57,37 @@ DAMAGED = {
     "eight fields": (set_line(LABELS, 2, "0,1,0,1,0,1,0,1"), f"{LABELS}, line 2: expected 9 columns but found 8"),
     "ten fields": (set_line(LABELS, 2, "0,1,0,1,0,1,0,1,4,4"), f"{LABELS}, line 2: expected 9 columns but found 10"),
     "semicolons": (set_line(LABELS, 2, "0;1;0;1;0;1;0;1;4"), f"{LABELS}, line 2: expected 9 columns but found 1"),
-    "cut in the last line": (
-        change(LABELS, lambda old: old[:-8]),
-        f"{LABELS}, line 4: expected 9 columns but found 7; the file may be cut short",
-    ),
-    "a header": (
-        change_lines(LABELS, lambda lines: ["Curiosity,Uncertainty,Excitement,H,S,D,F,F,Valence", *lines]),
-        f"{LABELS}, line 1: curiosity is 'Curiosity'; expected 0 or 1",
-    ),
-    "a label line too few": (
-        change_lines(LABELS, lambda lines: lines[:-1]),
-        f"{NAMES} has 4 lines but TMP/{LABELS} has 3: line i of one belongs to line i of the other",
-    ),
-    "a name too few": (
-        change_lines(NAMES, lambda lines: lines[1:]),
-        f"{NAMES} has 3 lines but TMP/{LABELS} has 4: line i of one belongs to line i of the other",
-    ),
-    "the labels of another split": (
-        several(
-            change_lines(LABELS, lambda lines: lines * 2),
-            copy(LABELS, "emoreact/Labels/val_labels.text"),
-            change_lines(LABELS, lambda lines: lines[:4]),
-        ),
-        "Labels/Val_names.txt has 4 lines but TMP/emoreact/Labels/val_labels.text has 8",
-    ),
-    "a blank line among the names": (
-        insert_blank(NAMES, 3),
-        f"{NAMES}, line 3: blank, but line i of the names belongs to line i of the labels",
-    ),
-    "a blank line among the labels": (
-        insert_blank(LABELS, 1),
-        f"{LABELS}, line 1: blank, but line i of the names belongs to line i of the labels",
-    ),
+    "cut in the last line": (change(LABELS, lambda old: old[:-8]),
+        f"{LABELS}, line 4: expected 9 columns but found 7; the file may be cut short"),
+    "a header": (change_lines(LABELS, lambda lines: ["Curiosity,Uncertainty,Excitement,H,S,D,F,F,Valence", *lines]),
+        f"{LABELS}, line 1: curiosity is 'Curiosity'; expected 0 or 1"),
+    "a label line too few": (change_lines(LABELS, lambda lines: lines[:-1]),
+        f"{NAMES} has 4 lines but TMP/{LABELS} has 3: line i of one belongs to line i of the other"),
+    "a name too few": (change_lines(NAMES, lambda lines: lines[1:]),
+        f"{NAMES} has 3 lines but TMP/{LABELS} has 4: line i of one belongs to line i of the other"),
+    "the labels of another split": (several(change_lines(LABELS, lambda lines: lines * 2),
+                                        copy(LABELS, "emoreact/Labels/val_labels.text"),
+                                        change_lines(LABELS, lambda lines: lines[:4])),
+        "Labels/Val_names.txt has 4 lines but TMP/emoreact/Labels/val_labels.text has 8"),
+    "a blank line among the names": (insert_blank(NAMES, 3),
+        f"{NAMES}, line 3: blank, but line i of the names belongs to line i of the labels"),
+    "a blank line among the labels": (insert_blank(LABELS, 1),
+        f"{LABELS}, line 1: blank, but line i of the names belongs to line i of the labels"),
     "a blank line in both": (several(insert_blank(NAMES, 2), insert_blank(LABELS, 4)), f"{NAMES}, line 2: blank"),
-    "a name of no clip": (
-        set_line(NAMES, 2, "'absent.mp4'"),
-        f"{NAMES}, line 2: clip 'absent.mp4' is not in TMP/{TRAIN}; get all clips",
-    ),
-    "a clip removed": (
-        remove(f"{TRAIN}/Crème_10_train.mp4"),
-        f"{NAMES}, line 4: clip 'Crème_10_train.mp4' is not in TMP/{TRAIN}; get all clips",
-    ),
-    "a clip in another split": (
-        move(f"{TRAIN}/it's alive_3_train.mp4", "emoreact/Data/Test/it's alive_3_train.mp4"),
-        f'{NAMES}, line 1: clip "it\'s alive_3_train.mp4" is not in TMP/{TRAIN}; get all clips',
-    ),
-    "a path for a name": (
-        set_line(NAMES, 2, "'../Train/Crème_10_train.mp4'"),
-        f"{NAMES}, line 2: clip '../Train/Crème_10_train.mp4' is not in",
-    ),
-    "a folder for a clip": (
-        several(empty(f"{TRAIN}/absent.mp4"), set_line(NAMES, 2, "'absent.mp4'")),
-        f"{NAMES}, line 2: clip 'absent.mp4' is not in",
-    ),
-    "a clip named twice": (
-        several(repeat_line(NAMES, 2), repeat_line(LABELS, 2)),
-        f"{NAMES}, line 5: clip 'ZOO, a fish!_1_train.mp4' is already in line 2; get the file again",
-    ),
-    "no quote at the end": (
-        set_line(NAMES, 4, "'Crème_1"),
-        f'{NAMES}, line 4: "\'Crème_1" is not the name of a clip in single quotes; get the file again',
-    ),
+    "a name of no clip": (set_line(NAMES, 2, "'absent.mp4'"),
+        f"{NAMES}, line 2: clip 'absent.mp4' is not in TMP/{TRAIN}; get all clips"),
+    "a clip removed": (remove(f"{TRAIN}/Crème_10_train.mp4"),
+        f"{NAMES}, line 4: clip 'Crème_10_train.mp4' is not in TMP/{TRAIN}; get all clips"),
+    "a clip in another split": (move(f"{TRAIN}/it's alive_3_train.mp4", "emoreact/Data/Test/it's alive_3_train.mp4"),
+        f'{NAMES}, line 1: clip "it\'s alive_3_train.mp4" is not in TMP/{TRAIN}; get all clips'),
+    "a path for a name": (set_line(NAMES, 2, "'../Train/Crème_10_train.mp4'"),
+        f"{NAMES}, line 2: clip '../Train/Crème_10_train.mp4' is not in"),
+    "a folder for a clip": (several(empty(f"{TRAIN}/absent.mp4"), set_line(NAMES, 2, "'absent.mp4'")),
+        f"{NAMES}, line 2: clip 'absent.mp4' is not in"),
+    "a clip named twice": (several(repeat_line(NAMES, 2), repeat_line(LABELS, 2)),
+        f"{NAMES}, line 5: clip 'ZOO, a fish!_1_train.mp4' is already in line 2; get the file again"),
+    "no quote at the end": (set_line(NAMES, 4, "'Crème_1"),
+        f'{NAMES}, line 4: "\'Crème_1" is not the name of a clip in single quotes; get the file again'),
     "no quote at the beginning": (set_line(NAMES, 2, "ZOO.mp4'"), f'{NAMES}, line 2: "ZOO.mp4\'" is not the name'),
     "an empty name": (set_line(NAMES, 2, "''"), f"{NAMES}, line 2: \"''\" is not the name of a clip"),
     "one quote": (set_line(NAMES, 2, "'"), f'{NAMES}, line 2: "\'" is not the name of a clip'),
@@ -127,22 +97,16 @@ DAMAGED = {
     "binary names": (write(NAMES, b"\x00\x00\x00 ftypisom" * 9000), f"{NAMES}, line 1: longer than 65536 bytes"),
     "empty names": (write(NAMES, b""), f"{NAMES}: the file is empty; get the file again"),
     "empty labels": (write(LABELS, b"\n\n  \n"), f"{LABELS}: the file is empty; get the file again"),
-    "no names": (
-        remove(NAMES),
-        "emoreact: no train_names.text or train_names.txt, neither in Labels nor next to it; get the data set in full",
-    ),
-    "no labels": (
-        remove("emoreact/Labels/test_labels.text"),
-        "emoreact: no test_labels.text or test_labels.txt, neither in Labels nor next to it",
-    ),
+    "no names": (remove(NAMES),
+        "emoreact: no train_names.text or train_names.txt, neither in Labels nor next to it; get the data set in full"),
+    "no labels": (remove("emoreact/Labels/test_labels.text"),
+        "emoreact: no test_labels.text or test_labels.txt, neither in Labels nor next to it"),
     "labels are a folder": (empty(LABELS), f"{LABELS}: cannot be read (Is a directory)"),
-    "no folder of a split": (
-        remove("emoreact/Data/Validation"),
-        "Data: no folder Validation; expected Train, Validation, Test: get all clips",
-    ),
+    "no folder of a split": (remove("emoreact/Data/Validation"),
+        "Data: no folder Validation; expected Train, Validation, Test: get all clips"),
     "a file for a split": (write(TRAIN), f"{TRAIN}: cannot be read (Not a directory)"),
     "no clips": (empty("emoreact/Data/Test"), "Labels/Test_names.txt, line 1: clip"),
-}
+}  # fmt: skip
 
 test_damaged = damaged_test(write_emoreact, [emoreact.load], DAMAGED, "emoreact", longest=900)
 

@@ -67,17 +67,13 @@ DAMAGED_CSV = {
     "a folder": (empty(FILE), "fer2013.csv: cannot be read (Is a directory)"),
 }
 DAMAGED_FOLDERS = {
-    "a class misspelled": (
-        move("fer2013/train/happy", "fer2013/train/hapy"),
-        "TMP/fer2013/train: unknown class folder 'hapy': did you mean 'happy'",
-    ),
+    "a class misspelled": (move("fer2013/train/happy", "fer2013/train/hapy"),
+        "TMP/fer2013/train: unknown class folder 'hapy': did you mean 'happy'"),
     "no folder of a class": (remove("fer2013/train/happy"), "TMP/fer2013/train: no class folder for happiness"),
-    "an empty class": (
-        empty("fer2013/train/happy"),
-        "TMP/fer2013/train/happy: no images in it; expected files that end in .jpg",
-    ),
+    "an empty class": (empty("fer2013/train/happy"),
+        "TMP/fer2013/train/happy: no images in it; expected files that end in .jpg"),
     "contempt": (move("fer2013/train/happy", "fer2013/train/contempt"), "unknown class folder 'contempt'"),
-}
+}  # fmt: skip
 test_damaged_csv = damaged_test(write_fer_csv, [fer.load], DAMAGED_CSV, FILE)
 test_damaged_folders = damaged_test(write_fer_folders, [fer.load], DAMAGED_FOLDERS)
 test_an_unreadable_png = unreadable_test(write_fer_folders, fer.load, "fer2013/test/fear/*")

@@ -42,60 +42,37 @@ DAMAGED = {
         "another name": (line(5, "IMG_0005.jpg 5"), "line 5: file name 'IMG_0005.jpg'; expected train_NUMBER.jpg"),
         "a path": (line(5, "../train_00005.jpg 5"), "line 5: file name '../train_00005.jpg'"),
         "an image twice": (line(6, "train_00002.jpg 2"), "line 6: train_00002.jpg is already in line 2"),
-        "no such image": (
-            line(7, "train_77777.jpg 2"),
-            f"{LIST}, line 7: no image TMP/{IMAGES}/aligned/train_77777_aligned.jpg; unpack the aligned images again",
-        ),
-        "images lack": (
-            remove(f"{IMAGES}/aligned/train_00002_aligned.jpg", f"{IMAGES}/aligned/test_0003_aligned.jpg"),
-            f"line 2: no image TMP/{IMAGES}/aligned/train_00002_aligned.jpg (and 1 more); unpack",
-        ),
-        "no image folder": (
-            remove(f"{IMAGES}/aligned"),
-            f"{IMAGES}/aligned: no such folder; unpack the aligned images",
-        ),
+        "no such image": (line(7, "train_77777.jpg 2"),
+            f"{LIST}, line 7: no image TMP/{IMAGES}/aligned/train_77777_aligned.jpg; unpack the aligned images again"),
+        "images lack": (remove(f"{IMAGES}/aligned/train_00002_aligned.jpg", f"{IMAGES}/aligned/test_0003_aligned.jpg"),
+            f"line 2: no image TMP/{IMAGES}/aligned/train_00002_aligned.jpg (and 1 more); unpack"),
+        "no image folder": (remove(f"{IMAGES}/aligned"),
+            f"{IMAGES}/aligned: no such folder; unpack the aligned images"),
         "no test": (keep_lines("train"), f"{LIST}: no line for an image of test (test_*.jpg)"),
         "no train": (keep_lines("test"), f"{LIST}: no line for an image of train (train_*.jpg)"),
         "an empty list": (write(LIST, b""), f"{LIST}: no line for an image of train"),
         "utf-16": (write(LIST, "train_00001.jpg 5\n".encode("utf-16")), f"{LIST}, line 1: not UTF-8 text"),
         "binary": (write(LIST, b"\x01" * 100_000), "line 1: longer than 65536 bytes"),
-        "a folder for a list": (empty(LIST), "cannot be read (Is a"),
-    },
-    "rafdb-folders": {
-        "a class by name": (
-            move("rafdb/DATASET/train/4", "rafdb/DATASET/train/happy"),
-            "rafdb/DATASET/train: unknown class folder 'happy': (known: 1, 2, 3, 4, 5, 6, 7)",
-        ),
-        "class 8": (
-            move("rafdb/DATASET/test/7", "rafdb/DATASET/test/8"),
-            "rafdb/DATASET/test: unknown class folder '8'",
-        ),
+        "a folder for a list": (empty(LIST), "cannot be read (Is a")},
+    "rafdb-folders": {"a class by name": (move("rafdb/DATASET/train/4", "rafdb/DATASET/train/happy"),
+                          "rafdb/DATASET/train: unknown class folder 'happy': (known: 1, 2, 3, 4, 5, 6, 7)"),
+        "class 8": (move("rafdb/DATASET/test/7", "rafdb/DATASET/test/8"),
+            "rafdb/DATASET/test: unknown class folder '8'"),
         "a class lacks": (remove("rafdb/DATASET/test/2"), "DATASET/test: no class folder for fear; expected one for"),
-        "an empty class": (empty("rafdb/DATASET/train/3"), "rafdb/DATASET/train/3: no images in it"),
-    },
-    "sfew": {
-        "a class misspelled": (
-            move(f"{TRAIN}/Happy", f"{TRAIN}/Hapy"),
-            f"{TRAIN}: unknown class folder 'Hapy': did you mean 'happy'?",
-        ),
+        "an empty class": (empty("rafdb/DATASET/train/3"), "rafdb/DATASET/train/3: no images in it")},
+    "sfew": {"a class misspelled": (move(f"{TRAIN}/Happy", f"{TRAIN}/Hapy"),
+                 f"{TRAIN}: unknown class folder 'Hapy': did you mean 'happy'?"),
         "a class lacks": (remove(f"{VAL}/Disgust"), f"{VAL}: no class folder for disgust"),
         "an empty class": (empty(f"{VAL}/Fear"), f"{VAL}/Fear: no images in it"),
         "contempt": (move(f"{TRAIN}/Sad", f"{TRAIN}/Contempt"), f"{TRAIN}: unknown class folder 'Contempt'"),
-        "a circle of links": (
-            link_to_parent(f"{TRAIN}/Angry/again"),
-            f"{TRAIN}/Angry/again: a link to a folder that contains it",
-        ),
-        "an empty train": (empty(TRAIN), f"{TRAIN}: no class folder for neutral, happiness, surprise"),
-    },
-    "mmafedb": {
-        "a class misspelled": (
-            move("mmafedb/MMAFEDB/valid/surprise", "mmafedb/MMAFEDB/valid/suprise"),
-            "mmafedb/MMAFEDB/valid: unknown class folder 'suprise': did you mean 'surprise'",
-        ),
+        "a circle of links": (link_to_parent(f"{TRAIN}/Angry/again"),
+            f"{TRAIN}/Angry/again: a link to a folder that contains it"),
+        "an empty train": (empty(TRAIN), f"{TRAIN}: no class folder for neutral, happiness, surprise")},
+    "mmafedb": {"a class misspelled": (move("mmafedb/MMAFEDB/valid/surprise", "mmafedb/MMAFEDB/valid/suprise"),
+                    "mmafedb/MMAFEDB/valid: unknown class folder 'suprise': did you mean 'surprise'"),
         "a class lacks": (remove("mmafedb/MMAFEDB/test/sad"), "MMAFEDB/test: no class folder for sadness"),
-        "an empty class": (empty("mmafedb/MMAFEDB/train/angry"), "MMAFEDB/train/angry: no images in it"),
-    },
-}
+        "an empty class": (empty("mmafedb/MMAFEDB/train/angry"), "MMAFEDB/train/angry: no images in it")},
+}  # fmt: skip
 
 test_damaged_rafdb = damaged_test(write_rafdb, [rafdb.load], DAMAGED["rafdb"], longest=700)
 test_damaged_rafdb_folders = damaged_test(write_rafdb_folders, [rafdb.load], DAMAGED["rafdb-folders"], longest=700)

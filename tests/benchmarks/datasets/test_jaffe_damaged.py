@@ -26,15 +26,11 @@ DAMAGED = {
     "no subject": (add("AN1.39.tiff"), "AN1.39.tiff: the name does not give subject"),
     "a longer subject": (add("KAX.AN1.39.tiff"), "KAX.AN1.39.tiff: the name does not give subject"),
     "other digits": (add("KA.AN١.39.tiff"), "KA.AN١.39.tiff: the name does not give subject"),
-    "an unknown emotion": (
-        add("KA.CO1.999.tiff"),
-        "jaffe/KA.CO1.999.tiff: unknown emotion 'CO'; expected one of NE, HA, SU, SA, AN, DI, FE",
-    ),
+    "an unknown emotion": (add("KA.CO1.999.tiff"),
+        "jaffe/KA.CO1.999.tiff: unknown emotion 'CO'; expected one of NE, HA, SU, SA, AN, DI, FE"),
     "a second format": (copy("jaffe/KA.HA1.*", "jaffe/KA.HA1.1.png"), "claim to be the same photo; keep one of them"),
-    "a copy below": (
-        copy("jaffe/KA.AN1.*", "jaffe/more/KA.AN1.70.tiff"),
-        "claim to be the same photo; keep one of them",
-    ),
+    "a copy below": (copy("jaffe/KA.AN1.*", "jaffe/more/KA.AN1.70.tiff"),
+        "claim to be the same photo; keep one of them"),
     "one take, two serials": (add("KA.AN1.999.tiff"), "KA.AN1.999.tiff claim to be the same photo"),
     "one serial, two emotions": (add("KA.FE9.1.tiff"), "KA.FE9.1.tiff and KR.NE1.1.tiff claim to be the same"),
     "an empty folder": (empty("jaffe"), "jaffe: no images in it; expected ROOT/jaffe/"),
@@ -44,18 +40,13 @@ DAMAGED = {
     "one subject": (keep("KR"), "jaffe: found only KR; a train, a validation and a test split", "loso-210"),
     "no fear": (drop("*.FE*"), "jaffe: no images of FE; get the whole data set", "kfold"),
     "two classes only": (drop("*.FE*", "*.SA*", "*.DI*", "*.AN*", "*.NE*"), "jaffe: no images of NE, SA, AN, DI, FE"),
-    "no third takes": (
-        drop("??.??[345].*"),
-        "jaffe: no subject has more than 2 images of an emotion; 3 folds by take need 3",
-        "loeo",
-    ),
+    "no third takes": (drop("??.??[345].*"),
+        "jaffe: no subject has more than 2 images of an emotion; 3 folds by take need 3", "loeo"),
     "too few for ten folds": (drop("K[AML]*", "??.??[23].*"), "jaffe: 7 images or clips for 10 folds", "kfold"),
-    "eleven of a class": (
-        drop("KA.AN1.*"),
+    "eleven of a class": (drop("KA.AN1.*"),
         "jaffe: 11 images of anger; expected 10 for the test split and at least one each for train and validation",
-        "ciaoface-70",
-    ),
-}
+        "ciaoface-70"),
+}  # fmt: skip
 
 test_damaged = damaged_test(write_jaffe, [jaffe.load], DAMAGED)
 test_an_unreadable_image = unreadable_test(write_jaffe, jaffe.load, "jaffe/KA.SU2.*")

@@ -211,11 +211,8 @@ def test_the_log_says_what_happens_without_labels_and_with_frame_ids_at_debug_on
         f"INFO resumed at {position}, checkpoint {newest(tmp_path).kept.number - 1}"
     )
     expected = (
-        "INFO wrote checkpoint",
-        "INFO following again",
-        "WARNING refused entry",
-        "WARNING 5 messages lost before",
-    )
+        "INFO wrote checkpoint", "INFO following again", "WARNING refused entry", "WARNING 5 messages lost before",
+    )  # fmt: skip
     assert all(any(line.startswith(one) for line in logged) for one in expected)
     assert logged[-1].strip() == f"INFO stopped at {follower.learner.position}"
     headers = [json.loads(fields[b"header"]) for fields in (*sent[:20], *sent[25:])]
