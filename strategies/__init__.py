@@ -1,20 +1,17 @@
 """Avalanche strategies: one file, one strategy. ``+ciao`` after a name puts a CIAO mask before its head.
 
 A strategy's module has a constant ``TAKES_MASK`` and a function ``strategy()``, which returns a
-:class:`strategies.base.sequence.Runner`. It imports torch, Avalanche and the like inside its functions only, so that
+:class:`strategies.base.Runner`. It imports torch, Avalanche and the like inside its functions only, so that
 listing the strategies imports none of them.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.runtime.plugins import load_plugin, plugin_names
-
-if TYPE_CHECKING:
-    from strategies.base.sequence import Runner
+from strategies.base import Runner
 
 MASKED = "+ciao"
 

@@ -5,12 +5,7 @@ References:
       https://arxiv.org/abs/1612.00796
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from strategies.base.sequence import Runner
+from strategies.base import Runner
 
 TAKES_MASK = True
 
@@ -19,7 +14,6 @@ STRENGTH = 100.0
 
 
 def strategy() -> Runner:
-    """Return the strategy."""
     from strategies.base.shared_head import SharedHead, avalanche_strategy
 
     return SharedHead(avalanche_strategy("EWC", ewc_lambda=STRENGTH))

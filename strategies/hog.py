@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from strategies.base.sequence import Runner
+    from strategies.base import Runner
 
 TAKES_MASK = False
 
@@ -32,7 +32,6 @@ def describe(pixels: Tensor) -> Tensor:
 
 
 def strategy() -> Runner:
-    """Return the strategy."""
     from strategies.base.frozen import FrozenFeatures
     from strategies.logreg import linear_models
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ciao_stream.faces.task import Kind
-    from strategies.base.sequence import Runner
+    from strategies.base import Runner
 
 TAKES_MASK = False
 
@@ -34,7 +34,6 @@ def linear_models() -> Mapping[Kind, Callable[[], Any]]:
 
 
 def strategy() -> Runner:
-    """Return the strategy."""
     from strategies.base.frozen import FrozenFeatures
 
     return FrozenFeatures(linear_models())

@@ -4,12 +4,7 @@ References:
     - [0] Li, Hoiem: Learning without Forgetting, ECCV 2016, https://arxiv.org/abs/1606.09282
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from strategies.base.sequence import Runner
+from strategies.base import Runner
 
 TAKES_MASK = True
 
@@ -21,7 +16,6 @@ TEMPERATURE = 2.0
 
 
 def strategy() -> Runner:
-    """Return the strategy."""
     from strategies.base.shared_head import SharedHead, avalanche_strategy
 
     return SharedHead(avalanche_strategy("LwF", alpha=ALPHA, temperature=TEMPERATURE))

@@ -1,17 +1,11 @@
 """``majority``: always the most frequent class, or the mean of arousal and valence; a floor for all others."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from strategies.base.sequence import Runner
+from strategies.base import Runner
 
 TAKES_MASK = False
 
 
 def strategy() -> Runner:
-    """Return the strategy."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
     from sklearn.multiclass import OneVsRestClassifier
 

@@ -1,17 +1,11 @@
 """``online-slda``: streaming linear discriminant analysis on frozen features; it predicts each face, then learns it."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from strategies.base.sequence import Runner
+from strategies.base import Runner
 
 TAKES_MASK = False
 
 
 def strategy() -> Runner:
-    """Return the strategy."""
     from strategies.base.online_baseline import online_baseline
 
     return online_baseline("slda")

@@ -1,17 +1,11 @@
 """``slda``: streaming linear discriminant analysis, each face seen once."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from strategies.base.sequence import Runner
+from strategies.base import Runner
 
 TAKES_MASK = False
 
 
 def strategy() -> Runner:
-    """Return the strategy."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 

@@ -6,7 +6,7 @@
 
     check_strategy(MyStrategy)
 
-A strategy is what ``strategy()`` of its module returns: see :class:`strategies.base.sequence.Runner`. One that
+A strategy is what ``strategy()`` of its module returns: see :class:`strategies.base.Runner`. One that
 derives from :class:`strategies.base.per_task.PerTaskStrategy` promises more, and is checked for more.
 """
 
@@ -38,8 +38,9 @@ from ciao_stream.metrics.scores import evaluate
 from ciao_stream.runtime.expect import described
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds.settings import HeadSettings, Settings
+from strategies.base import Runner
 from strategies.base.per_task import PerTaskStrategy
-from strategies.base.sequence import Job, JobSplit, Outcome, Predicts, Runner
+from strategies.base.sequence import Job, JobSplit, Outcome, Predicts
 
 TASKS = ("affectnet", "emoreact", "ferplus", "affectnet-va")
 """Synthetic worlds, one of each kind of target; those with classes do not come last."""

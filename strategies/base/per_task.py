@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
@@ -23,7 +23,7 @@ from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.atomic import write_bytes
 from ciao_stream.runtime.seeds import derive_seed
 from ciao_stream.worlds.losses import decision_loss
-from ciao_stream.worlds.settings import Settings
+from ciao_stream.worlds.settings import HeadSettings, Settings
 from ciao_stream.worlds.training import WorldLearner
 from ciao_stream.worlds.world import Scheme, World, level_read
 from ciao_stream.worlds.worlds import Worlds
@@ -64,6 +64,7 @@ class PerTaskStrategy(SupervisedTemplate):
     """
 
     scheme: ClassVar[Scheme]
+    head: ClassVar[HeadSettings | None] = None
     also_reads: ClassVar[tuple[Level, ...]] = ()
     masks: ClassVar[bool] = True
 
@@ -91,8 +92,9 @@ class PerTaskStrategy(SupervisedTemplate):
         self.epoch = 0
         for spec in specs:
             world_seed = derive_seed(seed, spec.name)
-            settled = self.settled(settings[spec.name])
-            self.worlds.add(spec, self.scheme, masked=masked, settings=settled, seed=world_seed)
+            own = settings[spec.name]
+            own = own if self.head is None else replace(own, head=self.head)
+            self.worlds.add(spec, self.scheme, masked=masked, settings=own, seed=world_seed)
         super().__init__(
             model=nn.ModuleList(self.worlds.values()).to(encoder.device),
             optimizer=torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1),
@@ -103,14 +105,9 @@ class PerTaskStrategy(SupervisedTemplate):
         )
 
     @classmethod
-    def of(cls, scheme: Scheme) -> type[PerTaskStrategy]:
-        """Return the strategy whose worlds train what a scheme names."""
-        return type(f"{cls.__name__}({scheme})", (cls,), {"scheme": scheme})
-
-    @classmethod
-    def settled(cls, settings: Settings) -> Settings:
-        """Return the settings of a task's world, of which the strategy may fix some."""
-        return settings
+    def of(cls, scheme: Scheme, head: HeadSettings | None = None) -> type[PerTaskStrategy]:
+        """Return the strategy whose worlds train what a scheme names, with this head instead of the settings'."""
+        return type(f"{cls.__name__}({scheme})", (cls,), {"scheme": scheme, "head": head})
 
     @classmethod
     def level(cls, masked: bool) -> Level:

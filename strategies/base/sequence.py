@@ -19,6 +19,7 @@ from ciao_stream.faces.task import TaskSpec
 from ciao_stream.metrics.scores import strict
 from ciao_stream.runtime.atomic import write_text
 from ciao_stream.worlds.settings import Settings
+from strategies.base import Runner
 
 JobSplit = Literal["train", "judged"]
 """``judged`` is the split that the results are measured on: test, or validation with ``--judge-on validation``."""
@@ -141,23 +142,6 @@ class Outcome:
             return cls(np.array(data["matrix"], dtype=np.float64), tasks, data["not_run"])
         except (OSError, LookupError, TypeError, ValueError) as error:
             raise CiaoError(f"{path} is damaged: delete its folder to run that strategy and seed again") from error
-
-
-class Runner(Protocol):
-    """What ``strategy()`` of a strategy's module returns; most derive from :class:`strategies.base.driver.Strategy`."""
-
-    @property
-    def also_reads(self) -> tuple[Level, ...]:
-        """Levels that it reads as well as :meth:`level`."""
-        ...
-
-    def level(self, masked: bool) -> Level:
-        """Return what the strategy reads, so that it can be encoded before."""
-        ...
-
-    def run(self, job: Job, masked: bool) -> Outcome:
-        """Run one sequence."""
-        ...
 
 
 @runtime_checkable
