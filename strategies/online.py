@@ -6,6 +6,6 @@ TAKES_MASK = True
 
 
 def strategy() -> Runner:
-    from strategies.base.online_world import ONLINE_WORLD
+    from strategies.base.online import ONLINE_WORLD
 
     return ONLINE_WORLD

@@ -6,7 +6,6 @@ TAKES_MASK = True
 
 
 def strategy() -> Runner:
-    from strategies.base.online_avalanche import online_avalanche
-    from strategies.base.replay import reservoir_replay
+    from strategies.base.online_avalanche import online_avalanche, reservoir_replay
 
     return online_avalanche(reservoir_replay)

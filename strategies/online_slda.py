@@ -6,6 +6,6 @@ TAKES_MASK = False
 
 
 def strategy() -> Runner:
-    from strategies.base.online_baseline import online_baseline
+    from strategies.base.online import online_baseline
 
     return online_baseline("slda")

@@ -6,7 +6,6 @@ TAKES_MASK = True
 
 
 def strategy() -> Runner:
-    from strategies.base.replay import balanced_replay
-    from strategies.base.shared_head import SharedHead
+    from strategies.base.shared_head import SharedHead, balanced_replay
 
     return SharedHead(balanced_replay)

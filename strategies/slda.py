@@ -9,7 +9,6 @@ def strategy() -> Runner:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from strategies.base.estimators import StreamingLDAClassifier
-    from strategies.base.frozen import FrozenFeatures
+    from strategies.base.frozen import FrozenFeatures, StreamingLDAClassifier
 
     return FrozenFeatures({"categorical": lambda: make_pipeline(StandardScaler(), StreamingLDAClassifier())})

@@ -52,8 +52,7 @@ from ciao_stream.runtime.artifact import Artifact
 from ciao_stream.runtime.device import autocast, channels_last
 from ciao_stream.runtime.seeds import numpy_generator, seeded_torch
 from ciao_stream.worlds.losses import decision_loss
-from strategies.base.curve import LossCurve
-from strategies.base.driver import Judged, Learner, Strategy
+from strategies.base.driver import Judged, Learner, LossCurve, Strategy
 from strategies.base.sequence import Job, Predictor, SplitFaces
 
 FOLDER = Artifact(

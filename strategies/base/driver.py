@@ -7,9 +7,10 @@ smallest strategy is one file of 20 lines: see ``tests/strategies/test_driver.py
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -263,3 +264,45 @@ class _Sequence:
     def _on_epoch(self, task: str) -> None:
         self.epochs += 1
         self.job.on_epoch(task)
+
+
+class LossCurve:
+    """Collects the mean of each term of the loss over the samples of each epoch.
+
+    Args:
+        terms: Of earlier epochs, by term, when a training is resumed.
+    """
+
+    def __init__(self, terms: Mapping[str, list[float]] | None = None) -> None:
+        self.terms: dict[str, list[float]] = {name: [*values] for name, values in (terms or {}).items()}
+        self._sums: dict[str, float | Tensor] = {}
+        self._samples = 0
+
+    def add(self, samples: int, **losses: float | Tensor | None) -> None:
+        """Add one batch: each term's mean over the batch, None for a term that does not exist.
+
+        A tensor is added up where it is, to avoid waiting for a GPU.
+        """
+        self._samples += samples
+        for name, loss in losses.items():
+            if loss is not None:
+                self._sums[name] = self._sums.get(name, 0.0) + samples * loss
+
+    def end_epoch(self) -> None:
+        """Close an epoch."""
+        for name, total in self._sums.items():
+            self.terms.setdefault(name, []).append(float(total) / self._samples)
+        self._sums, self._samples = {}, 0
+
+    def details(self, epochs: int) -> dict[str, Any]:
+        """Return ``{"curve": {term: [mean loss of each epoch, or None where it was not finite]}}``.
+
+        Empty if an epoch is missing, as in a training that an earlier version began.
+        """
+        if not self.terms or any(len(values) != epochs for values in self.terms.values()):
+            return {}
+        return {"curve": {name: [_rounded(value) for value in values] for name, values in self.terms.items()}}
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None

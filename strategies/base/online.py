@@ -8,6 +8,7 @@ points, and the prequential metric of each fiftieth of the stream.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -22,15 +23,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ciao_stream.baselines import Baseline, make_baseline
 from ciao_stream.encoders.base import Level
+from ciao_stream.encoders.pooling import pooled_maps
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.metrics.scores import evaluate, strict
 from ciao_stream.runtime.atomic import write_text
 from ciao_stream.runtime.seeds import numpy_generator
 from ciao_stream.stream.learner.settings import StreamSettings
+from ciao_stream.stream.learner.world import OnlineWorld
+from ciao_stream.worlds.settings import PRESETS
 from strategies.base.driver import Judged, Learner, Strategy
 from strategies.base.sequence import Job, SplitFaces
+
+EVAL_BATCH = 256
+"""Faces per batch of evaluation."""
 
 MICRO_BATCH = StreamSettings().micro_batch
 """Faces that are predicted, then learned, at a time; as many as in the streaming learner."""
@@ -127,11 +135,9 @@ class _Streams(Learner):
         self.seconds[spec.name] = seconds
 
     def outputs(self, spec: TaskSpec, faces: SplitFaces) -> Tensor:
-        """See :meth:`strategies.base.driver.Learner.outputs`."""
         return self.model(spec).outputs(faces)
 
     def sha256(self, spec: TaskSpec) -> str:
-        """Return the hash of the task's model."""
         return self.model(spec).sha256()
 
     def cost(self, spec: TaskSpec) -> dict[str, float]:
@@ -204,3 +210,72 @@ def _write(
     folder.mkdir(parents=True, exist_ok=True)
     document = {"format": FORMAT, "points": points, "windows": windows}
     write_text(folder / FILE, json.dumps(document, indent=1, allow_nan=False))
+
+
+@dataclass
+class _Classifier:
+    """One baseline on pooled maps."""
+
+    baseline: Baseline
+
+    def take(self, x: Tensor, y: Tensor) -> Tensor:
+        outputs = []
+        classes = (y if y.ndim == 1 else y.argmax(dim=1)).tolist()
+        for face, target in zip(pooled_maps(x).numpy(), classes, strict=True):
+            outputs.append(self.baseline.outputs(face[None])[0])
+            self.baseline.learn(face, target)
+        return torch.from_numpy(np.stack(outputs)).float()
+
+    def outputs(self, faces: SplitFaces) -> Tensor:
+        batches = faces("u").batches(EVAL_BATCH)
+        return torch.from_numpy(np.concatenate([self.baseline.outputs(pooled_maps(x).numpy()) for x, _ in batches]))
+
+    def size(self) -> int:
+        return sum(tensor.numel() for tensor in self.baseline.state().tensors.values())
+
+    def sha256(self) -> str:
+        tensors = self.baseline.state().tensors
+        return hashlib.sha256(b"".join(tensors[name].numpy().tobytes() for name in sorted(tensors))).hexdigest()
+
+
+def online_baseline(name: str) -> Online:
+    """Return the strategy that runs a baseline by its name."""
+
+    def learner(job: Job, spec: TaskSpec, masked: bool) -> _Classifier:  # noqa: ARG001
+        n_features = pooled_maps(torch.zeros(1, *job.encoder.shapes()[1])).shape[1]
+        return _Classifier(make_baseline(name, n_features, spec.n_out))
+
+    return Online(learner)
+
+
+@dataclass
+class _World:
+    """One online world, with frames that are named by their place in the stream."""
+
+    online: OnlineWorld
+    frames: int = 0
+
+    def take(self, x: Tensor, y: Tensor) -> Tensor:
+        outputs = []
+        for z, target in zip(x.half(), y.numpy(), strict=True):
+            heard = self.online.frame(str(self.frames), z, target)
+            self.online.learn()
+            self.frames += 1
+            outputs.append(torch.from_numpy(heard.outputs))
+        return torch.stack(outputs)
+
+    def outputs(self, faces: SplitFaces) -> Tensor:
+        return self.online.world.predict_split(faces(self.online.world.level))
+
+    def size(self) -> int:
+        return self.online.world.parameter_count()
+
+    def sha256(self) -> str:
+        return self.online.world.sha256()
+
+
+def _make(job: Job, spec: TaskSpec, masked: bool) -> _World:
+    return _World(OnlineWorld.fresh(spec, job.encoder, StreamSettings(masked=masked), PRESETS["online"], job.seed))
+
+
+ONLINE_WORLD = Online(_make, reads="z", also_reads=("u",), masks=True, only_classes=False)

@@ -29,6 +29,9 @@ with avalanche_home():
         TaskAwareSupervisedClassificationDataset,
         TaskLabels,
     )
+    from avalanche.training import Naive
+    from avalanche.training.plugins import ReplayPlugin
+    from avalanche.training.storage_policy import ReservoirSamplingBuffer
 
 MEMORY = StreamSettings().replay_capacity
 """Samples that a memory holds, as many as that of the streaming learner."""
@@ -47,7 +50,7 @@ class _Learner:
     experiences: int = 0
 
     def take(self, x: Tensor, y: Tensor) -> Tensor:
-        """See :class:`strategies.base.online.OnlineModel`; Avalanche's rehearsal draws from torch's generator."""
+        """Predict, then learn; Avalanche's rehearsal draws from torch's generator."""
         outputs = self._answer(x)
         classes = y if y.ndim == 1 else y.argmax(dim=1)
         if len(x) > 1:  # batch normalisation has no variance of one sample
@@ -58,15 +61,12 @@ class _Learner:
         return outputs
 
     def outputs(self, faces: SplitFaces) -> Tensor:
-        """See :class:`strategies.base.online.OnlineModel`."""
         return torch.cat([self._answer(x) for x, _ in faces(self.net.world.level).batches(EVAL_BATCH)])
 
     def size(self) -> int:
-        """See :class:`strategies.base.online.OnlineModel`."""
         return self.net.world.parameter_count()
 
     def sha256(self) -> str:
-        """See :class:`strategies.base.online.OnlineModel`."""
         return self.net.world.sha256()
 
     def _answer(self, x: Tensor) -> Tensor:
@@ -76,10 +76,7 @@ class _Learner:
         return outputs
 
     def _experience(self, x: Tensor, classes: Tensor) -> Any:
-        attributes = [
-            DataAttribute(classes.tolist(), "targets"),
-            TaskLabels(ConstantSequence(0, len(x))),
-        ]
+        attributes = [DataAttribute(classes.tolist(), "targets"), TaskLabels(ConstantSequence(0, len(x)))]
         data = TaskAwareSupervisedClassificationDataset([TensorDataset(x, classes)], data_attributes=attributes)
         experience = DatasetExperience(dataset=data, current_experience=self.experiences)
         experience.task_label, experience.task_labels = 0, [0]
@@ -111,3 +108,17 @@ def online_avalanche(make: Callable[..., Any]) -> Online:
         return _Learner(net, strategy, seed)
 
     return Online(learner, masks=True)
+
+
+class Reservoir(ReservoirSamplingBuffer):
+    """Keeps a uniform sample of the stream; Avalanche's own ``update`` calls a deprecated function, which warns."""
+
+    def update(self, strategy: Any, **_: Any) -> None:
+        """Take samples of the experience that was just learned."""
+        self.post_adapt(strategy, strategy.experience)
+
+
+def reservoir_replay(plugins: list[Any], **common: Any) -> Any:
+    """Build ``Naive`` with Avalanche's plugin for replay and as large a memory as the streaming learner's."""
+    plugin = ReplayPlugin(MEMORY, batch_size_mem=REHEARSED, storage_policy=Reservoir(MEMORY))
+    return Naive(plugins=[*plugins, plugin], **common)

@@ -27,8 +27,7 @@ from ciao_stream.worlds.settings import HeadSettings, Settings
 from ciao_stream.worlds.training import WorldLearner
 from ciao_stream.worlds.world import Scheme, World, level_read
 from ciao_stream.worlds.worlds import Worlds
-from strategies.base.curve import LossCurve
-from strategies.base.driver import Judged, Learner, run_sequence
+from strategies.base.driver import Judged, Learner, LossCurve, run_sequence
 from strategies.base.evaluation import TaskMetrics, silent_evaluator
 from strategies.base.sequence import Job, Outcome, Predictor, SplitFaces
 

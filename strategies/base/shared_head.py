@@ -23,8 +23,7 @@ from ciao_stream.runtime.device import autocast
 from ciao_stream.runtime.seeds import derive_seed, numpy_generator, seeded_torch
 from ciao_stream.worlds.training import make_optimizer
 from ciao_stream.worlds.world import World
-from strategies.base.curve import LossCurve
-from strategies.base.driver import Judged, Learner, Strategy
+from strategies.base.driver import Judged, Learner, LossCurve, Strategy
 from strategies.base.evaluation import silent_evaluator
 from strategies.base.sequence import Job, Outcome, SplitFaces
 
@@ -33,9 +32,14 @@ with avalanche_home():
     from avalanche.benchmarks import benchmark_from_datasets, with_classes_timeline, with_task_labels
     from avalanche.benchmarks.utils import DataAttribute, TaskAwareSupervisedClassificationDataset, TaskLabels
     from avalanche.core import SupervisedPlugin
+    from avalanche.training.plugins import ReplayPlugin
+    from avalanche.training.storage_policy import ExperienceBalancedBuffer
 
 EVAL_BATCH = 256
 """Faces per batch of evaluation."""
+
+MEMORY = 500
+"""Samples that the memory of replay keeps in all, shared evenly among the tasks seen."""
 
 
 def avalanche_strategy(name: str, **fixed: Any) -> Callable[..., Any]:
@@ -232,3 +236,17 @@ def outputs_of(net: SharedNet, data: SharedLabels) -> Tensor:
     with torch.no_grad():
         outputs = [net(x.to(net.world.device)).cpu() for x, _ in data.encoded.batches(EVAL_BATCH)]
     return torch.cat(outputs)[:, data.columns]
+
+
+class Balanced(ExperienceBalancedBuffer):
+    """Keeps equally many samples of each experience; Avalanche's own ``update`` calls a deprecated function, which warns."""
+
+    def update(self, strategy: Any, **_: Any) -> None:
+        """Take samples of the experience that was just learned."""
+        self.post_adapt(strategy, strategy.experience)
+
+
+def balanced_replay(plugins: list[Any], **common: Any) -> Any:
+    """Build Avalanche's ``Replay``: ``Naive`` with its plugin."""
+    plugin = ReplayPlugin(MEMORY, storage_policy=Balanced(MEMORY, adaptive_size=True))
+    return avalanche.training.Naive(plugins=[*plugins, plugin], **common)

@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix
 
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.metrics.answers import BINS, POINTS, describe_answers, detail_problems
-from strategies.base.curve import LossCurve
+from strategies.base.driver import LossCurve
 
 LABELS = ("calm", "glad", "mad")
 SPECS = {kind: TaskSpec("t", kind, LABELS) for kind in ("categorical", "votes", "multilabel", "dimensional")}
