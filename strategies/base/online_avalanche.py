@@ -111,7 +111,7 @@ def online_avalanche(make: Callable[..., Any]) -> Online:
 
 
 class Reservoir(ReservoirSamplingBuffer):
-    """Keeps a uniform sample of the stream; Avalanche's own ``update`` calls a deprecated function, which warns."""
+    """Keeps a uniform sample of the stream; its own ``update`` calls a deprecated function, which warns."""
 
     def update(self, strategy: Any, **_: Any) -> None:
         """Take samples of the experience that was just learned."""

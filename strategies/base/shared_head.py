@@ -239,7 +239,7 @@ def outputs_of(net: SharedNet, data: SharedLabels) -> Tensor:
 
 
 class Balanced(ExperienceBalancedBuffer):
-    """Keeps equally many samples of each experience; Avalanche's own ``update`` calls a deprecated function, which warns."""
+    """Keeps equally many samples of each experience; its own ``update`` calls a deprecated function, which warns."""
 
     def update(self, strategy: Any, **_: Any) -> None:
         """Take samples of the experience that was just learned."""

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from ciao_stream.baselines.slda import StreamingLDA
 from ciao_stream.exceptions import CiaoError
 from strategies import load_strategy
-from strategies.base import estimators
+from strategies.base import frozen
 from strategies.base.frozen import FrozenFeatures
 from tests.helpers import sequences, tiny
 
@@ -77,7 +77,7 @@ def test_it_equals_scikit_learn_if_the_mean_variance_is_one(e):
     weights, offsets = model.classifier()
     assert np.allclose(weights, theirs.coef_, rtol=1e-6)
     assert np.allclose(offsets, theirs.intercept_ - np.log(model.counts / 90), rtol=1e-6)
-    estimator = estimators.StreamingLDAClassifier(e).fit(x, y)
+    estimator = frozen.StreamingLDAClassifier(e).fit(x, y)
     assert np.allclose(estimator.predict_proba(x), theirs.predict_proba(x), atol=1e-6), (
         "all classes have the same frequency"
     )
@@ -253,9 +253,9 @@ def test_the_estimator_learns_batch_by_batch_what_it_would_at_once(monkeypatch):
             super().update(x, y)
 
     x, y = samples()
-    whole = estimators.StreamingLDAClassifier().fit(x, y)
-    monkeypatch.setattr(estimators, "StreamingLDA", Counting)
-    monkeypatch.setattr(estimators, "BATCH", 25)
-    parts = estimators.StreamingLDAClassifier().fit(x, y)
+    whole = frozen.StreamingLDAClassifier().fit(x, y)
+    monkeypatch.setattr(frozen, "StreamingLDA", Counting)
+    monkeypatch.setattr(frozen, "BATCH", 25)
+    parts = frozen.StreamingLDAClassifier().fit(x, y)
     assert sizes == [25, 25, 10]
     assert np.allclose(parts.coef_, whole.coef_)
