@@ -1,5 +1,4 @@
 import os
-import pickle
 from collections import Counter
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 from benchmarks.datasets import _affectnet_2021 as affectnet_2021
 from benchmarks.datasets import affectnet, affectnet_va
 from benchmarks.synthetic.readings import SPECS
-from ciao_stream.exceptions import DataError, UnknownNameError
+from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.faces.readers import csv_lines
 from ciao_stream.faces.task import EMOTIONS
 from tests.helpers import affectnet_files
@@ -275,7 +274,7 @@ def test_other_files_are_ignored(tmp_path):
     assert names(after.train) == names(before.train)
 
 
-# --- deterministic, lazy, picklable ----------------------------------------------------------------------------------
+# --- deterministic, cached -------------------------------------------------------------------------------------------
 
 
 @both_releases
@@ -303,31 +302,6 @@ def test_the_order_of_a_directory_changes_nothing(tmp_path, release, monkeypatch
         assert left.images.fingerprint == right.images.fingerprint
         assert left.rows.tolist() == right.rows.tolist()
         assert left.targets.tolist() == right.targets.tolist()
-
-
-@both_releases
-@pytest.mark.parametrize("load", [affectnet.load, affectnet_va.load])
-def test_no_image_is_decoded_before_it_is_read(tmp_path, release, load):
-    faces = WRITERS[release](tmp_path)
-    for path in (tmp_path / "affectnet").rglob("*"):
-        if path.suffix.lower() in (".png", ".jpg"):
-            path.write_bytes(b"no image")
-    data = load(tmp_path)
-    assert sum(map(len, data.splits())) <= len(faces)
-    with pytest.raises(DataError, match="not a whole image"):
-        data.train.image(0)
-
-
-@both_releases
-@pytest.mark.parametrize("load", [affectnet.load, affectnet_va.load])
-def test_pickle_and_determinism(tmp_path, release, load):
-    WRITERS[release](tmp_path)
-    data, again = load(tmp_path), load(tmp_path)
-    copy = pickle.loads(pickle.dumps(data))
-    for one, two, three in zip(data.splits(), again.splits(), copy.splits(), strict=True):
-        assert one.images.fingerprint == two.images.fingerprint == three.images.fingerprint
-        assert one.rows.tolist() == two.rows.tolist() == three.rows.tolist()
-        assert all((a == c).all() for a, c in zip(images(one), images(three), strict=True))
 
 
 def test_the_fingerprint_changes_with_any_pixel_and_box(tmp_path):

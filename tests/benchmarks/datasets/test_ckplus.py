@@ -1,11 +1,9 @@
-import pickle
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from benchmarks.datasets import ckplus
-from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces.task import EMOTIONS
 from tests.helpers.ckplus_files import NATIVE, SUBJECTS, image_of, write_ck48, write_ckplus
 
@@ -197,14 +195,6 @@ def test_hidden_and_other_files_are_passed_over(tmp_path, root):
     same_splits(ckplus.load(root), ckplus.load(tmp_path))
 
 
-@pytest.mark.parametrize("rule", ckplus.RULES)
-def test_the_order_of_a_directory_changes_nothing(tmp_path, root, rule):
-    write_ckplus(tmp_path, reverse=True)
-    data, again = ckplus.load(root, rule), ckplus.load(tmp_path, rule)
-    assert data.train.images.fingerprint == again.train.images.fingerprint
-    same_splits(data, again)
-
-
 def test_clips_are_preferred_to_ck48(tmp_path, root):
     write_ck48(tmp_path)
     write_ckplus(tmp_path)
@@ -269,40 +259,3 @@ def test_ck48_where_some_names_tell_the_clip(tmp_path):
         clips = [{name.rpartition("_")[0] for name in files(split) if "_" in name} for split in fold.splits()]
         assert all(len(names) > 3 for names in clips)
         assert clips[0] & clips[1] == clips[0] & clips[2] == clips[1] & clips[2] == set()
-
-
-@pytest.mark.parametrize("named", [True, False])
-def test_the_order_of_class_folders_changes_nothing(tmp_path, named):
-    write_ck48(tmp_path / "a", named=named)
-    write_ck48(tmp_path / "b", named=named, reverse=True)
-    data, again = ckplus.load(tmp_path / "a"), ckplus.load(tmp_path / "b")
-    assert data.train.images.fingerprint == again.train.images.fingerprint
-    same_splits(data, again)
-
-
-# --- lazy, picklable -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("write", [write_ckplus, write_ck48])
-def test_no_image_is_opened_before_it_is_read(tmp_path, write):
-    write(tmp_path)
-    for path in tmp_path.rglob("*.png"):
-        path.write_bytes(b"")
-    data = ckplus.load(tmp_path)
-    with pytest.raises(DataError, match=r"S005_\d+_\d+\.png: an empty file"):
-        data.test.image(0)
-
-
-@pytest.mark.parametrize("write", [write_ckplus, write_ck48])
-def test_pickle(tmp_path, write):
-    write(tmp_path)
-    data = ckplus.load(tmp_path)
-    copy = pickle.loads(pickle.dumps(data))
-    same_splits(data, copy)
-    assert all(split.images is copy.train.images for fold in copy.folds for split in fold.splits())
-    assert (copy.folds[1].test.image(4) == data.folds[1].test.image(4)).all()
-
-
-def test_unknown_rule(root):
-    with pytest.raises(UnknownNameError, match="unknown label rule '8-peak': did you mean '8-peak1'"):
-        ckplus.load(root, "8-peak")

@@ -1,6 +1,10 @@
 """Every data set, in every layout that it comes in, keeps the promises of ``ciao_stream.checks.dataset``."""
 
 import dataclasses
+import pickle
+import re
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -9,7 +13,9 @@ import pytest
 from benchmarks.names import real_task_names
 from benchmarks.tasks import load_task
 from ciao_stream.checks import ContractError, check_dataset
-from ciao_stream.faces.dataset import SPLITS, FaceDataset, TaskData
+from ciao_stream.exceptions import DataError, UnknownNameError
+from ciao_stream.faces.dataset import SPLITS, FaceDataset, TaskData, image_sources
+from ciao_stream.faces.readers import image_files
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 from ciao_stream.runtime.plugins import load_plugin
 from tests.helpers import (
@@ -46,15 +52,32 @@ def own_folder(root, reverse=False):
     own_files.write_own_folder(root, reverse=reverse)
 
 
-def own_csv(root, reverse=False):
-    names = [f"{i}.png" for i in range(12)]
-    own_files.write_own_csv(root, {"file": names, "label": ["happy", "sad", "angry"] * 4}, reverse=reverse)
+def own_folder_with_test(root, reverse=False):
+    own_files.write_own_folder(root, splits=("train", "test"), per_class=5, reverse=reverse)
+
+
+def own_folder_without_splits(root, reverse=False):
+    own_files.write_own_folder(root, splits=(), per_class=5, reverse=reverse)
+
+
+def unnamed_ck48(root, reverse=False):
+    ckplus_files.write_ck48(root, named=False, reverse=reverse)
+
+
+def own_csv(root, reverse=False, **more):
+    columns = {"file": [f"{i}.png" for i in range(60)], "label": ["happy", "sad", "angry"] * 20, **more}
+    own_files.write_own_csv(root, columns, reverse=reverse)
+
+
+def own_csv_with_boxes(root, reverse=False):
+    boxes = {"x": [0] * 60, "y": [8, 16] * 30, "width": [32] * 60, "height": [32] * 60}
+    own_csv(root, reverse, subject=[f"s{i // 4}" for i in range(60)], **boxes)
 
 
 LAYOUTS = {
     "affectnet": [affectnet_files.write_affectnet_2017, affectnet_files.write_affectnet_2021],
     "affectnet-va": [affectnet_files.write_affectnet_2017, affectnet_files.write_affectnet_2021],
-    "ckplus": [ckplus_files.write_ckplus, ckplus_files.write_ck48],
+    "ckplus": [ckplus_files.write_ckplus, ckplus_files.write_ck48, unnamed_ck48],
     "emoreact": [emoreact_files.write_emoreact],
     "fer": [fer_csv, fer_folders],
     "ferplus": [ferplus],
@@ -62,8 +85,8 @@ LAYOUTS = {
     "mmafedb": [mmafedb_files.write_mmafedb],
     "rafdb": [rafdb_files.write_rafdb, rafdb_files.write_rafdb_folders],
     "sfew": [sfew_files.write_sfew],
-    "folder:mine": [own_folder],
-    "csv:mine.csv": [own_csv],
+    "folder:mine": [own_folder, own_folder_with_test, own_folder_without_splits],
+    "csv:mine.csv": [own_csv, own_csv_with_boxes],
 }
 CASES = [pytest.param(task, write, id=f"{task}-{write.__name__}") for task, all_ in LAYOUTS.items() for write in all_]
 RULES = [
@@ -82,10 +105,35 @@ def test_promises_are_kept(task, write, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path)
     name = None if ".csv" in task or "folder" in task else task.partition(":")[0]
-    check_dataset(lambda: load_task(task, tmp_path), name)
+    data = check_dataset(lambda: load_task(task, tmp_path), name)
+    copies = pickle.loads(pickle.dumps(data)).every_fold
+    sources = [image_sources(split for fold in folds for split in fold.splits()) for folds in (data.every_fold, copies)]
+    assert len(sources[0]) == len(sources[1]), "a copy shares images between splits and folds as before"
 
 
 @pytest.mark.parametrize(("task", "write"), CASES)
+def test_no_image_is_decoded_before_it_is_read(task, write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path)
+    files = [path for path in tmp_path.rglob("*") if path.suffix.lower() in (*image_files.SUFFIXES, ".mp4")]
+    for path in files:
+        path.write_bytes(b"broken")
+    data = load_task(task, tmp_path)
+    if files:
+        with pytest.raises(DataError, match=r"not a whole image|not a video that can be decoded") as caught:
+            data.test.image(0)
+        assert str(caught.value).startswith(data.test.name(0).partition(", frame")[0])
+
+
+def test_importing_a_data_set_is_cheap():
+    modules = [f"benchmarks.datasets.{name.replace('-', '_')}" for name in real_task_names()]
+    modules += ["benchmarks.own.csv_file", "benchmarks.own.folder"]
+    code = f"import sys; import {', '.join(modules)}; print({{'cv2', 'torch', 'PIL'}} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(("task", "write"), CASES + RULES)
 def test_the_order_of_a_directory_changes_nothing(task, write, tmp_path, monkeypatch):
     loaded = []
     for place, reverse in (("forward", False), ("backward", True)):
@@ -93,9 +141,11 @@ def test_the_order_of_a_directory_changes_nothing(task, write, tmp_path, monkeyp
         monkeypatch.chdir(tmp_path / place)
         write(tmp_path / place, reverse=reverse)
         loaded.append(load_task(task, tmp_path / place))
-    for one, other in zip(*(data.folds or (data,) for data in loaded), strict=True):
+    for one, other in zip(*(data.every_fold for data in loaded), strict=True):
         assert one.fold == other.fold
         for a, b in zip(one.splits(), other.splits(), strict=True):
+            assert a.images.fingerprint == b.images.fingerprint
+            assert np.array_equal(a.subjects, b.subjects)
             assert a.rows.tolist() == b.rows.tolist()
             assert a.targets.tolist() == b.targets.tolist()
             assert a.dropped == b.dropped
@@ -111,7 +161,8 @@ def test_an_unknown_rule_or_nothing_there_is_one_line(task, write, tmp_path, mon
     if ":" in task:
         return
     write(tmp_path)
-    with pytest.raises(ValueError, match="unknown label rule 'no such rule'"):
+    rules = ", ".join(load_plugin("benchmarks.datasets", task, "task").RULES)
+    with pytest.raises(UnknownNameError, match=re.escape(f"unknown label rule 'no such rule': (known: {rules})")):
         load_task(f"{task}:no such rule", tmp_path)
 
 

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from benchmarks.datasets import fer
-from ciao_stream.exceptions import DataError, MissingDataError, UnknownNameError
+from ciao_stream.exceptions import DataError, MissingDataError
 from tests.helpers.damaged import (
     change,
     change_lines,
@@ -132,8 +132,3 @@ def test_nothing_there(tmp_path):
     (tmp_path / "fer2013" / "train").mkdir(parents=True)
     (tmp_path / "readme.txt").touch()
     assert "found fer2013, readme.txt, fer2013/train" in missing(tmp_path)
-
-
-def test_unknown_rule(tmp_path):
-    with pytest.raises(UnknownNameError, match=r"unknown label rule 'majority': \(known: as annotated\)"):
-        fer.load(tmp_path, "majority")

@@ -1,11 +1,9 @@
-import pickle
-
 import numpy as np
 import pytest
 
 from benchmarks.datasets import fer, ferplus
 from benchmarks.protocols.votes import COLUMNS, RULES
-from ciao_stream.exceptions import DataError, UnknownNameError
+from ciao_stream.exceptions import DataError
 from ciao_stream.faces.dataset import SPLITS
 from ciao_stream.faces.task import EMOTIONS
 from tests.helpers import real_data
@@ -79,26 +77,11 @@ def test_rows_without_a_name_are_dropped_and_counted(tmp_path):
     assert train.dropped == {"no image name": 3, "no emotion by majority": 0}
 
 
-def test_pickle_and_determinism(tmp_path):
-    lay_out(tmp_path)
-    data, again = ferplus.load(tmp_path), ferplus.load(tmp_path)
-    copy = pickle.loads(pickle.dumps(data))
-    for one, two, three in zip(data.splits(), again.splits(), copy.splits(), strict=True):
-        assert (one.targets == two.targets).all()
-        assert (one.targets == three.targets).all()
-        assert (one.image(0) == three.image(0)).all()
-
-
 def test_rules_and_columns():
     assert ferplus.RULES == ("majority", "probability", "multi_target", "argmax", "argmax8")
     assert COLUMNS == VOTE_COLUMNS
     assert COLUMNS[:8] == EMOTIONS
     assert len(SPLITS) == 3
-
-
-def test_unknown_rule(tmp_path):
-    with pytest.raises(UnknownNameError, match="unknown label rule 'majorty': did you mean 'majority'"):
-        ferplus.load(tmp_path, "majorty")
 
 
 # --- what is wrong, where, and what to do ----------------------------------------------------------------------------

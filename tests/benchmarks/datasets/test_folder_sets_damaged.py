@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from benchmarks.datasets import mmafedb, rafdb, sfew
-from ciao_stream.exceptions import DataError, MissingDataError, UnknownNameError
+from ciao_stream.exceptions import DataError, MissingDataError
 from tests.helpers.damaged import change_lines, damaged_test, empty, error_line, move, remove, set_line, write
 from tests.helpers.mmafedb_files import write_mmafedb
 from tests.helpers.rafdb_files import write_rafdb, write_rafdb_folders
@@ -112,9 +112,3 @@ def test_no_original_images(tmp_path):
     rafdb.load(tmp_path, "aligned")
     with pytest.raises(DataError, match=r"line 25: no image .*/Image/original/test_0004\.jpg; unpack the original im"):
         rafdb.load(tmp_path, "original")
-
-
-@pytest.mark.parametrize("module", [rafdb, sfew, mmafedb])
-def test_unknown_rule(tmp_path, module):
-    expected = f"unknown label rule 'majority': (known: {', '.join(module.RULES)})"
-    assert expected in error_line(module.load, tmp_path, "majority", kind=UnknownNameError)

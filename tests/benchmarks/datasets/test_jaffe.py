@@ -1,11 +1,9 @@
-import pickle
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from benchmarks.datasets import jaffe
-from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces.task import EMOTIONS
 from tests.helpers.jaffe_files import (
     CANONICAL,
@@ -224,38 +222,3 @@ def test_readme_hidden_and_other_files_are_passed_over(tmp_path, root):
     (tmp_path / "jaffe" / "__MACOSX").mkdir()
     (tmp_path / "jaffe" / "__MACOSX" / "._KA.AN1.39.tiff").write_text("x")
     assert jaffe.load(tmp_path).train.images.names == jaffe.load(root).train.images.names
-
-
-@pytest.mark.parametrize("rule", jaffe.RULES)
-def test_the_order_of_a_directory_changes_nothing(tmp_path, root, rule):
-    write_jaffe(tmp_path, reverse=True)
-    data, again = jaffe.load(root, rule), jaffe.load(tmp_path, rule)
-    assert data.train.images.fingerprint == again.train.images.fingerprint
-    for one, other in zip(data.folds or [data], again.folds or [again], strict=True):
-        for split, same in zip(one.splits(), other.splits(), strict=True):
-            assert split.rows.tolist() == same.rows.tolist()
-            assert split.targets.tolist() == same.targets.tolist()
-            assert split.subjects.tolist() == same.subjects.tolist()
-
-
-# --- lazy, picklable -------------------------------------------------------------------------------------------------
-
-
-def test_no_image_is_opened_before_it_is_read(tmp_path):
-    write_names(tmp_path)
-    data = jaffe.load(tmp_path)
-    with pytest.raises(DataError, match=r"jaffe/KA\.\w+\.\d+\.tiff: an empty file"):
-        data.test.image(0)
-
-
-def test_pickle(root):
-    data = jaffe.load(root)
-    copy = pickle.loads(pickle.dumps(data))
-    assert [fold.fold for fold in copy.folds] == [fold.fold for fold in data.folds]
-    assert all(fold.test.images is copy.folds[0].test.images for fold in copy.folds)
-    assert (gray(copy.folds[2].test.image(3)) == image_of(files(copy.folds[2].test)[3])).all()
-
-
-def test_unknown_rule(root):
-    with pytest.raises(UnknownNameError, match="unknown label rule 'loso210': did you mean 'loso-210'"):
-        jaffe.load(root, "loso210")

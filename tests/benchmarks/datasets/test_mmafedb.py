@@ -1,12 +1,9 @@
-import pickle
-
 import pytest
 
 from benchmarks.datasets import mmafedb
-from ciao_stream.exceptions import DataError
 from ciao_stream.faces.task import EMOTIONS
 from tests.helpers.mmafedb_files import write_mmafedb
-from tests.helpers.own_files import labels_seen, same_rows
+from tests.helpers.own_files import labels_seen
 
 FOLDERS = {"train": "train", "validation": "valid", "test": "test"}
 
@@ -43,26 +40,3 @@ def test_published_counts_add_up():
     assert tuple(test) == EMOTIONS[:7]
     assert sum(test.values()) == mmafedb.PUBLISHED["validation"] == 17356
     assert mmafedb.PUBLISHED["train"] == 92968
-
-
-def test_the_order_of_a_directory_changes_nothing(tmp_path):
-    write_mmafedb(tmp_path / "a")
-    write_mmafedb(tmp_path / "b", reverse=True)
-    assert same_rows(mmafedb.load(tmp_path / "a"), mmafedb.load(tmp_path / "b"))
-
-
-def test_pickle(tmp_path):
-    write_mmafedb(tmp_path)
-    data = mmafedb.load(tmp_path)
-    copy = pickle.loads(pickle.dumps(data))
-    assert same_rows(data, copy)
-    assert (data.test.image(3) == copy.test.image(3)).all()
-
-
-def test_no_image_is_decoded_before_it_is_read(tmp_path):
-    truth = write_mmafedb(tmp_path)
-    for name in truth:
-        (tmp_path / "mmafedb" / "MMAFEDB" / name).write_bytes(b"broken")
-    data = mmafedb.load(tmp_path)
-    with pytest.raises(DataError, match=r"test/angry/test0angry\.jpg: not a whole image"):
-        data.test.image(0)

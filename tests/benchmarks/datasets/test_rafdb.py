@@ -1,14 +1,8 @@
-import pickle
-import subprocess
-import sys
-
-import numpy as np
 import pytest
 
 from benchmarks.datasets import rafdb
-from ciao_stream.exceptions import DataError
 from ciao_stream.faces.task import EMOTIONS
-from tests.helpers.own_files import labels_seen, same_rows
+from tests.helpers.own_files import labels_seen
 from tests.helpers.rafdb_files import aligned, rafdb_labels, write_rafdb, write_rafdb_folders
 
 TRUTH = rafdb_labels()
@@ -106,41 +100,8 @@ def test_images_that_the_list_leaves_out_are_counted(tmp_path):
     assert by_name(data, aligned)["test"] == OF_TEST
 
 
-def test_the_order_of_a_directory_changes_nothing(tmp_path):
-    for write in (write_rafdb, write_rafdb_folders):
-        write(tmp_path / write.__name__ / "a")
-        write(tmp_path / write.__name__ / "b", reverse=True)
-        assert same_rows(rafdb.load(tmp_path / write.__name__ / "a"), rafdb.load(tmp_path / write.__name__ / "b"))
-
-
-def test_pickle(tmp_path):
-    write_rafdb(tmp_path)
-    data = rafdb.load(tmp_path)
-    copy = pickle.loads(pickle.dumps(data))
-    assert same_rows(data, copy)
-    assert (data.test.image(3) == copy.test.image(3)).all()
-
-
-def test_no_image_is_decoded_before_it_is_read(tmp_path):
-    write_rafdb(tmp_path)
-    path = tmp_path / "rafdb" / "basic" / "Image" / "aligned" / "test_0001_aligned.jpg"
-    path.write_bytes(b"broken")
-    data = rafdb.load(tmp_path)
-    with pytest.raises(DataError, match=r"test_0001_aligned\.jpg: not a whole image"):
-        data.test.image(0)
-    assert data.test.image(1).dtype == np.uint8
-
-
 def test_dos_line_ends_and_a_byte_order_mark(tmp_path):
     write_rafdb(tmp_path)
     path = tmp_path / "rafdb" / "basic" / "EmoLabel" / "list_patition_label.txt"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n").replace(b" ", b"\t") + b"\r\n")
     assert by_name(rafdb.load(tmp_path), aligned)["test"] == OF_TEST
-
-
-def test_importing_is_cheap():
-    modules = "benchmarks.datasets.rafdb, benchmarks.datasets.sfew, benchmarks.datasets.mmafedb"
-    code = f"import sys; import {modules}, benchmarks.own.csv_file, benchmarks.own.folder; "
-    code += "print({'cv2', 'torch', 'PIL'} & set(sys.modules))"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "set()"

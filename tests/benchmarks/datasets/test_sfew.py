@@ -1,11 +1,8 @@
-import pickle
-
 import pytest
 
 from benchmarks.datasets import sfew
-from ciao_stream.exceptions import DataError
 from ciao_stream.faces.task import EMOTIONS
-from tests.helpers.own_files import labels_seen, same_rows
+from tests.helpers.own_files import labels_seen
 from tests.helpers.sfew_files import write_sfew
 
 
@@ -83,26 +80,3 @@ def test_what_unpackers_leave_behind_is_passed_over(tmp_path):
     (train / "Angry" / "._b.png").touch()
     (train / "Angry" / "Thumbs.db").touch()
     check(sfew.load(tmp_path), truth, "Train_Aligned_Faces", "Val_Aligned_Faces")
-
-
-def test_the_order_of_a_directory_changes_nothing(tmp_path):
-    write_sfew(tmp_path / "a")
-    write_sfew(tmp_path / "b", reverse=True)
-    assert same_rows(sfew.load(tmp_path / "a"), sfew.load(tmp_path / "b"))
-
-
-def test_pickle(tmp_path):
-    write_sfew(tmp_path)
-    data = sfew.load(tmp_path)
-    copy = pickle.loads(pickle.dumps(data))
-    assert same_rows(data, copy)
-    assert (data.test.image(3) == copy.test.image(3)).all()
-
-
-def test_no_image_is_decoded_before_it_is_read(tmp_path):
-    truth = write_sfew(tmp_path)
-    for name in truth:
-        (tmp_path / "sfew" / name).write_bytes(b"broken")
-    data = sfew.load(tmp_path)
-    with pytest.raises(DataError, match=r"Val_Aligned_Faces/Angry/Alone_0017_00\.png: not a whole image"):
-        data.test.image(0)

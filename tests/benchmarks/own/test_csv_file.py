@@ -1,4 +1,3 @@
-import pickle
 from itertools import cycle, islice
 
 import numpy as np
@@ -7,9 +6,8 @@ import pytest
 from benchmarks.own import csv_file as own_csv
 from benchmarks.protocols.splits import hold_out_groups
 from ciao_stream.checks.dataset import check_dataset
-from ciao_stream.exceptions import DataError
 from ciao_stream.faces.task import EMOTIONS
-from tests.helpers.own_files import SIZE, image_of, labels_seen, same_rows, save, seen, write_own_csv
+from tests.helpers.own_files import SIZE, image_of, labels_seen, save, seen, write_own_csv
 
 N = 60
 FILES = [f"faces/{n:02d}.png" for n in range(N)]
@@ -289,27 +287,6 @@ def test_spreadsheets(tmp_path):
         "validation": {"e.png": "happiness"},
         "test": {"d.png": "sadness"},
     }
-
-
-def test_no_image_is_decoded_before_it_is_read(tmp_path):
-    path = write_own_csv(tmp_path, {"file": FILES, "label": repeat("happy", "sad"), "split": SPLIT})
-    for name in FILES:
-        (tmp_path / name).write_bytes(b"broken")
-    data = own_csv.load(path)
-    with pytest.raises(DataError, match=r"faces/40\.png: not a whole image"):
-        data.test.image(0)
-
-
-@pytest.mark.parametrize("boxes", [False, True])
-def test_pickle_and_the_order_of_a_directory(tmp_path, boxes):
-    columns = {"file": FILES, "label": repeat("happy", "sad"), "subject": [f"s{n // 4}" for n in range(N)]}
-    if boxes:
-        columns |= {"x": repeat(0), "y": repeat(8, 16), "width": repeat(32), "height": repeat(32)}
-    data = own_csv.load(write_own_csv(tmp_path / "a", columns))
-    copy = pickle.loads(pickle.dumps(data))
-    assert same_rows(data, copy)
-    assert (data.test.image(3) == copy.test.image(3)).all()
-    assert same_rows(data, own_csv.load(write_own_csv(tmp_path / "b", columns, reverse=True)))
 
 
 def test_the_fingerprint_changes_with_a_box(tmp_path):

@@ -1,4 +1,3 @@
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +6,9 @@ import pytest
 from benchmarks.own import folder as own_folder
 from benchmarks.own.names import class_labels
 from benchmarks.protocols.splits import hold_out
-from ciao_stream.checks.dataset import check_dataset
-from ciao_stream.exceptions import DataError
 from ciao_stream.faces.readers.labels import canonical
 from ciao_stream.faces.task import EMOTIONS
-from tests.helpers.own_files import EMOTION_FOLDERS, labels_seen, same_rows, save, seen, write_own_folder
+from tests.helpers.own_files import EMOTION_FOLDERS, labels_seen, save, seen, write_own_folder
 
 SPLIT_FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 
@@ -168,35 +165,5 @@ def test_a_link_names_the_task(tmp_path):
     assert own_folder.load(tmp_path / "faces").spec.name == "faces"
 
 
-@pytest.mark.parametrize("splits", [(), ("train", "test"), ("train", "val", "test")])
-def test_the_order_of_a_directory_changes_nothing(tmp_path, splits):
-    write_own_folder(tmp_path / "a", splits=splits, per_class=5)
-    write_own_folder(tmp_path / "b", splits=splits, per_class=5, reverse=True)
-    assert same_rows(own_folder.load(tmp_path / "a" / "mine"), own_folder.load(tmp_path / "b" / "mine"))
-
-
-def test_pickle(tmp_path):
-    write_own_folder(tmp_path, splits=())
-    data = own_folder.load(tmp_path / "mine")
-    copy = pickle.loads(pickle.dumps(data))
-    assert same_rows(data, copy)
-    assert (data.test.image(0) == copy.test.image(0)).all()
-
-
-def test_no_image_is_decoded_before_it_is_read(tmp_path):
-    truth = write_own_folder(tmp_path)
-    for name in truth:
-        (tmp_path / "mine" / name).write_bytes(b"broken")
-    data = own_folder.load(tmp_path / "mine")
-    with pytest.raises(DataError, match=r"test_Neutral_0\.png: not a whole image"):
-        data.test.image(0)
-
-
 def test_class_labels_do_not_depend_on_order():
     assert class_labels(["b", "A", "c"]) == class_labels(["c", "b", "A"]) == ("A", "b", "c")
-
-
-@pytest.mark.parametrize("splits", [(), ("train", "test"), ("train", "val", "test")])
-def test_the_contract(tmp_path, splits):
-    write_own_folder(tmp_path, splits=splits)
-    check_dataset(lambda: own_folder.load(tmp_path / "mine"), "mine")
