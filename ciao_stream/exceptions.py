@@ -6,7 +6,9 @@ Commands catch :class:`CiaoError`, print its one line on stderr and exit with st
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from os import PathLike
 
 
 class CiaoError(ValueError):
@@ -48,3 +50,12 @@ def did_you_mean(name: str, known: Iterable[str], n: int = 2) -> str:
     """
     close = difflib.get_close_matches(name, list(known), n=n)
     return f"did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+@contextmanager
+def reading(path: PathLike[str]) -> Iterator[None]:
+    """Turn an OSError in this block into a :class:`DataError` that names the file or folder."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error

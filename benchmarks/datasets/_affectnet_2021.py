@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ciao_stream.exceptions import DataError
+from ciao_stream.exceptions import DataError, reading
 from ciao_stream.faces.readers.folders import find
 from ciao_stream.faces.readers.image_files import SUFFIXES, ImageFiles
 from ciao_stream.faces.readers.index_cache import cached_index
@@ -110,11 +110,8 @@ def _by_number(face: str) -> tuple[bool, int, str]:
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     """Yield the entries of a folder, in any order; hidden files are ignored."""
-    try:
-        with os.scandir(folder) as entries:
-            yield from (entry for entry in entries if not entry.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror or error})") from error
+    with reading(folder), os.scandir(folder) as entries:
+        yield from (entry for entry in entries if not entry.name.startswith("."))
 
 
 def _images_by_id(folder: Path) -> dict[str, str]:

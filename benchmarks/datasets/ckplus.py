@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.names import chosen_rule
 from benchmarks.protocols.splits import Fold, cross_validation, leave_subjects_out, stratified
-from ciao_stream.exceptions import DataError
+from ciao_stream.exceptions import DataError, reading
 from ciao_stream.faces.dataset import FaceDataset, TaskData
 from ciao_stream.faces.readers.folders import (
     file_keys,
@@ -313,10 +313,8 @@ def _labels(folder: Path) -> dict[_Key, _Label]:
 
 def _emotion(path: Path) -> str:
     """Read a label file, which holds a number like ``3.0000000e+00``."""
-    try:
+    with reading(path):
         text = path.read_bytes().decode(errors="replace").strip()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     try:
         number = float(text)
     except ValueError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +30,28 @@ def require(kept: bool, broken: str) -> None:
     """
     if not kept:
         raise ContractError(broken)
+
+
+def checks_of(module: str) -> list[Callable[..., None]]:
+    """Return the checks of a module, in order: its functions ``check_...``, but not the one that runs them all."""
+    own = f"check_{module.rpartition('.')[2]}"
+    found = {name: value for name, value in vars(sys.modules[module]).items() if name.startswith("check_")}
+    return [check for name, check in found.items() if name != own and check.__module__ == module]
+
+
+def run_checks(what: str, checks: Iterable[Callable[..., None]], *arguments: object) -> None:
+    """Run checks one after the other on the same arguments.
+
+    Raises:
+        ContractError: A promise is broken, or a check ends in an error of torch; the message begins with ``what``.
+    """
+    for check in checks:
+        try:
+            check(*arguments)
+        except ContractError as error:
+            raise ContractError(f"{what}: {error}") from None
+        except RuntimeError as error:
+            raise ContractError(f"{what}: {check.__name__}: {' '.join(str(error).split())}") from error
 
 
 def __getattr__(name: str) -> Any:

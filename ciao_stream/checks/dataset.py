@@ -17,15 +17,13 @@ from unittest import mock
 
 import numpy as np
 
-from ciao_stream.checks import ContractError, require
+from ciao_stream.checks import ContractError, checks_of, require, run_checks
 from ciao_stream.faces.dataset import SPLITS, TaskData
 from ciao_stream.faces.task import EMOTIONS
 from ciao_stream.runtime.expect import described
 
 DECODED = 8
 """Images per split that are decoded."""
-
-Check = Callable[[TaskData], None]
 
 
 def check_dataset(load: Callable[[], TaskData], name: str | None = None) -> TaskData:
@@ -46,12 +44,8 @@ def check_dataset(load: Callable[[], TaskData], name: str | None = None) -> Task
         data = load()
     require(isinstance(data, TaskData), f"expected the function to return TaskData but got {described(data)}")
     require(name in (None, data.spec.name), f"its name is {data.spec.name!r}")
-    try:
-        for check in CHECKS:
-            check(data)
-        _require_equal(data, load(), "loaded a second time, it differs")
-    except ContractError as error:
-        raise ContractError(f"task {data.spec.name!r}: {error}") from None
+    checks = [*CHECKS, lambda first: _require_equal(first, load(), "loaded a second time, it differs")]
+    run_checks(f"task {data.spec.name!r}", checks, data)
     return data
 
 
@@ -144,16 +138,7 @@ def check_is_the_same_in_another_process(data: TaskData) -> None:
     _require_equal(data, ForkingPickler.loads(ForkingPickler.dumps(data)), "copied to another process, it differs")
 
 
-CHECKS: list[Check] = [
-    check_names_its_folds,
-    check_arrays_have_the_types_of_their_kind,
-    check_says_how_it_was_made,
-    check_keeps_splits_apart,
-    check_has_canonical_labels_to_train_on,
-    check_decodes_to_gray_or_rgb,
-    check_publishes_counts_of_its_splits_and_labels,
-    check_is_the_same_in_another_process,
-]
+CHECKS = checks_of(__name__)
 
 
 def _require_equal(one: TaskData, other: TaskData, broken: str) -> None:

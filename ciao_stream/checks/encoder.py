@@ -16,12 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ciao_stream.checks import ContractError, require
+from ciao_stream.checks import ContractError, checks_of, require, run_checks
 from ciao_stream.encoders.base import HALF_MAX, Encoder, state_sha256
 from ciao_stream.runtime.expect import described
 from ciao_stream.runtime.seeds import seeded_torch
 
-Check = Callable[[Encoder], None]
 Network = Callable[[Tensor], Tensor]
 
 TOLERANCE = 1e-5
@@ -45,30 +44,12 @@ def check_encoder(encoder: Encoder, network: Network | None = None) -> None:
     """
     if not isinstance(encoder, Encoder):
         raise ContractError(f"expected an Encoder but got {described(encoder)}")
-    for check in CHECKS:
-        try:
-            check(encoder)
-        except ContractError as error:
-            raise ContractError(f"{encoder.name}: {error}") from None
-        except RuntimeError as error:
-            raise ContractError(f"{encoder.name}: {check.__name__}: {' '.join(str(error).split())}") from error
+    run_checks(encoder.name, CHECKS, encoder)
     if network is not None:
         pixels = _pixels(encoder)
         with torch.no_grad():
             expected = network(encoder.preprocessing.normalise(pixels))
         _close(encoder(pixels), expected, f"{encoder.name}: its map differs from that of the network")
-
-
-def check_is_frozen(encoder: Encoder) -> None:
-    """No parameter has a gradient, ``train()`` leaves evaluation mode on, and a forward pass changes no buffer."""
-    trainable = [name for name, parameter in encoder.named_parameters() if parameter.requires_grad]
-    require(not trainable, f"parameters require a gradient: {', '.join(trainable[:3])}")
-    torch.nn.ModuleList([encoder]).train()
-    training = [name or "the encoder" for name, module in encoder.named_modules() if module.training]
-    require(not training, f"modules are in training mode: {', '.join(training[:3])}")
-    before = state_sha256(encoder)
-    encoder(_pixels(encoder))
-    require(state_sha256(encoder) == before, "a forward pass changes its weights or buffers")
 
 
 def check_channels_agree(encoder: Encoder) -> None:
@@ -83,6 +64,18 @@ def check_channels_agree(encoder: Encoder) -> None:
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise ContractError(f"it does not accept preprocessed images {prepare.shape}: {reason}") from error
+
+
+def check_is_frozen(encoder: Encoder) -> None:
+    """No parameter has a gradient, ``train()`` leaves evaluation mode on, and a forward pass changes no buffer."""
+    trainable = [name for name, parameter in encoder.named_parameters() if parameter.requires_grad]
+    require(not trainable, f"parameters require a gradient: {', '.join(trainable[:3])}")
+    torch.nn.ModuleList([encoder]).train()
+    training = [name or "the encoder" for name, module in encoder.named_modules() if module.training]
+    require(not training, f"modules are in training mode: {', '.join(training[:3])}")
+    before = state_sha256(encoder)
+    encoder(_pixels(encoder))
+    require(state_sha256(encoder) == before, "a forward pass changes its weights or buffers")
 
 
 def check_shapes_are_true(encoder: Encoder) -> None:
@@ -186,18 +179,7 @@ def check_moves_to_a_device(encoder: Encoder) -> None:
         require(shape == encoder.shapes()[1], f"on CUDA its map has the shape {tuple(shape)}")
 
 
-CHECKS: list[Check] = [
-    check_channels_agree,
-    check_is_frozen,
-    check_shapes_are_true,
-    check_is_deterministic,
-    check_steps_give_the_map,
-    check_takes_any_batch,
-    check_survives_float16,
-    check_fingerprint_follows_the_weights,
-    check_copies_train_apart,
-    check_moves_to_a_device,
-]
+CHECKS = checks_of(__name__)
 
 
 def _pixels(encoder: Encoder) -> Tensor:

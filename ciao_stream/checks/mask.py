@@ -10,18 +10,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from ciao_stream.checks import ContractError, require
+from ciao_stream.checks import ContractError, checks_of, require, run_checks
 from ciao_stream.encoders.base import HALF_MAX, LastConv, LastUnit, state_sha256
 from ciao_stream.runtime.expect import described
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds.mask import A_MIN, InhibitoryMask
-
-Check = Callable[[type[InhibitoryMask], LastUnit], None]
 
 
 def check_mask(mask: type[InhibitoryMask]) -> None:
@@ -37,10 +34,7 @@ def check_mask(mask: type[InhibitoryMask]) -> None:
         raise ContractError(f"expected a class derived from InhibitoryMask but got {described(mask)}")
     for shape in lasts():
         for check in CHECKS:
-            try:
-                check(mask, lasts()[shape])
-            except ContractError as error:
-                raise ContractError(f"{mask.__name__} on {shape}: {error}") from None
+            run_checks(f"{mask.__name__} on {shape}", [check], mask, lasts()[shape])
 
 
 def lasts() -> dict[str, LastUnit]:
@@ -143,15 +137,7 @@ def check_is_restored_by_its_state(mask: type[InhibitoryMask], last: LastUnit) -
     require(torch.equal(made(x, u), again(x, u)), "loading its state does not restore it")
 
 
-CHECKS: list[Check] = [
-    check_size_is_its_number_of_parameters,
-    check_starts_the_same_every_time,
-    check_keeps_shape_type_and_sign,
-    check_divides_by_the_inhibition,
-    check_stays_finite,
-    check_trains_away_from_the_encoder,
-    check_is_restored_by_its_state,
-]
+CHECKS = checks_of(__name__)
 
 
 def _inputs(last: LastUnit) -> tuple[Tensor, Tensor]:

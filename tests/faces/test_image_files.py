@@ -139,7 +139,7 @@ def test_the_content_is_read_once_until_it_changes(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(GRAY_KINDS["gray png"])
     first = ImageFiles(tmp_path, ("a", "b")).fingerprint
     with monkeypatch.context() as patch:
-        patch.setattr("ciao_stream.faces.readers.image_files._content", lambda _: pytest.fail("read again"))
+        patch.setattr("ciao_stream.faces.readers.index_cache._sha256", lambda _: pytest.fail("read again"))
         assert ImageFiles(tmp_path, ("a", "b")).fingerprint == first
     assert ImageFiles(tmp_path, ("b", "a")).fingerprint != first
     (tmp_path / "b").write_bytes(GRAY_KINDS["gray bmp"])

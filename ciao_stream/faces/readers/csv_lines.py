@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ciao_stream.exceptions import DataError
+from ciao_stream.exceptions import DataError, reading
 
 MAX_LINE = 1 << 16
 """Bytes. A row of 48x48 pixels takes at most 9,300; longer lines are refused, and never read as a whole."""
@@ -38,17 +38,14 @@ def read_lines(path: Path) -> Iterator[Line]:
     Raises:
         DataError: The file cannot be read, or a line is longer than :data:`MAX_LINE`.
     """
-    try:
-        with path.open("rb") as file:
-            number, offset = 1, 0
-            while raw := file.readline(MAX_LINE):
-                if len(raw) == MAX_LINE:
-                    raise DataError(f"{path}, line {number}: longer than {MAX_LINE} bytes; is this the csv file?")
-                if raw.strip():
-                    yield Line(path, number, offset, raw)
-                number, offset = number + 1, offset + len(raw)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    with reading(path), path.open("rb") as file:
+        number, offset = 1, 0
+        while raw := file.readline(MAX_LINE):
+            if len(raw) == MAX_LINE:
+                raise DataError(f"{path}, line {number}: longer than {MAX_LINE} bytes; is this the csv file?")
+            if raw.strip():
+                yield Line(path, number, offset, raw)
+            number, offset = number + 1, offset + len(raw)
 
 
 def strip_cell(cell: bytes) -> bytes:

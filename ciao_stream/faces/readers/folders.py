@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ciao_stream.exceptions import DataError, MissingDataError, UnknownNameError
+from ciao_stream.exceptions import DataError, MissingDataError, UnknownNameError, reading
 from ciao_stream.faces.readers.image_files import SUFFIXES, ImageFiles
 from ciao_stream.faces.readers.labels import canonical
 
@@ -59,10 +59,8 @@ def listing(folder: Path) -> list[Path]:
     Raises:
         DataError: The folder cannot be read.
     """
-    try:
+    with reading(folder):
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror or error})") from error
 
 
 def _descend(folder: Path, parts: list[str]) -> Path | None:

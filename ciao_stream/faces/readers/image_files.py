@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ciao_stream.exceptions import CiaoError, DataError
+from ciao_stream.exceptions import CiaoError, DataError, reading
 from ciao_stream.faces.dataset import Image, ImageSource
 from ciao_stream.faces.readers.index_cache import contents_sha256
 
@@ -55,7 +55,9 @@ class ImageFiles:
             DataError: The file is missing, truncated or not an image.
         """
         path = self.folder / self.names[index]
-        return decode(_content(path), path)
+        with reading(path):
+            content = path.read_bytes()
+        return decode(content, path)
 
 
 def decode(content: bytes, path: Path) -> Image:
@@ -84,13 +86,6 @@ def decode(content: bytes, path: Path) -> Image:
     except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
         what = "an empty file" if not content else f"not a whole image ({len(content):,} bytes)"
         raise DataError(f"{path}: {what}; get the file again") from error
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 @dataclass(frozen=True, eq=False)

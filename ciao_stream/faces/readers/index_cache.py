@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ciao_stream.exceptions import CiaoError, DataError
+from ciao_stream.exceptions import CiaoError, reading
 from ciao_stream.runtime.atomic import write_bytes
 from ciao_stream.runtime.folders import user_cache
 
@@ -60,10 +60,8 @@ def stamp(folder: Path, names: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for name in names:
         path = folder / name
-        try:
+        with reading(path):
             status = path.stat()
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
         digest.update(f"{name}/{status.st_size}/{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
@@ -93,10 +91,7 @@ def _sha256_of_all(folder: Path, names: Sequence[str]) -> str:
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    with reading(path), path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
     return digest.hexdigest()

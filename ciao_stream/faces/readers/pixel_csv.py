@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ciao_stream.exceptions import DataError, UnknownNameError
+from ciao_stream.exceptions import DataError, UnknownNameError, reading
 from ciao_stream.faces.dataset import SPLITS, Image, Split
 from ciao_stream.faces.readers.csv_lines import Line, cell_text, find_columns, read_lines, split_cells, strip_cell
 
@@ -66,11 +66,8 @@ class PixelCsv:
         Raises:
             DataError: The file cannot be read, or the row does not have 2,304 integers from 0 to 255.
         """
-        try:
-            with self.path.open("rb", buffering=0) as file:
-                raw = os.pread(file.fileno(), int(self.lengths[index]), int(self.offsets[index]))
-        except OSError as error:
-            raise DataError(f"{self.path}: cannot be read ({error.strerror or error})") from error
+        with reading(self.path), self.path.open("rb", buffering=0) as file:
+            raw = os.pread(file.fileno(), int(self.lengths[index]), int(self.offsets[index]))
         text = strip_cell(raw)
         if not text.translate(None, b"0123456789 \t"):
             values = np.fromstring(text, dtype=np.int64, sep=" ")

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ciao_stream.exceptions import CiaoError, DataError
+from ciao_stream.exceptions import CiaoError, DataError, reading
 from ciao_stream.faces.dataset import Image
 from ciao_stream.faces.readers.index_cache import contents_sha256
 
@@ -111,11 +111,8 @@ def read_clip(path: Path, per_clip: int) -> list[Image]:
     """
     import cv2
 
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    with reading(path), path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
     what = "an empty file" if size == 0 else f"not a video that can be decoded ({size:,} bytes)"
     problem = DataError(f"{path}: {what}; get the file again")
     try:

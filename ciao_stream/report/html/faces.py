@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ciao_stream.report.html.sequence import escaped
 from ciao_stream.report.html.values import Results, number
 
 CHECK = "check.json"
@@ -44,7 +45,7 @@ def _about(results: Results, i: int, task: Mapping[str, Any]) -> dict[str, Any]:
         "scored": [number(f"{run.data['n']:,}", run.data["n"], f"{run.pointer}/n") for run in n.values()],
         "counts": _counts(task, at),
         "dropped": [
-            (split, reason, number(f"{count:,}", count, f"{at}/dropped/{split}/{_escaped(reason)}"))
+            (split, reason, number(f"{count:,}", count, f"{at}/dropped/{split}/{escaped(reason)}"))
             for split, reasons in task.get("dropped", {}).items()
             for reason, count in reasons.items()
         ],
@@ -68,15 +69,11 @@ def _counts(task: Mapping[str, Any], at: str) -> list[tuple[str, list[Markup]]]:
     for label in task["labels"]:
         if all(label in counts for counts in splits.values()) and splits:
             cells = [
-                number(f"{counts[label]:,}", counts[label], f"{at}/counts/{split}/{_escaped(label)}")
+                number(f"{counts[label]:,}", counts[label], f"{at}/counts/{split}/{escaped(label)}")
                 for split, counts in splits.items()
             ]
             rows.append((label, cells))
     return rows
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _check(folder: Path | None) -> Mapping[str, Any] | None:

@@ -20,6 +20,7 @@ from ciao_stream.report.html.importance import LEAST, Importance, importance, va
 from ciao_stream.report.html.page import NAME, Section, render
 from ciao_stream.report.html.repeat import flat, text
 from ciao_stream.report.html.search_charts import Trial, coordinates, progress
+from ciao_stream.report.html.sequence import escaped
 from ciao_stream.report.html.summary import counted
 from ciao_stream.report.html.values import number, spread
 from ciao_stream.runtime.atomic import write_text
@@ -88,7 +89,7 @@ class _Search:
 
     @property
     def at(self) -> str:
-        return f"/tuned/tasks/{self.name.replace('~', '~0').replace('/', '~1')}"
+        return f"/tuned/tasks/{escaped(self.name)}"
 
     def best(self) -> dict[str, Any]:
         """Return what was found."""

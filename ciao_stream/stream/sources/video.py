@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ciao_stream.exceptions import DataError
+from ciao_stream.exceptions import DataError, reading
 from ciao_stream.faces.dataset import Framing
 from ciao_stream.faces.readers.index_cache import contents_sha256
 from ciao_stream.stream.sources import SourceFrame, Tell, slug
@@ -59,11 +59,8 @@ def open_source(text: str) -> Video:
         DataError: It cannot be read, or is not a video that OpenCV can decode.
     """
     path = Path(text)
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    with reading(path), path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
     images = open_capture(str(path.absolute())) if size else None
     if images is None or next(read_all(images), None) is None:
         what = f"not a video that OpenCV can decode ({size:,} bytes)" if size else "an empty file"
