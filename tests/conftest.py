@@ -5,7 +5,7 @@ import os
 import pytest
 
 # Tests run side by side: a second thread would only wait for a core, on a busy machine for minutes.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from tests.helpers.browser import browser as browser
 

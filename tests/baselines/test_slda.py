@@ -15,7 +15,6 @@ from strategies.base import frozen
 from strategies.base.frozen import FrozenFeatures
 from tests.helpers import sequences, tiny
 
-one_thread = sequences.one_thread
 cache = sequences.cache
 ground = sequences.ground
 

@@ -25,8 +25,6 @@ from tests.helpers.fer2013_files import (
 )
 from tests.helpers.sequences import arguments, document, in_child, numbers
 
-one_thread = sequences.one_thread
-
 ROWS = some_rows(per_class=1)
 NOT_PERMITTED = 77
 """Exit code of a child that may not mount a file system of its own."""

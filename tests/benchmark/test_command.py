@@ -24,8 +24,6 @@ from strategies import strategy_names
 from tests.helpers import sequences
 from tests.helpers.sequences import ROOT, arguments, document, environment, numbers
 
-one_thread = sequences.one_thread
-
 TASKS = ("affectnet", "affectnet-va", "fer", "ferplus", "emoreact")
 PER_TASK, SHARED = ("dl", "dl+ciao", "lc"), ("naive", "joint")
 SEEDS = (0, 1)

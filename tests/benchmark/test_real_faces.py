@@ -9,7 +9,6 @@ from ciao_stream.faces.task import EMOTIONS
 from tests.helpers import real_data, sequences
 from tests.helpers.sequences import document
 
-one_thread = sequences.one_thread
 real_faces = real_data.real_faces
 
 STRATEGIES = ("dl", "dl+ciao", "naive")

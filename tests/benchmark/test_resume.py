@@ -16,7 +16,6 @@ import pytest
 from benchmarks.tasks import load_task
 from ciao_stream.benchmark import __main__ as benchmark
 from ciao_stream.benchmark.prepare import data_sha256
-from tests.helpers import sequences
 from tests.helpers.sequences import (
     PATIENCE_S,
     ROOT,
@@ -31,8 +30,6 @@ from tests.helpers.sequences import (
     patch,
     start,
 )
-
-one_thread = sequences.one_thread
 
 TASKS, STRATEGIES, EPOCHS = "affectnet,ferplus", "dl+ciao,naive", 3
 STEPS = 2 * EPOCHS

@@ -5,7 +5,6 @@ import pytest
 from ciao_stream.benchmark import __main__ as benchmark
 from tests.helpers import affectnet_files, emoreact_files, fer2013_files, jaffe_files, own_files, sequences
 
-one_thread = sequences.one_thread
 TASKS = "affectnet,affectnet-va,fer,ferplus,jaffe,emoreact"
 PRIMARY = {
     "affectnet": "accuracy",

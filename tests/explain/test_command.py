@@ -27,8 +27,6 @@ from ciao_stream.worlds.worlds import Worlds
 from tests.helpers import sequences, tiny
 from tests.helpers.sequences import ROOT, arguments, environment
 
-one_thread = sequences.one_thread
-
 TASKS = ("fer", "ferplus", "affectnet-va")
 STRATEGIES = ("dl+ciao", "lc")
 SMALL = ("--device", "cpu", "--faces", "6", "--rows", "2", "--curve-faces", "3")

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +29,6 @@ PRELOAD = [
     "ciao_stream.benchmark.run", "strategies.base.per_task", "strategies.base.shared_head",
     "benchmarks.synthetic.renderer", "cv2", "sklearn.metrics", "ciao_stream.stream.learner.follow", "torch._dynamo",
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small tensors are quicker in one thread, above all where other processes want the cores too."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

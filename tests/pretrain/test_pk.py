@@ -398,15 +398,6 @@ def small(patch):
     return drawn
 
 
-@pytest.fixture(autouse=True)
-def synthetic_on_one_thread(monkeypatch):
-    monkeypatch.delenv("CIAO_DATA_ROOT", raising=False)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def call(*argv):
     return exit_code(pretrain.main, ["pk", *argv])
 
@@ -491,29 +482,10 @@ def test_titles_of_pictures_say_synthetic(whole, monkeypatch):
     assert len(titles) == 1
 
 
-class Stopped(BaseException):
-    """Stands for kill -9: nothing catches it."""
-
-
 @pytest.mark.parametrize("nth", [1, 2, 4, 6])
-def test_a_run_that_was_stopped_ends_bit_for_bit_as_one_that_was_not(nth, whole, cache, tmp_path, monkeypatch):
-    step, calls = PkLearner.step, 0
-
-    def stopping(*args):
-        nonlocal calls
-        calls += 1
-        if calls == nth:
-            raise Stopped
-        return step(*args)
-
-    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0.0)
-    monkeypatch.setattr(PkLearner, "step", stopping)
+def test_a_run_that_was_stopped_ends_bit_for_bit_as_one_that_was_not(nth, whole, cache, tmp_path, stopped_and_resumed):
     argv = arguments(tmp_path / "run", cache)
-    with pytest.raises(Stopped):
-        call(*argv)
-    calls = nth
-    assert call(*argv, "--resume") == 0
-    assert calls == nth + 6 - (nth - 1), "no step is done twice"
+    stopped_and_resumed(PkLearner, nth, lambda: call(*argv), lambda: call(*argv, "--resume"))
     for name in ("encoder.safetensors", "losses.csv"):
         assert (tmp_path / "run" / name).read_bytes() == (whole / "run" / name).read_bytes()
     ours, theirs = (torch.load(f / "run" / "checkpoint.pt", weights_only=True) for f in (tmp_path, whole))

@@ -56,7 +56,6 @@ def test_it_learns_classes_and_leaves_the_encoder_it_began_with():
 
 
 def test_the_command_leaves_an_encoder_that_says_what_it_saw(tmp_path, monkeypatch):
-    monkeypatch.delenv("CIAO_DATA_ROOT", raising=False)
     monkeypatch.setattr(sampled, "VALIDATION_FACES", 12)
     argv = ["--tasks", "fer,ferplus", "--limit", "12", "--batch", "8", "--epochs", "1", "--device", "cpu"]
     out, cache = str(tmp_path / "run"), os.environ["CIAO_CACHE"]

@@ -80,7 +80,6 @@ def common(net, **changes):
     } | changes
 
 
-one_thread = sequences.one_thread
 cache = sequences.cache
 ground = sequences.ground
 

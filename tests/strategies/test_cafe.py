@@ -40,7 +40,6 @@ from strategies.base.sequence import Job, Outcome, levels_read
 from tests.helpers import sequences, tiny
 from tests.helpers.sequences import arguments, document
 
-one_thread = sequences.one_thread
 cache = sequences.cache
 ground = sequences.ground
 

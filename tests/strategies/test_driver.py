@@ -16,7 +16,6 @@ from strategies.base.sequence import Outcome
 from tests.helpers import documents, sequences
 from tests.helpers.sequences import arguments, document
 
-one_thread = sequences.one_thread
 cache = sequences.cache
 ground = sequences.ground
 

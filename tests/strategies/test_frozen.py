@@ -17,7 +17,6 @@ from strategies import hog, load_strategy
 from strategies.base.frozen import FrozenFeatures
 from tests.helpers import sequences, tiny
 
-one_thread = sequences.one_thread
 cache = sequences.cache
 ground = sequences.ground
 

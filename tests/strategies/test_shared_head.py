@@ -14,9 +14,6 @@ from ciao_stream.faces.task import EMOTIONS, TaskSpec
 from ciao_stream.metrics.scores import evaluate
 from strategies import load_strategy
 from strategies.base.shared_head import SharedLabels, outputs_of
-from tests.helpers import sequences
-
-one_thread = sequences.one_thread
 
 FINE_TUNED = ("naive", "replay", "ewc", "lwf")
 

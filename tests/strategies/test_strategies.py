@@ -7,20 +7,8 @@ import pytest
 import torch
 
 from ciao_stream.checks import ContractError
-from ciao_stream.checks.strategy import (
-    SETTINGS,
-    Ground,
-    check_evaluation_changes_nothing,
-    check_finished_is_finished,
-    check_leaves_the_encoder_alone,
-    check_moves_one_world,
-    check_one_width_per_task,
-    check_outcome_is_complete,
-    check_refuses_unknown_tasks,
-    check_same_seed_same_numbers,
-    check_strategy,
-    checks_for,
-)
+from ciao_stream.checks import strategy as checks
+from ciao_stream.checks.strategy import SETTINGS, Ground, check_strategy, checks_for
 from ciao_stream.encoders.base import state_sha256
 from ciao_stream.runtime.seeds import derive_seed, numpy_generator, seeded_torch
 from ciao_stream.worlds.settings import PRESETS
@@ -40,7 +28,6 @@ PROMISES = [
 ]
 
 
-one_thread = sequences.one_thread
 cache = sequences.cache
 ground = sequences.ground
 
@@ -173,19 +160,21 @@ class Silent(SharedHead):
 
 
 CULPRITS = {
-    "moves other worlds": (Forgetful, check_moves_one_world, "moves the world of"),
-    "holds parameters of other tasks": (GreedyOptimizer, check_moves_one_world, "optimisers hold other parameters"),
-    "learns nothing": (CurrentHeadOnly, check_moves_one_world, "moves nothing"),
-    "moves the encoder's statistics": (DriftingEncoder, check_leaves_the_encoder_alone, "moves a weight or a buffer"),
-    "leaves the encoder in training mode": (ThawedEncoder, check_leaves_the_encoder_alone, "thaws"),
-    "learns from tests": (LearningFromTests, check_evaluation_changes_nothing, "evaluating changes state"),
-    "pads its answers": (PaddedAnswers, check_one_width_per_task, "8 outputs for 2 labels"),
-    "takes any task": (AnyTask, check_refuses_unknown_tasks, "takes a task that it was not made for"),
-    "disturbs random numbers": (Seedless, check_same_seed_same_numbers, "the caller's random generator"),
-    "has no seed": (SameForEverySeed, check_same_seed_same_numbers, "another seed gives the same weights"),
-    "learns again what is finished": (NeverFinished, check_finished_is_finished, "learns again"),
-    "leaves tasks out": (Silent(NAIVE.make), check_outcome_is_complete, "neither an outcome nor a reason"),
-}
+    "moves other worlds": (Forgetful, checks.check_moves_one_world, "moves the world of"),
+    "holds parameters of other tasks": (GreedyOptimizer, checks.check_moves_one_world,
+        "optimisers hold other parameters"),
+    "learns nothing": (CurrentHeadOnly, checks.check_moves_one_world, "moves nothing"),
+    "moves the encoder's statistics": (DriftingEncoder, checks.check_leaves_the_encoder_alone,
+        "moves a weight or a buffer"),
+    "leaves the encoder in training mode": (ThawedEncoder, checks.check_leaves_the_encoder_alone, "thaws"),
+    "learns from tests": (LearningFromTests, checks.check_evaluation_changes_nothing, "evaluating changes state"),
+    "pads its answers": (PaddedAnswers, checks.check_one_width_per_task, "8 outputs for 2 labels"),
+    "takes any task": (AnyTask, checks.check_refuses_unknown_tasks, "takes a task that it was not made for"),
+    "disturbs random numbers": (Seedless, checks.check_same_seed_same_numbers, "the caller's random generator"),
+    "has no seed": (SameForEverySeed, checks.check_same_seed_same_numbers, "another seed gives the same weights"),
+    "learns again what is finished": (NeverFinished, checks.check_finished_is_finished, "learns again"),
+    "leaves tasks out": (Silent(NAIVE.make), checks.check_outcome_is_complete, "neither an outcome nor a reason"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", CULPRITS)

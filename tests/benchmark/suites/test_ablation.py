@@ -15,7 +15,6 @@ from ciao_stream.worlds.tuned import FORMAT
 from tests.helpers import own_files, pages, sequences
 from tests.helpers.sequences import document, in_child
 
-one_thread = sequences.one_thread
 FEW = [one for one in variants.VARIANTS if one.name in ("1x1 (pointwise)", "low-rank", "rate 0.0003")]
 
 

@@ -35,13 +35,11 @@ from tests.helpers import (
     pages,
     rafdb_files,
     real_data,
-    sequences,
     sfew_files,
     tiny,
 )
 from tests.helpers.sequences import in_child
 
-one_thread = sequences.one_thread
 real_faces = real_data.real_faces
 
 PRINTED_MEANS = {

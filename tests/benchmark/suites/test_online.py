@@ -28,7 +28,6 @@ from strategies.base.online import FILE, points_of, read_prequential
 from tests.helpers import pages, sequences
 from tests.helpers.sequences import document, in_child
 
-one_thread = sequences.one_thread
 ground = sequences.ground
 cache = sequences.cache
 

@@ -23,7 +23,6 @@ from ciao_stream.worlds.settings import Settings
 from tests.helpers import documents, pages, sequences
 from tests.helpers.sequences import in_child
 
-one_thread = sequences.one_thread
 FER = TaskSpec("fer", "categorical", EMOTIONS[:7])
 VA = TaskSpec("affectnet-va", "dimensional", ("arousal", "valence"))
 
