@@ -1,4 +1,4 @@
-"""What holds for every test: its cache is its own, and the number of processes that run tests side by side."""
+"""What holds for every test: its cache is its own, its faces are synthetic; and how many processes run tests."""
 
 import os
 
@@ -11,8 +11,9 @@ from tests.helpers.browser import browser as browser
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory):
+def _own_cache_and_no_data_of_the_user(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CIAO_DATA_ROOT", raising=False)
         patch.setenv("CIAO_CACHE", str(tmp_path_factory.mktemp("user_cache")))
         yield
 

@@ -125,6 +125,7 @@ def check_trains_away_from_the_encoder(mask: type[InhibitoryMask], last: LastUni
     still = [name for name, tensor in made.state_dict().items() if torch.equal(tensor, start[name])]
     require(not still, f"training does not change {', '.join(still)}")
     require(state_sha256(last) == before, "training it changes the encoder's convolution")
+    require(not any(p.requires_grad for p in last.parameters()), "it thaws the encoder's convolution")
 
 
 def check_is_restored_by_its_state(mask: type[InhibitoryMask], last: LastUnit) -> None:

@@ -174,10 +174,8 @@ DAMAGE = {
     "no means": (lambda a: a.pop("means"), "expected the arrays"),
     "one too many": (lambda a: a.update(more=np.zeros(1)), "expected the arrays"),
     "another type": (lambda a: a.update(means=a["means"].astype(np.float32)), "means: expected float64 of shape"),
-    "another shape": (
-        lambda a: a.update(means=a["means"][:, 1:]),
-        r"means: expected float64 of shape \(3, 5\) but got",
-    ),
+    "another shape": (lambda a: a.update(means=a["means"][:, 1:]),
+        r"means: expected float64 of shape \(3, 5\) but got"),
     "a flat scatter": (lambda a: a.update(scatter=a["scatter"][0]), "scatter: expected"),
     "shrinkage 0": (lambda a: a.update(shrinkage=np.array(0.0)), r"shrinkage in \(0, 1\] but got 5 and 0.0"),
     "no features": (lambda a: a.update(scatter=np.zeros((0, 0)), means=np.zeros((3, 0))), "n_features >= 1"),
@@ -185,7 +183,7 @@ DAMAGE = {
     "unsorted": (lambda a: a.update(classes=np.array([0, 2, 1])), "its state is damaged"),
     "a class of nobody": (lambda a: a.update(counts=np.array([1, 0, 2])), "its state is damaged"),
     "no number": (lambda a: a.update(scatter=a["scatter"] * np.nan), "its state is damaged"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

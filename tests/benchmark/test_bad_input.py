@@ -31,8 +31,7 @@ NOT_PERMITTED = 77
 
 
 @pytest.fixture(autouse=True)
-def no_data_of_the_users(monkeypatch, tmp_path):
-    monkeypatch.delenv("CIAO_DATA_ROOT", raising=False)
+def own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("CIAO_CACHE", str(tmp_path / "cache"))
 
 
@@ -65,10 +64,8 @@ OPTIONS = {
     "no tasks": ({"--tasks": ""}, "no task given"),
     "only commas": ({"--tasks": " , "}, "no task given"),
     "no strategies": ({"--strategies": ""}, "no strategy given"),
-    "a rule of a synthetic world": (
-        {"--tasks": "ferplus:majority"},
-        "a synthetic world has no label rules; give --data",
-    ),
+    "a rule of a synthetic world": ({"--tasks": "ferplus:majority"},
+        "a synthetic world has no label rules; give --data"),
     "epochs twice": ({"--epochs": "1", "--set": "epochs=2"}, "--epochs 1 and --set epochs=2: give one of them"),
     "an unknown task to balance": ({"--balance": "fer:a"}, "unknown task to balance 'fer:a': did you mean 'fer'"),
     "no cluster": ({"--ray": "localhost:1"}, "--ray localhost:1: no Ray cluster answers at this address"),
@@ -80,7 +77,7 @@ OPTIONS = {
     "output in /proc": ({"--out": "/proc/run"}, "cannot write /proc/run/run.json"),
     "a long name": ({"--out": "n" * 300}, "File name too long"),
     "cache in /proc": ({"--cache": "/proc/cache"}, "cannot write /proc/cache/"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", OPTIONS)
@@ -121,13 +118,11 @@ def test_a_number_out_of_range_is_one_line(option, value, refused, tmp_path):
     ("words", "line"),
     [
         (["--folds", "3"], "unknown option --folds (see python -m ciao_stream.benchmark --help)"),
-        (
-            ["--strategie", "dl", "--strategise", "dl"],
-            "unknown option --strategise: did you mean --strategies? (see python -m ciao_stream.benchmark --help)",
-        ),
+        (["--strategie", "dl", "--strategise", "dl"],
+         "unknown option --strategise: did you mean --strategies? (see python -m ciao_stream.benchmark --help)"),
         (["--resume", "--tasks", "fer"], "--resume needs --out DIR: the folder of the run to resume"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_option_is_one_line(words, line, refused):
     assert refused(words) == line
 
@@ -181,12 +176,10 @@ DAMAGES = {
     "pixel 999": (set_cell(1, " ".join(["999", *FACE[1:]])), f"line {TRAINING}: pixel 1 is '999'; expected an integer"),
     "pixel abc": (set_cell(1, " ".join(["abc", *FACE[1:]])), f"line {TRAINING}: pixel 1 is 'abc'; expected an integer"),
     "label 9": (set_cell(0, "9"), f"line {TRAINING}: emotion '9'; expected one of 0 angry"),
-    "no test split": (
-        lambda p: p.write_text(p.read_text().replace("PrivateTest", "PublicTest")),
-        "no row has the Usage",
-    ),
+    "no test split": (lambda p: p.write_text(p.read_text().replace("PrivateTest", "PublicTest")),
+        "no row has the Usage"),
     "nothing": (lambda p: p.unlink(), "task 'fer': no csv with faces and no train and test folders under"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -86,13 +86,11 @@ class Renamed(tiny.Pictures):
 CHANGES = {
     "weights": (lambda _, i: (tiny.encoder(1), i), {"z", "u"}),
     "a running mean": (lambda e, i: (e.trunk[1].running_mean[0].add_(0.1) is None or e, i), {"z", "u"}),
-    "preprocessing": (
-        lambda e, i: (setattr(e, "preprocessing", replace(e.preprocessing, mean=(0.4,))) or e, i),
-        {*LEVELS},
-    ),
+    "preprocessing": (lambda e, i: (setattr(e, "preprocessing", replace(e.preprocessing, mean=(0.4,))) or e, i),
+        {*LEVELS}),
     "images": (lambda e, i: (e, Renamed(i.images)), {*LEVELS}),
     "number of images": (lambda e, i: (e, Renamed(i.images[:-1])), {*LEVELS}),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -4,8 +4,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from matplotlib.image import imread
 from PIL import Image
 
 from benchmarks.synthetic import load
-from ciao_stream import __main__ as cli
 from ciao_stream.benchmark import __main__ as benchmark
 from ciao_stream.encoders import load_encoder
 from ciao_stream.exceptions import CiaoError
@@ -25,7 +22,7 @@ from ciao_stream.explain.tiles import DPI, INCH_MM, PAGE_MM
 from ciao_stream.report.embed import FORMAT, KINDS, pictures, read_explanation
 from ciao_stream.worlds.worlds import Worlds
 from tests.helpers import sequences, tiny
-from tests.helpers.sequences import ROOT, arguments, environment
+from tests.helpers.sequences import arguments
 
 TASKS = ("fer", "ferplus", "affectnet-va")
 STRATEGIES = ("dl+ciao", "lc")
@@ -42,11 +39,6 @@ def ran(tmp_path_factory):
     code, printed = sequences.in_child(explain.main, ["--run", str(folder / "run"), *SMALL])
     assert code == 0, printed
     return folder / "run", printed
-
-
-@pytest.fixture(autouse=True)
-def no_data_of_the_users(monkeypatch):
-    monkeypatch.delenv("CIAO_DATA_ROOT", raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -251,14 +243,12 @@ def test_other_faces_than_the_runs_are_refused(ran, tmp_path, capsys, monkeypatc
     [
         ("nowhere", "no such folder; give the results folder of a benchmark"),
         ("empty", "neither a benchmark .results.json. nor worlds"),
-        (
-            "unfinished",
-            "results.json is missing: its benchmark is not finished .resume it with --resume., or is a suite",
-        ),
+        ("unfinished",
+         "results.json is missing: its benchmark is not finished .resume it with --resume., or is a suite"),
         ("without", "none of its strategies .majority. left worlds there"),
         ("damaged", "cannot read .*results.json"),
     ],
-)
+)  # fmt: skip
 def test_folders_without_worlds_are_refused(tmp_path, capsys, name, said):
     folder = tmp_path / name
     if name != "nowhere":
@@ -285,12 +275,3 @@ def test_files_that_are_no_images_are_refused(saved, faces, tmp_path, capsys):
     assert "no image in this folder" in said
     assert "give the faces to explain with --images" in refused(capsys, "--run", str(saved), *out)
     assert not (tmp_path / "out").exists()
-
-
-def test_help_loads_nothing_heavy_and_the_command_is_one_of_ciao_streams():
-    assert "explain" in cli.COMMANDS
-    command = [sys.executable, "-X", "importtime", "-m", "ciao_stream.explain", "--help"]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, cwd=ROOT)
-    assert "--images" in done.stdout
-    loaded = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
-    assert not {"torch", "matplotlib", "cv2", "PIL", "rich"} & loaded

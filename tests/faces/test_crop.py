@@ -52,10 +52,8 @@ def test_photographs_are_cut_to_the_face_and_faces_are_left_alone():
     assert crop_faces(data, FaceCrop("never")) is data
     assert crop_faces(faces, FaceCrop("always")).train.image(0).shape == one.shape
     assert [searches(t, c) for t, c in ((data, FaceCrop()), (faces, FaceCrop()), (data, FaceCrop("never")))] == [
-        4,
-        0,
-        0,
-    ]
+        4, 0, 0,
+    ]  # fmt: skip
 
 
 def test_what_was_found_is_counted():

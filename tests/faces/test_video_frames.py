@@ -237,11 +237,9 @@ def test_the_fingerprint_follows_content_names_order_and_number_of_frames(tmp_pa
     same = VideoFrames(tmp_path, names, 5).fingerprint
     assert VideoFrames(tmp_path, names, 5).fingerprint == same
     others = [
-        VideoFrames(tmp_path, names, 10).fingerprint,
-        VideoFrames(tmp_path, names[::-1], 5).fingerprint,
-        VideoFrames(tmp_path, names[:2], 5).fingerprint,
-        ImageFiles(tmp_path, names).fingerprint,
-    ]
+        VideoFrames(tmp_path, names, 10).fingerprint, VideoFrames(tmp_path, names[::-1], 5).fingerprint,
+        VideoFrames(tmp_path, names[:2], 5).fingerprint, ImageFiles(tmp_path, names).fingerprint,
+    ]  # fmt: skip
     a_clip(tmp_path / names[1], 16, 5)
     others.append(VideoFrames(tmp_path, names, 5).fingerprint)
     assert len({same, *others}) == 6

@@ -111,10 +111,8 @@ def bad_messages(producer: str = "camera", now: float = NOW) -> dict[str, tuple[
         "seq as text": (changed(good, seq="1"), "bad_header"),
         "seq as a float": (changed(good, seq=1.0), "bad_header"),
         "seq beyond 64 bits": (changed(good, seq=2**63), "bad_header"),
-        "seq of 5,000 digits": (
-            with_header(json.dumps(header).replace('"seq": 0', '"seq": ' + "9" * 5000)),
-            "bad_header",
-        ),
+        "seq of 5,000 digits": (with_header(json.dumps(header).replace('"seq": 0', '"seq": ' + "9" * 5000)),
+            "bad_header"),
         "captured at NaN": (changed(good, captured_at=float("nan")), "bad_header"),
         "captured before 1970": (changed(good, captured_at=-1), "bad_header"),
         "captured in two hours": (frame(captured_at=now + 2 * FUTURE_S), "future"),
@@ -142,4 +140,4 @@ def bad_messages(producer: str = "camera", now: float = NOW) -> dict[str, tuple[
         "declared with one class": (declared(FER, task="new", labels=["a"]), "bad_task"),
         "declared as a folder": (declared(FER, task="../new"), "bad_task"),
         "declared with an unknown kind": (declared(FER, target="regression"), "bad_header"),
-    }
+    }  # fmt: skip

@@ -1,15 +1,8 @@
-"""What holds for every test of pretraining: its faces are synthetic; and how a run is killed and resumed."""
+"""How a run of pretraining is killed and resumed."""
 
 import pytest
 
 from ciao_stream.pretrain import training
-
-
-@pytest.fixture(autouse=True, scope="package")
-def _synthetic():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("CIAO_DATA_ROOT", raising=False)
-        yield
 
 
 class Stopped(BaseException):

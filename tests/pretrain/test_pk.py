@@ -417,7 +417,6 @@ def whole(tmp_path_factory):
     """A run that is never stopped."""
     folder = tmp_path_factory.mktemp("pk")
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("CIAO_DATA_ROOT", raising=False)
         small(patch)
         assert call(*arguments(folder / "run", folder / "cache")) == 0
     return folder

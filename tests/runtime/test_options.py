@@ -160,14 +160,12 @@ def commands() -> Parser:
         ("learn --root x --zzz=1", "error: unknown option --zzz (see tool --help)"),
         ("learn --root x more", "error: unexpected argument 'more' (see tool --help)"),
         ("learn --root x --count many", "error: argument --count: expected a whole number but got 'many'"),
-        (
-            "learn --root x --kind fsat",
-            "error: argument --kind: expected one of fast, slow but got 'fsat': did you mean fast?",
-        ),
+        ("learn --root x --kind fsat",
+         "error: argument --kind: expected one of fast, slow but got 'fsat': did you mean fast?"),
         ("learn", "error: the following arguments are required: --root (see tool learn --help)"),
         ("lern", "error: argument COMMAND: expected one of learn but got 'lern': did you mean learn?"),
     ],
-)
+)  # fmt: skip
 def test_bad_usage_is_one_line_and_code_2(argv, line, capsys):
     with pytest.raises(SystemExit) as caught:
         commands().parse_args(argv.split())

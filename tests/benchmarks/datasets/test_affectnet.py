@@ -12,6 +12,7 @@ from ciao_stream.faces.readers import csv_lines
 from ciao_stream.faces.task import EMOTIONS
 from tests.helpers import affectnet_files
 from tests.helpers.affectnet_files import CODES, SETS, write_affectnet_2017, write_affectnet_2021, write_annotation
+from tests.helpers.one_line import watch_lines
 
 WRITERS = {2017: write_affectnet_2017, 2021: write_affectnet_2021}
 both_releases = pytest.mark.parametrize("release", WRITERS)
@@ -349,15 +350,7 @@ def test_annotations_are_read_once_until_one_changes(tmp_path, monkeypatch):
 
 def test_one_line_at_a_time(tmp_path, monkeypatch):
     write_affectnet_2017(tmp_path)
-    sizes = []
-
-    def spy(path):
-        for line in read_lines(path):
-            sizes.append(len(line.raw))
-            yield line
-
-    read_lines = csv_lines.read_lines
-    monkeypatch.setattr("benchmarks.datasets._affectnet_2017.read_lines", spy)
+    sizes = watch_lines(monkeypatch, "benchmarks.datasets._affectnet_2017")
     data = affectnet.load(tmp_path)
     assert max(sizes) < csv_lines.MAX_LINE
     assert len(sizes) == 2 + sum(len(d) + sum(d.dropped.values()) for d in data.splits())

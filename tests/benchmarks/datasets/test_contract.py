@@ -198,12 +198,10 @@ BROKEN = {
     "a class never trained": (lambda: train(targets=np.zeros(4, np.int64)), "no sample to train 'anger' on"),
     "half counts": (lambda: train(dropped={"too dark": 1.5}), "dropped has a value that is not a count"),
     "published for no split": (lambda: good(published={"trian": 4}), "published counts are for 'trian'"),
-    "published for no label": (
-        lambda: good(published={"train": {"joy": 4}}),
-        "published counts of train have unknown labels",
-    ),
+    "published for no label": (lambda: good(published={"train": {"joy": 4}}),
+        "published counts of train have unknown labels"),
     "nameless folds": (lambda: TaskData.cross_validation([good(), good()]), "have no unique names"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", BROKEN)

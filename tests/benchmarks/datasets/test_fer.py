@@ -20,6 +20,7 @@ from tests.helpers.fer2013_files import (
     write_folders,
     write_icml_csv,
 )
+from tests.helpers.one_line import watch_lines
 
 real_faces = real_data.real_faces
 ROWS = some_rows()
@@ -139,15 +140,7 @@ def test_no_pixel_is_parsed_before_it_is_read(tmp_path):
 
 def test_one_line_at_a_time(tmp_path, monkeypatch):
     write_csv(tmp_path / "fer2013.csv", ROWS)
-    sizes = []
-
-    def spy(path):
-        for line in read_lines(path):
-            sizes.append(len(line.raw))
-            yield line
-
-    read_lines = csv_lines.read_lines
-    monkeypatch.setattr("ciao_stream.faces.readers.pixel_csv.read_lines", spy)
+    sizes = watch_lines(monkeypatch, "ciao_stream.faces.readers.pixel_csv")
     fer.load(tmp_path)
     assert max(sizes) < csv_lines.MAX_LINE
     assert len(sizes) == len(ROWS) + 1

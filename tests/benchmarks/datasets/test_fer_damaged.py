@@ -49,10 +49,8 @@ DAMAGED_CSV = {
     "label 2.0": (cell(0, "2.0"), "line 4: emotion '2.0'"),
     "no label": (cell(0, ""), "line 4: emotion ''"),
     "unknown Usage": (cell(2, "Trainnig"), "line 4: unknown Usage 'Trainnig': did you mean 'Training'?"),
-    "no Usage": (
-        header("emotion,pixels"),
-        "line 1: no column Usage; expected emotion, pixels, Usage; found emotion, pixels",
-    ),
+    "no Usage": (header("emotion,pixels"),
+        "line 1: no column Usage; expected emotion, pixels, Usage; found emotion, pixels"),
     "other columns": (header("label,image,Usage"), "line 1: no column emotion nor pixels; expected"),
     "no header": (change_lines(FILE, lambda lines: lines[1:]), "line 1: no column emotion nor pixels nor Usage"),
     "no PublicTest": (drop_usage("PublicTest"), "no row has the Usage PublicTest (validation)"),
@@ -65,7 +63,7 @@ DAMAGED_CSV = {
     "latin-1": (change(FILE, lambda old: old.replace(b",Training", b",Tr\xe4ining", 1)), "not UTF-8 text"),
     "binary": (write(FILE, b"\x89PNG\xff" * 50_000), "line 1: longer than 65536 bytes; is this the csv"),
     "a folder": (empty(FILE), "fer2013.csv: cannot be read (Is a directory)"),
-}
+}  # fmt: skip
 DAMAGED_FOLDERS = {
     "a class misspelled": (move("fer2013/train/happy", "fer2013/train/hapy"),
         "TMP/fer2013/train: unknown class folder 'hapy': did you mean 'happy'"),

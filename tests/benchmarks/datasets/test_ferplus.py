@@ -122,14 +122,12 @@ DAMAGED = {
     "other Usage": (set_cell(0, OTHER_USAGE), "fer2013.csv, line 5: the files are not in the same order"),
     "a row less": (keep_lines(len(ROWS)), f"has {len(ROWS) - 1} rows but"),
     "cut": (lambda p: p.write_bytes(p.read_bytes()[:-12]), f"line {len(ROWS) + 1}: expected 12 columns but found"),
-    "no column": (
-        lambda p: edit_line(p, 1, "contempt", "disdain"),
-        "line 1: no column contempt; expected Usage, Image",
-    ),
+    "no column": (lambda p: edit_line(p, 1, "contempt", "disdain"),
+        "line 1: no column contempt; expected Usage, Image"),
     "empty file": (lambda p: p.write_text(""), "the file is empty"),
     "header only": (keep_lines(1), "has 0 rows but"),
     "not text": (lambda p: p.write_bytes(p.read_bytes().replace(b"Training", b"Tr\xff", 1)), "not UTF-8 text"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", DAMAGED)

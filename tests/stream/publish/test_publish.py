@@ -153,8 +153,7 @@ def replay(server, *more):
     return ["publish", *source, "--redis", server.url, *more]
 
 
-def test_kill_9_in_the_middle_and_a_restart_give_the_stream_of_an_uninterrupted_run(server, capsys, monkeypatch):
-    monkeypatch.delenv("CIAO_DATA_ROOT", raising=False)
+def test_kill_9_in_the_middle_and_a_restart_give_the_stream_of_an_uninterrupted_run(server, capsys):
     with server.client() as client:
         for enough in (20, 75):
             argv = [sys.executable, "-m", "ciao_stream.stream", *replay(server, "--max-backlog", str(enough))]
