@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
+import functools
 import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from ciao_stream.pretrain.crs_cont import command as crs_cont
-from ciao_stream.pretrain.options import MODULE
-from ciao_stream.pretrain.pk import command as pk
-from ciao_stream.pretrain.supervised import command as supervised
-from ciao_stream.runtime.options import Parser
+from benchmarks.names import OWN, task_names
+from ciao_stream.pretrain.plan import CrsContPlan, PkPlan, Plan, SupervisedPlan
+from ciao_stream.runtime.command import output_console, run_command, shell_line
+from ciao_stream.runtime.device import torch_device
+from ciao_stream.runtime.folders import data_root, default_cache, default_out
+from ciao_stream.runtime.options import Parser, add_options, from_json, given, to_json, words
+from ciao_stream.runtime.run_folder import begun, recorded_plan
+
+MODULE = "ciao_stream.pretrain"
+NO_OPTIONS = ("out", "resume", "record")
+"""Fields that :func:`ciao_stream.runtime.options.add_options` gives no option."""
 
 
 def parser() -> Parser:
@@ -17,15 +28,65 @@ def parser() -> Parser:
         prog=f"python -m {MODULE}", description="Train an encoder, to be frozen afterwards and shared by all worlds."
     )
     methods = p.add_subparsers(required=True, metavar="METHOD")
-    for method in (crs_cont, pk, supervised):
-        method.add_parser(methods)
+    for kind in (CrsContPlan, PkPlan, SupervisedPlan):
+        own = methods.add_parser(
+            kind.name,
+            help=kind.about[0],
+            description=kind.about[1],
+            epilog="Without --data-root (nor $CIAO_DATA_ROOT) the tasks are synthetic worlds, and marked so "
+            f"everywhere. Tasks: {', '.join([*task_names(), *OWN.values()])}.",
+        )
+        add_options(own, kind, leave_out=NO_OPTIONS)
+        out = f"folder of the results (default: runs/pretrain-{kind.name}-TIME)"
+        own.add_argument("--out", type=Path, metavar="DIR", help=out)
+        own.add_argument(
+            "--resume", action="store_true", help="resume the run in --out with the options that it recorded"
+        )
+        own.set_defaults(kind=kind)
     return p
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = parser().parse_args(argv)
-    return options.main(options)  # type: ignore[no-any-return]
+    kind: type[Plan] = options.kind
+    out: Path = options.out or default_out(f"pretrain-{kind.name}")
+
+    def hint() -> str | None:
+        return shell_line(MODULE, [kind.name, "--resume", "--out", str(out)]) if begun(out) else None
+
+    def body() -> None:
+        plan = _plan(options, out, kind)
+        from ciao_stream.pretrain.training import run
+        from ciao_stream.runtime.console import ConsoleProgress
+
+        asked = words(kind, plan.record, leave_out=NO_OPTIONS, always=("epochs", "batch"))
+        show = output_console(highlight=False).print
+        command = shell_line(MODULE, [kind.name, *asked, "--out", str(out)])
+        progress = ConsoleProgress()
+        remark = functools.partial(progress.console.print, soft_wrap=True, markup=False)
+        show(run(plan, plan.method(), command, progress, remark), soft_wrap=True)
+        show(f"encoder and curves: {out}", soft_wrap=True)
+
+    return run_command(body, hint)
+
+
+def _plan(options: argparse.Namespace, out: Path, kind: type[Plan]) -> Plan:
+    """Return the plan that options make, with those that the run to resume recorded.
+
+    Raises:
+        CiaoError: A name or value is wrong, or there is nothing to resume.
+    """
+    before = recorded_plan(options)
+    asked = given(options, kind) | {"out": out}
+    if "data_root" in asked or not before:
+        root = data_root(asked.get("data_root"))
+        asked["data_root"] = None if root is None else root.absolute()
+    old = from_json(kind, before, "option") if before else None
+    plan = kind(**{name: getattr(old, name) for name in before} | asked)
+    record = {name: value for name, value in to_json(plan).items() if name not in NO_OPTIONS}
+    device: Any = torch_device(plan.device)
+    return replace(plan, device=device, cache=plan.cache or default_cache(out), record=record)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from ciao_stream.runtime.atomic import write_bytes, write_text
@@ -96,3 +98,44 @@ class Curves:
 def mean(measures: list[dict[str, float]]) -> dict[str, float]:
     """Return the mean of each measure."""
     return {name: sum(each[name] for each in measures) / len(measures) for name in measures[0]}
+
+
+Picture = npt.NDArray[np.uint8]
+"""uint8 (height, width, 3), RGB."""
+
+
+class Board:
+    """Writes to ``folder``, or nowhere where the package ``tensorboard`` is not installed.
+
+    Args:
+        folder: Made where it is missing.
+        step: First step that is overwritten if it exists already.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self._writer: Any = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return
+        self._writer = SummaryWriter(folder, purge_step=step)
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is a TensorBoard."""
+        return self._writer is not None
+
+    def scalars(self, split: str, step: int, measures: dict[str, float]) -> None:
+        """Add numbers."""
+        for name, value in measures.items() if self.writes else ():
+            self._writer.add_scalar(f"{name}/{split}", value, step)
+
+    def picture(self, name: str, step: int, picture: Picture) -> None:
+        """Add an image; its name marks synthetic faces."""
+        if self.writes:
+            self._writer.add_image(name, picture, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self.writes:
+            self._writer.close()

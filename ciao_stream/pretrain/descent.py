@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ciao_stream.encoders.base import Encoder
+from ciao_stream.pretrain.method import Batch, Measures, Method
 from ciao_stream.runtime.device import channels_last
 
 
@@ -30,7 +32,7 @@ class Descent:
     warmup: float = 0.05
 
 
-class DescentLearner:
+class DescentLearner(ABC):
     """Moves the parameters of a network down the gradient of a loss, which a derived class defines.
 
     Args:
@@ -54,14 +56,33 @@ class DescentLearner:
             nesterov=True,
         )
 
-    def descend(self, loss: Tensor) -> None:
-        """Make one step."""
+    @abstractmethod
+    def look(self, pixels: Tensor, shares: Tensor, generator: torch.Generator) -> tuple[Tensor, Measures]:
+        """Return the loss of a batch, a scalar, and what to report of it; see :meth:`step`."""
+
+    def step(self, pixels: Tensor, shares: Tensor, generator: torch.Generator) -> Measures:
+        """Learn from one batch.
+
+        Args:
+            pixels: uint8 (B, channels, size, size).
+            shares: float32 (B, K), the share of each label; rows sum to 1.
+            generator: Where the views are drawn from.
+        """
+        self.net.train()
+        loss, measures = self.look(pixels, shares, generator)
         for group in self.optimizer.param_groups:
             group["lr"] = self.how.lr * self._share()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         self.step_count += 1
+        return measures
+
+    @torch.no_grad()
+    def measure(self, pixels: Tensor, shares: Tensor, generator: torch.Generator) -> Measures:
+        """Return what :meth:`step` would report; nothing learns."""
+        self.net.eval()
+        return self.look(pixels, shares, generator)[1]
 
     def encoder(self) -> Encoder:
         """Return a frozen copy of the network's encoder as it is now."""
@@ -84,3 +105,27 @@ class DescentLearner:
         if done < self.how.warmup:
             return (self.step_count + 1) / (self.steps * self.how.warmup)
         return (1 + math.cos(math.pi * (done - self.how.warmup) / (1 - self.how.warmup))) / 2
+
+
+class DescentMethod(Method):
+    """A method whose learner is a :class:`DescentLearner`.
+
+    Args:
+        encoder: The encoder to start from.
+        recipe: How.
+    """
+
+    extendable = False
+    learner: DescentLearner
+
+    def __init__(self, encoder: Encoder, recipe: Any) -> None:
+        self.encoder = encoder
+        self.recipe = recipe
+
+    def step(self, batch: Batch, generator: torch.Generator) -> Measures:
+        """Learn from one batch."""
+        return self.learner.step(batch.pixels, batch.labels, generator)
+
+    def measure(self, batch: Batch, generator: torch.Generator) -> Measures:
+        """Return what a step would report."""
+        return self.learner.measure(batch.pixels, batch.labels, generator)

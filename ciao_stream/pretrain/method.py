@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.faces.dataset import FaceDataset, TaskData
-from ciao_stream.pretrain.board import Picture
+from ciao_stream.pretrain.curves import Picture
 
 Measures = dict[str, float]
 """Means over a batch, by name."""

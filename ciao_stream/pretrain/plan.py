@@ -1,10 +1,11 @@
-"""The plan of a training: the options that all methods share."""
+"""The plan of a training: the options that all methods share, and those of each method."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from benchmarks.names import OWN, split_rule, task_names
 from ciao_stream.encoders import check_encoder_name
@@ -13,10 +14,11 @@ from ciao_stream.runtime.options import option, validate
 
 if TYPE_CHECKING:
     from ciao_stream.encoders.base import Encoder
+    from ciao_stream.pretrain.method import Method
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(ABC):
     """What to train on, for how long, and where results go; the options that all methods share.
 
     Args:
@@ -35,6 +37,11 @@ class Plan:
     Raises:
         CiaoError: A task does not exist or is given twice, or a value is out of range.
     """
+
+    name: ClassVar[str]
+    """The method's, as in the command."""
+    about: ClassVar[tuple[str, str]]
+    """Help and description of its command."""
 
     tasks: tuple[str, ...] = ()
     data_root: Path | None = option(None, metavar="DIR", read=str)
@@ -57,6 +64,10 @@ class Plan:
         for task in self.tasks:
             if (name := split_rule(task)[0]) not in (*task_names(), *OWN):
                 raise UnknownNameError("task", name, [*task_names(), *OWN.values()])
+
+    @abstractmethod
+    def method(self) -> Method:
+        """Return the method to train by, with these options."""
 
 
 @dataclass(frozen=True)
@@ -84,3 +95,99 @@ class DescentPlan(Plan):
 
         load = load_encoder if (Path(self.encoder) / "encoder.json").is_file() else untrained_encoder
         return load(self.encoder, seed=self.seed).to(self.device)
+
+
+@dataclass(frozen=True)
+class CrsContPlan(DescentPlan):
+    """A training by CRS-CONT.
+
+    Args:
+        negative: Weight of negative anchors.
+        instance: Weight of the contrast of logits.
+        views: Weight of a further contrast, of views alone, that the paper does not have.
+        temperature: Temperature of every contrast.
+    """
+
+    name: ClassVar[str] = "crs-cont"
+    about: ClassVar[tuple[str, str]] = (
+        "coarse-contrastive training of a general encoder",
+        "Train a general encoder from coarse labels (positive, negative, neutral, surprise) and contrast. Every task "
+        "needs classes or votes.",
+    )
+
+    epochs: int = option(100, least=1)
+    negative: float = option(0.5, least=0)
+    instance: float = option(0.4, least=0)
+    views: float = option(0.0, least=0)
+    temperature: float = option(0.07, above=0, most=1)
+
+    def method(self) -> Method:
+        """Return the method to train by, with these options."""
+        from ciao_stream.pretrain.crs_cont import CrsCont, Recipe, Weights
+        from ciao_stream.pretrain.descent import Descent
+
+        weights = Weights(self.negative, self.instance, self.views, self.temperature)
+        recipe = Recipe(Descent(lr=self.lr, weight_decay=self.weight_decay), weights)
+        return CrsCont(self.first_encoder(), recipe)
+
+
+@dataclass(frozen=True)
+class PkPlan(Plan):
+    """A training of PK.
+
+    Args:
+        lr: Learning rate.
+        width: Share of the generator's channels.
+        adversarial: Weight of fooling each discriminator.
+        identity: Folder with encoder.json of a frozen network whose features the reconstruction should keep.
+        emotion: Make arousal and valence readable from the code too.
+    """
+
+    name: ClassVar[str] = "pk"
+    about: ClassVar[tuple[str, str]] = (
+        "the paper's adversarial autoencoder",
+        "Train the PK encoder as one half of an adversarial autoencoder, whose discriminators learn too. Arousal and "
+        "valence count only if every task has them.",
+    )
+
+    epochs: int = option(2, least=1)
+    batch: int = option(49, least=2)
+    lr: float = option(2e-4, above=0, most=1)
+    width: float = option(1.0, above=0, most=1)
+    adversarial: float = option(0.01, above=0, most=1)
+    identity: Path | None = option(None, metavar="DIR")
+    emotion: bool = option(False, switch=True)
+
+    def method(self) -> Method:
+        """Return the method to train by, with these options."""
+        from ciao_stream.encoders import load_encoder
+        from ciao_stream.encoders.saved import load_saved
+        from ciao_stream.pretrain.pk.method import Pk
+        from ciao_stream.pretrain.pk.trainer import Recipe, Weights
+
+        weights = Weights(prior=self.adversarial, image=self.adversarial)
+        recipe = Recipe(lr=self.lr, width=self.width, emotion=self.emotion, weights=weights)
+        identity = None if self.identity is None else load_saved(self.identity).to(self.device)
+        return Pk(load_encoder("pk", seed=self.seed).to(self.device), recipe, identity)
+
+
+@dataclass(frozen=True)
+class SupervisedPlan(DescentPlan):
+    """A training with fine labels."""
+
+    name: ClassVar[str] = "supervised"
+    about: ClassVar[tuple[str, str]] = (
+        "training with fine labels",
+        "Train an encoder with the classes of its tasks, to compare with encoders that never saw them. Every task "
+        "needs classes or votes.",
+    )
+
+    epochs: int = option(30, least=1)
+
+    def method(self) -> Method:
+        """Return the method to train by, with these options."""
+        from ciao_stream.pretrain.descent import Descent
+        from ciao_stream.pretrain.supervised import Recipe, Supervised
+
+        recipe = Recipe(Descent(lr=self.lr, weight_decay=self.weight_decay))
+        return Supervised(self.first_encoder(), recipe)

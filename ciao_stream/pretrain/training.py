@@ -18,8 +18,7 @@ from ciao_stream.benchmark.prepare import data_sha256
 from ciao_stream.encoders.cache import DEFAULT_BUDGET, FeatureCache
 from ciao_stream.encoders.saved import save_encoder
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.pretrain.board import Board
-from ciao_stream.pretrain.curves import Curves, mean
+from ciao_stream.pretrain.curves import Board, Curves, mean
 from ciao_stream.pretrain.data import Faces, describe, load_some, source_of
 from ciao_stream.pretrain.method import Batch, Measures, Method
 from ciao_stream.pretrain.plan import Plan

@@ -14,9 +14,7 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import FaceDataset
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 from ciao_stream.pretrain.augment import Augmentation, augment
-from ciao_stream.pretrain.crs_cont.coarse import COARSE, NEGATIVE, coarse_shares
-from ciao_stream.pretrain.crs_cont.losses import Weights, loss_parts
-from ciao_stream.pretrain.crs_cont.trainer import ContrastLearner, Recipe
+from ciao_stream.pretrain.crs_cont import COARSE, NEGATIVE, ContrastLearner, Recipe, Weights, coarse_shares, loss_parts
 from ciao_stream.pretrain.descent import Descent
 from tests.helpers import tiny
 

@@ -11,7 +11,7 @@ from ciao_stream.encoders import load_encoder
 from ciao_stream.encoders.untrained import untrained_encoder
 from ciao_stream.pretrain import __main__ as pretrain
 from ciao_stream.pretrain import data as sampled
-from ciao_stream.pretrain.crs_cont.trainer import ContrastLearner
+from ciao_stream.pretrain.crs_cont import ContrastLearner
 
 
 @pytest.fixture(autouse=True)

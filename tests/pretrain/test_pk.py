@@ -22,10 +22,11 @@ from ciao_stream.pretrain import __main__ as pretrain
 from ciao_stream.pretrain import data as sampled
 from ciao_stream.pretrain import training
 from ciao_stream.pretrain.data import some
-from ciao_stream.pretrain.pk import losses, method, networks
+from ciao_stream.pretrain.method import Batch
+from ciao_stream.pretrain.pk import method, networks, trainer
 from ciao_stream.pretrain.pk.method import Pk, is_conditioned
 from ciao_stream.pretrain.pk.pictures import AROUSAL, GAP, VALENCE, arousal_valence_sheet, tiled, to_rgb
-from ciao_stream.pretrain.pk.trainer import Batch, PkLearner, Recipe, as_image, draw_prior
+from ciao_stream.pretrain.pk.trainer import PkLearner, Recipe, as_image, draw_prior
 from tests.helpers import tiny
 from tests.helpers.sequences import exit_code
 
@@ -96,22 +97,22 @@ def test_every_network_but_the_codes_reads_the_condition():
 
 def test_cross_entropy_is_the_right_way_round():
     sure, unsure = torch.tensor([8.0, 9.0]), torch.tensor([-8.0, -9.0])
-    assert losses.passes_for(True, sure) < 1e-3 < 8 < losses.passes_for(True, unsure)
-    assert losses.passes_for(False, unsure) < 1e-3 < 8 < losses.passes_for(False, sure)
-    assert losses.discrimination(sure, unsure) < 1e-3
-    assert losses.discrimination(unsure, sure) > 16
+    assert trainer.passes_for(True, sure) < 1e-3 < 8 < trainer.passes_for(True, unsure)
+    assert trainer.passes_for(False, unsure) < 1e-3 < 8 < trainer.passes_for(False, sure)
+    assert trainer.discrimination(sure, unsure) < 1e-3
+    assert trainer.discrimination(unsure, sure) > 16
     real, made = torch.tensor([0.3, -2.0, 5.0]), torch.tensor([-1.0, 0.5])
     expected = -(torch.sigmoid(real).log().mean() + (1 - torch.sigmoid(made)).log().mean())
-    assert losses.discrimination(real, made).item() == pytest.approx(expected.item(), rel=1e-6)
-    assert losses.accuracy(sure, unsure) == 1
-    assert losses.accuracy(unsure, sure) == 0
-    assert losses.accuracy(real, made).item() == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert trainer.discrimination(real, made).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert trainer.accuracy(sure, unsure) == 1
+    assert trainer.accuracy(unsure, sure) == 0
+    assert trainer.accuracy(real, made).item() == pytest.approx((2 / 3 + 1 / 2) / 2)
 
 
 def test_the_distance_of_features_is_that_of_the_paper():
     """The last convolution at each resolution, rectified; the mean difference over height times width."""
     network = tiny.encoder(channels="bgr", size=32, norm=True)
-    distance = losses.FeatureDistance(network, "bgr")
+    distance = trainer.FeatureDistance(network, "bgr")
     a, b = (as_image(batch(seed=s).pixels) for s in (0, 1))
     first, last = network.trunk[0], network.last.conv
     expected = 0.0
@@ -131,7 +132,7 @@ def test_the_distance_of_features_is_that_of_the_paper():
 @pytest.mark.parametrize(("channels", "size"), [("gray", 16), ("rgb", 32)])
 def test_the_feature_network_sees_faces_as_its_own_preprocessing_gives_them(channels, size):
     network = tiny.encoder(channels=channels, size=size)
-    distance = losses.FeatureDistance(network, "bgr")
+    distance = trainer.FeatureDistance(network, "bgr")
     flat = torch.tensor([10, 120, 240], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 32, 32)  # BGR
     rgb = flat[0].flip(0).permute(1, 2, 0).numpy()
     expected = network.preprocessing.normalise(torch.from_numpy(network.preprocessing.fit(rgb))[None])
@@ -211,7 +212,7 @@ def test_discriminators_learn_to_tell_the_work_of_a_frozen_generator():
 
 @pytest.mark.parametrize(("weight", "falls"), [(0.1, ("prior", "image")), (0.0, ("reconstruction",))])
 def test_the_autoencoder_learns_to_fool_frozen_discriminators_and_to_reconstruct(weight, falls):
-    weights = losses.Weights(prior=weight, image=weight)
+    weights = trainer.Weights(prior=weight, image=weight)
     learner = PkLearner(encoder(), Recipe(width=0.02, lr=2e-3, weights=weights), 0)
     for seed in range(20):
         learner.discriminator_step(batch(32, seed=seed), prior(32, seed))
@@ -225,10 +226,10 @@ def test_the_autoencoder_learns_to_fool_frozen_discriminators_and_to_reconstruct
 def test_what_counts_for_nothing_does_not_move_the_encoder():
     """Each weight of the loss acts on its own part."""
     nothing = dict.fromkeys(("identity", "prior", "image", "emotion"), 0.0)
-    plain = PkLearner(encoder(), Recipe(width=0.02, emotion=True, weights=losses.Weights(**nothing)), 0)
+    plain = PkLearner(encoder(), Recipe(width=0.02, emotion=True, weights=trainer.Weights(**nothing)), 0)
     plain.autoencoder_step(batch(), prior())
     for name in nothing:
-        weights = losses.Weights(**{**nothing, name: 1.0})
+        weights = trainer.Weights(**{**nothing, name: 1.0})
         other = PkLearner(encoder(), Recipe(width=0.02, emotion=True, weights=weights), 0, identity=tiny.encoder(7))
         other.autoencoder_step(batch(), prior())
         assert "encoder.last.conv.weight" in tiny.moved(plain.autoencoder.state_dict(), other.autoencoder), name
@@ -319,8 +320,8 @@ def test_the_grid_has_arousal_down_and_valence_across(monkeypatch):
     asked = []
 
     def shade(given):
-        asked.extend(given.conditions.tolist())
-        return given.conditions[:, :1, None, None].expand(-1, 3, 32, 32)  # bright: aroused
+        asked.extend(given.labels.tolist())
+        return given.labels[:, :1, None, None].expand(-1, 3, 32, 32)  # bright: aroused
 
     monkeypatch.setattr(learner, "reconstruct", shade)
     sheet = arousal_valence_sheet(learner, face)
@@ -512,7 +513,7 @@ def test_a_task_without_arousal_and_valence_is_learned_without_them(whole, tmp_p
     assert "unconditioned: arousal and valence are not known of every face (affectnet-va is dimensional, fer is" in told
     assert "no identity term" in told
     assert sum(len(given.pixels) for given in seen) == 20
-    assert not any(given.conditions.any() for given in seen)
+    assert not any(given.labels.any() for given in seen)
     assert [name for name, _ in drawn] == ["reconstructions.png"]
     assert not json.loads((out / "encoder.json").read_text())["trained_on"]["conditioned_on_arousal_and_valence"]
 

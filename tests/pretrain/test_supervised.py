@@ -16,8 +16,7 @@ from ciao_stream.faces.task import TaskSpec
 from ciao_stream.pretrain import __main__ as pretrain
 from ciao_stream.pretrain import data as sampled
 from ciao_stream.pretrain.descent import Descent
-from ciao_stream.pretrain.supervised.method import Supervised
-from ciao_stream.pretrain.supervised.trainer import ClassLearner, Recipe
+from ciao_stream.pretrain.supervised import ClassLearner, Recipe, Supervised
 from tests.helpers import tiny
 
 
@@ -45,10 +44,10 @@ def test_it_learns_classes_and_leaves_the_encoder_it_began_with():
     labels = torch.arange(32) % 4
     faces = (tiny.pixels(32).float() * 0.2 + 50 * labels.view(-1, 1, 1, 1)).to(torch.uint8)
     learner = ClassLearner(encoder, Recipe(Descent(lr=0.05)), 4, 60, seed=0)
-    first = learner.measure(faces, torch.eye(4)[labels])
+    first = learner.measure(faces, torch.eye(4)[labels], torch.Generator())
     for i in range(60):
         learner.step(faces, torch.eye(4)[labels], torch.Generator().manual_seed(i))
-    last = learner.measure(faces, torch.eye(4)[labels])
+    last = learner.measure(faces, torch.eye(4)[labels], torch.Generator())
     assert last["decision"] < 0.5 * first["decision"]
     assert last["accuracy"] > 0.9
     assert state_sha256(encoder) == before != state_sha256(learner.encoder())

@@ -15,16 +15,15 @@ from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import FaceDataset, TaskData
 from ciao_stream.faces.task import TaskSpec
-from ciao_stream.pretrain.board import Picture
-from ciao_stream.pretrain.method import Batch as Faces
-from ciao_stream.pretrain.method import Measures, Method
+from ciao_stream.pretrain.curves import Picture
+from ciao_stream.pretrain.method import Batch, Measures, Method
 from ciao_stream.pretrain.pk.pictures import (
     arousal_valence_sheet,
     reconstruction_sheet,
     write_arousal_valence,
     write_reconstructions,
 )
-from ciao_stream.pretrain.pk.trainer import Batch, PkLearner, Recipe, draw_prior
+from ciao_stream.pretrain.pk.trainer import PkLearner, Recipe, draw_prior
 
 CONDITION = ("arousal", "valence")
 """What the two numbers of a condition are."""
@@ -104,13 +103,13 @@ class Pk(Method):
         """Make generator and discriminators."""
         self.learner = PkLearner(self.encoder, self.recipe, seed, self.features)
 
-    def step(self, batch: Faces, generator: torch.Generator) -> Measures:
+    def step(self, batch: Batch, generator: torch.Generator) -> Measures:
         """Let the discriminators learn, then encoder and generator."""
-        return self.learner.step(Batch(*batch), self._prior(batch, generator))
+        return self.learner.step(batch, self._prior(batch, generator))
 
-    def measure(self, batch: Faces, generator: torch.Generator) -> Measures:
+    def measure(self, batch: Batch, generator: torch.Generator) -> Measures:
         """Return the L1 distance of the reconstructions and the discriminators' accuracies."""
-        return self.learner.measure(Batch(*batch), self._prior(batch, generator))
+        return self.learner.measure(batch, self._prior(batch, generator))
 
     def progress(self, measures: Measures) -> str:
         """Say how near the reconstruction is, and how often the discriminators are right."""
@@ -137,26 +136,25 @@ class Pk(Method):
             said.append("no identity term: the paper's VGG-Face features are not here (--identity takes an encoder)")
         return said
 
-    def pictures(self, faces: Faces) -> dict[str, Picture]:
+    def pictures(self, faces: Batch) -> dict[str, Picture]:
         """Draw reconstructions, and faces along arousal and valence where these are known."""
-        drawn = {"reconstructions": reconstruction_sheet(self.learner, Batch(*faces))}
+        drawn = {"reconstructions": reconstruction_sheet(self.learner, faces)}
         for i, face in enumerate(faces.pixels[:SHOWN_ALONG].split(1) if self.conditioned else ()):
             drawn[f"arousal and valence of face {i}"] = arousal_valence_sheet(self.learner, face)
         return drawn
 
-    def show(self, folder: Path, faces: Faces, title: str) -> None:
+    def show(self, folder: Path, faces: Batch, title: str) -> None:
         """Write the same as images with titles and axes."""
-        shown = Batch(*faces)
-        write_reconstructions(folder / "reconstructions.png", self.learner, shown, f"{title}: validation faces")
+        write_reconstructions(folder / "reconstructions.png", self.learner, faces, f"{title}: validation faces")
         if self.conditioned:
             write_arousal_valence(
                 folder / "arousal_valence.png",
                 self.learner,
-                Batch(*(tensor[:SHOWN_ALONG] for tensor in shown)),
+                Batch(*(tensor[:SHOWN_ALONG] for tensor in faces)),
                 f"{title}: validation faces at other arousal and valence",
             )
 
-    def _prior(self, batch: Faces, generator: torch.Generator) -> torch.Tensor:
+    def _prior(self, batch: Batch, generator: torch.Generator) -> torch.Tensor:
         return draw_prior(len(batch.pixels), generator).to(self.encoder.device)
 
 

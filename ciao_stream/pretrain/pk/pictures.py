@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ciao_stream.pretrain.board import Picture
-from ciao_stream.pretrain.pk.trainer import Batch, PkLearner, as_image
+from ciao_stream.pretrain.curves import Picture
+from ciao_stream.pretrain.method import Batch
+from ciao_stream.pretrain.pk.trainer import PkLearner, as_image
 from ciao_stream.runtime.atomic import write_bytes
 
 AROUSAL = (1.0, 0.5, 0.0, -0.5, -1.0)
@@ -87,7 +88,7 @@ def write_arousal_valence(path: Path, learner: PkLearner, batch: Batch, title: s
     figure = _figure(title, len(sheets) * (width + size), height + 2 * size)
     panels = figure.subplots(2, len(sheets), squeeze=False, height_ratios=(size, height))
     places = [i * (size + GAP) + size / 2 for i in range(len(VALENCE))]
-    for panel, original, (arousal, valence) in zip(panels[0], originals, batch.conditions.tolist(), strict=True):
+    for panel, original, (arousal, valence) in zip(panels[0], originals, batch.labels.tolist(), strict=True):
         _show(panel, original)
         panel.set_title(f"a face of arousal {arousal:+.2f}, valence {valence:+.2f}", fontsize=9)
     for panel, sheet in zip(panels[1], sheets, strict=True):

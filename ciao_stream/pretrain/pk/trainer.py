@@ -1,4 +1,19 @@
-"""How PK learns from one batch: first the discriminators, then encoder and generator."""
+r"""How PK learns from one batch: first the discriminators, then encoder and generator; and its losses.
+
+With a face :math:`x`, its condition :math:`c`, its code :math:`z = E(x)`, its reconstruction :math:`G(z, c)` and a draw
+:math:`p` of the prior, the discriminators minimise
+
+.. math:: L_{img} = H(1, D_{img}(x, c)) + H(0, D_{img}(G(z, c), c)), \qquad L_{prior} = H(1, D_z(p)) + H(0, D_z(z))
+
+where :math:`H(t, l)` is the binary cross-entropy of target :math:`t` and logit :math:`l`; encoder and generator
+minimise
+
+.. math:: |x - G(z, c)|_1 + 0.3\, L_{id} + 0.01\, H(1, D_z(z)) + 0.01\, H(1, D_{img}(G(z, c), c))
+          + 0.001\, |D_{em}(z) - c|^2
+
+References:
+    - [0] Barros, Parisi, Wermter: A Personalized Affective Memory Model, ICML 2019, https://arxiv.org/abs/1904.12632
+"""
 
 from __future__ import annotations
 
@@ -10,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ciao_stream.encoders.base import Encoder
-from ciao_stream.pretrain.pk.losses import FeatureDistance, Weights, accuracy, discrimination, passes_for
+from ciao_stream.pretrain.method import Batch
 from ciao_stream.pretrain.pk.networks import (
     CODE,
     SHRINK,
@@ -21,6 +36,93 @@ from ciao_stream.pretrain.pk.networks import (
 )
 from ciao_stream.runtime.device import autocast, fast_dtype
 from ciao_stream.runtime.seeds import seeded_torch
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the parts of the autoencoder's loss besides the reconstruction, whose weight is 1.
+
+    Args:
+        identity: Of the distance of features; it counts where a feature network is given.
+        prior: Of passing for a draw of the prior.
+        image: Of passing for a photograph.
+        emotion: Of arousal and valence being readable from the code.
+    """
+
+    identity: float = 0.3
+    prior: float = 0.01
+    image: float = 0.01
+    emotion: float = 0.001
+
+
+def passes_for(real: bool, logits: Tensor) -> Tensor:
+    """Return the binary cross-entropy of logits with "all are real", or with "none is"; a scalar."""
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
+
+
+def discrimination(real: Tensor, made: Tensor) -> Tensor:
+    """Return what a discriminator minimises, from its logits on real and on made samples; a scalar."""
+    return passes_for(True, real) + passes_for(False, made)
+
+
+def accuracy(real: Tensor, made: Tensor) -> Tensor:
+    """Return the share of samples that a discriminator's logits tell right, half of each kind; chance is 0.5."""
+    return ((real > 0).float().mean() + (made <= 0).float().mean()) / 2
+
+
+class FeatureDistance(nn.Module):
+    r"""How far two faces are apart in the eyes of a frozen network: :math:`L_{id} = \sum_l |f_l(x) - f_l(y)|_1 / hw`.
+
+    The paper takes five convolutions of VGG-Face, the second at each resolution. Here it is the last convolution
+    at each resolution of any encoder, rectified; :math:`|\cdot|_1` is the mean over the map of height h and width w.
+
+    Args:
+        network: The frozen encoder.
+        colours: Order of the channels of the faces, ``rgb`` or ``bgr``.
+    """
+
+    GRAY = (0.299, 0.587, 0.114)
+    """Shares of red, green and blue."""
+
+    def __init__(self, network: Encoder, colours: str) -> None:
+        super().__init__()
+        self.network = network
+        self.colours = colours
+        self._maps: dict[torch.Size, Tensor] = {}
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.register_forward_hook(self._keep)
+
+    def forward(self, made: Tensor, real: Tensor) -> Tensor:
+        """Return the distance of two batches of faces in [-1, 1], (B, 3, size, size); a scalar."""
+        with torch.no_grad():
+            targets = self._features(real)
+        pairs = zip(self._features(made), targets, strict=True)
+        return torch.stack([(a - b).abs().mean() / (a.shape[2] * a.shape[3]) for a, b in pairs]).sum()
+
+    def _keep(self, _layer: nn.Module, _inputs: object, output: Tensor) -> None:
+        self._maps[output.shape[2:]] = output
+
+    def _features(self, images: Tensor) -> list[Tensor]:
+        self._maps.clear()
+        self.network.last(self.network.trunk(self._prepared(images)))
+        features = [m.float().relu() for m in self._maps.values()]
+        self._maps.clear()
+        return features
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        """Return faces as the network's own preprocessing would hand them over, with a gradient."""
+        how = self.network.preprocessing
+        rgb = (images.float() + 1) / 2
+        if self.colours == "bgr":
+            rgb = rgb.flip(1)
+        if how.channels == "gray":
+            rgb = (rgb * rgb.new_tensor(self.GRAY).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+        elif how.channels == "bgr":
+            rgb = rgb.flip(1)
+        if rgb.shape[-1] != how.size:
+            rgb = F.interpolate(rgb, size=(how.size, how.size), mode="bilinear", antialias=True)
+        return how.normalise(rgb * 255)
 
 
 @dataclass(frozen=True)
@@ -40,13 +142,6 @@ class Recipe:
     width: float = 1.0
     emotion: bool = False
     weights: Weights = field(default_factory=Weights)
-
-
-class Batch(NamedTuple):
-    """Faces and what is known of them: uint8 (B, channels, size, size), and conditions, float32 (B, 2)."""
-
-    pixels: Tensor
-    conditions: Tensor
 
 
 class _Made(NamedTuple):
@@ -114,7 +209,7 @@ class PkLearner:
         """Let the discriminators learn from one batch, then encoder and generator, who meet the improved ones.
 
         Args:
-            batch: Faces with conditions.
+            batch: Faces, with their conditions as labels.
             prior: float32 (B, 50), from :func:`draw_prior`.
 
         Returns:
@@ -182,7 +277,7 @@ class PkLearner:
         """
         with autocast(self.device):
             images = torch.cat([as_image(batch.pixels), made.faces])
-            image = self.discriminators["image"](images, batch.conditions.repeat(2, 1)).float()
+            image = self.discriminators["image"](images, batch.labels.repeat(2, 1)).float()
             drawn = self.discriminators["prior"](torch.cat([prior, made.codes])).float()
         return _Logits(*image.chunk(2)), _Logits(*drawn.chunk(2))
 
@@ -219,7 +314,7 @@ class PkLearner:
     def _misread(self, batch: Batch, made: _Made) -> Tensor:
         with autocast(self.device):
             read = self.discriminators["emotion"](made.codes).float()
-        return F.mse_loss(read, batch.conditions)
+        return F.mse_loss(read, batch.labels)
 
     def _update(self, name: str, module: nn.Module, loss: Tensor) -> None:
         """Move the parameters of one network down the gradient; no other network even gets one."""

@@ -1,1 +1,0 @@
-"""Training with classes, to compare encoders that saw fine labels with those that did not."""
