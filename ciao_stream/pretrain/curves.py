@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from ciao_stream.runtime.atomic import write_bytes, write_text
+from ciao_stream.report.figures import save_figure
+from ciao_stream.runtime.atomic import write_text
 
 EVERY = 10
 """Steps whose mean is one row of the training split; fewer at the end of an epoch."""
@@ -74,9 +75,7 @@ class Curves:
         writer.writeheader()
         writer.writerows({"source": source, **row} for row in self.rows)
         write_text(folder / "losses.csv", text.getvalue())
-        data = io.BytesIO()
-        self._figure(title).savefig(data, format="png", dpi=120)
-        write_bytes(folder / "losses.png", data.getvalue())
+        save_figure(folder / "losses.png", self._figure(title), dpi=120)
 
     def _figure(self, title: str) -> Figure:
         figure = Figure(figsize=(12, 3.6), layout="constrained")

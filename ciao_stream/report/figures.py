@@ -35,10 +35,19 @@ def write_figures(document: Mapping[str, Any], out_dir: str | os.PathLike[str]) 
     if document["matrices"]:
         figures["r_matrix.png"] = r_matrix_figure(document)
     for name, figure in figures.items():
-        data = io.BytesIO()
-        figure.savefig(data, format="png", dpi=150)
-        write_bytes(Path(out_dir) / name, data.getvalue())
+        save_figure(Path(out_dir) / name, figure)
     return [Path(out_dir) / name for name in figures]
+
+
+def save_figure(path: Path, figure: Figure, dpi: int = 150) -> None:
+    """Write a figure as a PNG file, whole or not at all.
+
+    Raises:
+        CiaoError: The file cannot be written.
+    """
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=dpi)
+    write_bytes(path, data.getvalue())
 
 
 def bar_figure(document: Mapping[str, Any]) -> Figure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor
 from ciao_stream.pretrain.curves import Picture
 from ciao_stream.pretrain.method import Batch
 from ciao_stream.pretrain.pk.trainer import PkLearner, as_image
-from ciao_stream.runtime.atomic import write_bytes
+from ciao_stream.report.figures import save_figure
 
 AROUSAL = (1.0, 0.5, 0.0, -0.5, -1.0)
 """Of the rows of a grid, from above."""
@@ -76,7 +75,7 @@ def write_reconstructions(path: Path, learner: PkLearner, batch: Batch, title: s
     _show(axes, sheet)
     size = batch.pixels.shape[-1]
     axes.set_yticks([size / 2, size * 1.5 + GAP], ["face", "reconstruction"])
-    _write(path, figure)
+    save_figure(path, figure, DOTS_PER_INCH)
 
 
 def write_arousal_valence(path: Path, learner: PkLearner, batch: Batch, title: str) -> None:
@@ -97,7 +96,7 @@ def write_arousal_valence(path: Path, learner: PkLearner, batch: Batch, title: s
         panel.set_yticks(places, [f"{a:g}" for a in AROUSAL])
         panel.set_xlabel("valence")
         panel.set_ylabel("arousal")
-    _write(path, figure)
+    save_figure(path, figure, DOTS_PER_INCH)
 
 
 def _figure(title: str, width: int, height: int) -> Figure:
@@ -114,9 +113,3 @@ def _show(axes: Axes, picture: Picture) -> None:
     axes.set_yticks([])
     axes.tick_params(length=0, labelsize=8)
     axes.spines[:].set_visible(False)
-
-
-def _write(path: Path, figure: Figure) -> None:
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=DOTS_PER_INCH)
-    write_bytes(path, data.getvalue())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ciao_stream.benchmark import __main__ as benchmark
-from ciao_stream.benchmark.suites.ablation import run, variants
+from ciao_stream.benchmark.suites.ablation import run
 from ciao_stream.encoders import load_encoder
 from ciao_stream.report.intervals import mean_interval
 from ciao_stream.worlds.settings import PRESETS, Settings
@@ -15,27 +15,27 @@ from ciao_stream.worlds.tuned import FORMAT
 from tests.helpers import own_files, pages, sequences
 from tests.helpers.sequences import document, in_child
 
-FEW = [one for one in variants.VARIANTS if one.name in ("1x1 (pointwise)", "low-rank", "rate 0.0003")]
+FEW = [one for one in run.VARIANTS if one.name in ("1x1 (pointwise)", "low-rank", "rate 0.0003")]
 
 
 @pytest.mark.parametrize("settings", [Settings(), PRESETS["paper"]])
 def test_only_changes_that_change_something_are_tried(settings):
-    tried = variants.variants(settings)
+    tried = run.variants(settings)
     assert len(tried) > 20
     assert all(settings.changed(one.changes) != settings for one in tried)
-    left_out = [one for one in variants.VARIANTS if one not in tried]
+    left_out = [one for one in run.VARIANTS if one not in tried]
     assert left_out
     assert all(settings.changed(one.changes) == settings for one in left_out)
 
 
 def test_changes_have_folders_of_their_own():
-    folders = [one.folder for one in variants.VARIANTS]
+    folders = [one.folder for one in run.VARIANTS]
     assert len(set(folders)) == len(folders)
     assert not any(set("/ ") & set(folder) for folder in folders)
 
 
 def few_variants(argv):
-    variants.VARIANTS = tuple(FEW)
+    run.VARIANTS = tuple(FEW)
     return benchmark.main(argv)
 
 

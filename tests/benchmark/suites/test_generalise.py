@@ -16,9 +16,8 @@ from ciao_stream.benchmark import __main__ as benchmark
 from ciao_stream.benchmark.sharing import Shared, find_shared
 from ciao_stream.benchmark.suites import SUITES
 from ciao_stream.benchmark.suites.generalise.common import COMMON, with_common_classes
-from ciao_stream.benchmark.suites.generalise.grid import FORMAT, build_document
+from ciao_stream.benchmark.suites.generalise.grid import COLUMNS, FORMAT, METHODS, TABLE_1, build_document, published
 from ciao_stream.benchmark.suites.generalise.judging import FILE, Judged
-from ciao_stream.benchmark.suites.generalise.published import COLUMNS, METHODS, TABLE_1, published
 from ciao_stream.benchmark.suites.generalise.tables import build_tables
 from ciao_stream.encoders.cache import FeatureCache
 from ciao_stream.exceptions import CiaoError

@@ -12,9 +12,7 @@ from river import linear_model, metrics, optim, preprocessing
 
 from ciao_stream.baselines.softmax import RATE
 from ciao_stream.benchmark import __main__ as benchmark
-from ciao_stream.benchmark.suites.online.evidence import build_document
-from ciao_stream.benchmark.suites.online.figure import write_figure
-from ciao_stream.benchmark.suites.online.tables import build_tables
+from ciao_stream.benchmark.suites.online.run import build_document, build_tables, write_figure
 from ciao_stream.encoders.pooling import pooled_maps
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.report.intervals import mean_interval

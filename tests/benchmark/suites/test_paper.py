@@ -12,10 +12,8 @@ from scipy.stats import ttest_rel
 from ciao_stream.benchmark import __main__ as benchmark
 from ciao_stream.benchmark.suites import SCHEMES, SUITES
 from ciao_stream.benchmark.suites.paper.evidence import comparisons, metrics_of, results
-from ciao_stream.benchmark.suites.paper.figure import trained_parameters
-from ciao_stream.benchmark.suites.paper.published import TABLE_I, TABLE_II
 from ciao_stream.benchmark.suites.paper.run import findings
-from ciao_stream.benchmark.suites.paper.tables import table_i, table_ii
+from ciao_stream.benchmark.suites.paper.tables import TABLE_I, TABLE_II, table_i, table_ii, trained_parameters
 from ciao_stream.encoders import SHIPPED
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 from ciao_stream.report.rows import RunRow

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ciao_stream.benchmark.suites.generalise.grid import METRIC, OVER, Over
-from ciao_stream.benchmark.suites.generalise.published import CAFE, METHODS
+from ciao_stream.benchmark.suites.generalise.grid import CAFE, METHODS, METRIC, OVER, Over
 from ciao_stream.report.formats import show, show_count, show_seconds
 from ciao_stream.report.table import Cell, Table, judged_split, show_epochs, synthetic_mark
 

@@ -11,8 +11,7 @@ from ciao_stream.benchmark import run as experiment
 from ciao_stream.benchmark.plan import Plan
 from ciao_stream.benchmark.suites import WITHOUT_ENCODER
 from ciao_stream.benchmark.suites.paper.evidence import Document, comparisons, metrics_of
-from ciao_stream.benchmark.suites.paper.figure import write_figure_4
-from ciao_stream.benchmark.suites.paper.tables import table_i, table_ii
+from ciao_stream.benchmark.suites.paper.tables import table_i, table_ii, write_figure_4
 from ciao_stream.benchmark.suites.report import report
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.report.html.page import NAME
