@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ciao_stream.runtime.plugins import load_plugin, plugin_names
+from ciao_stream.runtime.plugins import load_plugin
 from ciao_stream.runtime.state import State
 
 Features = npt.NDArray[np.float32]
@@ -43,11 +43,6 @@ class Baseline(Protocol):
     def load(self, state: State) -> None:
         """Restore what :meth:`state` returned, bit for bit."""
         ...
-
-
-def baseline_names() -> list[str]:
-    """Return the names of all baselines."""
-    return plugin_names(__name__)
 
 
 def make_baseline(name: str, n_features: int, n_classes: int) -> Baseline:

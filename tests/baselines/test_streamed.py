@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from river import linear_model, multiclass, optim, preprocessing
 
-from ciao_stream.baselines import baseline_names, make_baseline
+from ciao_stream.baselines import make_baseline
 from ciao_stream.baselines.softmax import RATE
 from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.runtime.plugins import plugin_names
 from ciao_stream.runtime.state import State
 from tests.helpers import tiny
 from tests.helpers.stream_events import QUICK, Stream, apply, learner, reborn, snapshot
@@ -39,7 +40,7 @@ def learned(name, x, y):
     return model
 
 
-@pytest.mark.parametrize("name", baseline_names())
+@pytest.mark.parametrize("name", plugin_names("ciao_stream.baselines"))
 def test_each_learns_and_never_predicts_a_class_without_a_sample(name):
     x, y = faces(400)
     before = make_baseline(name, N_FEATURES, N_CLASSES).outputs(x[:2])
@@ -51,7 +52,7 @@ def test_each_learns_and_never_predicts_a_class_without_a_sample(name):
     assert (answers[:, 3] < answers[:, :3].min(axis=1)).all()
 
 
-@pytest.mark.parametrize("name", baseline_names())
+@pytest.mark.parametrize("name", plugin_names("ciao_stream.baselines"))
 @given(cut=st.integers(0, 60), seed=st.integers(0, 1000))
 @examples(max_examples=15)
 def test_a_restored_baseline_continues_bit_for_bit(name, cut, seed):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.synthetic.cues import load_cue
 from ciao_stream.encoders.cache import FeatureCache
 from ciao_stream.encoders.encoded import encode
 from ciao_stream.exceptions import UnknownNameError
@@ -23,6 +22,7 @@ from ciao_stream.worlds.settings import HeadSettings, Settings
 from ciao_stream.worlds.training import WorldLearner
 from ciao_stream.worlds.world import World
 from tests.helpers import tiny
+from tests.helpers.cues import load_cue
 
 SCHEMES = [(scheme, masked) for scheme in ("dl", "lc", "full", *adapter_names()) for masked in (False, True)]
 
