@@ -6,7 +6,6 @@ TAKES_MASK = False
 
 
 def strategy() -> Runner:
-    from strategies.base.cafe import Cafe
-    from strategies.base.cafe_masks import ResNetMask
+    from strategies.base.cafe import Cafe, ResNetMask
 
     return Cafe(ResNetMask)

@@ -6,7 +6,6 @@ TAKES_MASK = False
 
 
 def strategy() -> Runner:
-    from strategies.base.cafe import Cafe
-    from strategies.base.cafe_masks import small_mask
+    from strategies.base.cafe import Cafe, small_mask
 
     return Cafe(small_mask)

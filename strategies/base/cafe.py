@@ -35,13 +35,13 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models import resnet18
 from torchvision.transforms import RandomErasing
 
 from ciao_stream.encoders.base import Encoder, Level, state_sha256
@@ -56,13 +56,9 @@ from strategies.base.driver import Judged, Learner, LossCurve, Strategy
 from strategies.base.sequence import Job, Predictor, SplitFaces
 
 FOLDER = Artifact(
-    "CAFE",
-    about="cafe.json",
-    weights="weights.safetensors",
-    format="ciao_stream/cafe/1",
-    fields=("task", "encoder", "sha256"),
-    error=WorldError,
-)
+    "CAFE", about="cafe.json", weights="weights.safetensors", format="ciao_stream/cafe/1",
+    fields=("task", "encoder", "sha256"), error=WorldError,
+)  # fmt: skip
 
 LR, DECAY, WEIGHT_DECAY, BATCH = 2e-4, 0.9, 1e-4, 32
 """Adam's learning rate, its factor from epoch to epoch, Adam's L2 penalty, and faces per step."""
@@ -81,6 +77,13 @@ EVAL_BATCH = 256
 
 LEVELS: tuple[Level, Level] = ("pixels", "u")
 """What the mask network reads, and what the frozen feature is made of."""
+
+LEAST_SIZE = 32
+"""Pixels on a side that a network which halves an image five times needs. On smaller ones its last strided convolution
+has a single position, and its gradient in bfloat16 came out different each time (torch 2, CPU)."""
+
+WIDTHS = (32, 64, 128, 256)
+"""Channels of the 3x3 convolutions: 0.45 million parameters for masks of 256 channels, 0.52 million for 512."""
 
 Batches = Iterator[tuple[Tensor, Tensor]]
 """Faces at one level, with their targets."""
@@ -168,6 +171,46 @@ def augment(images: Tensor) -> Tensor:
     return torch.stack([erase(image) for image in images])
 
 
+class ResNetMask(nn.Module):
+    """A ResNet-18 with random first weights, from images to the logits of a mask.
+
+    Where there are 512 logits they are its pooled feature itself, as in the authors' code. That is never negative, so
+    that such a mask lies in [0.5, 1): it halves a channel at most. Any other number is a linear layer on it.
+
+    Args:
+        channels: Of the images, 1 or 3; gray is shown to all three. Those smaller than :data:`LEAST_SIZE` are enlarged.
+        n_out: Number of logits.
+    """
+
+    def __init__(self, channels: int, n_out: int) -> None:
+        super().__init__()
+        self.repeats = 3 // channels
+        self.net = resnet18(weights=None)
+        width = self.net.fc.in_features
+        self.net.fc = nn.Identity() if n_out == width else nn.Linear(width, n_out)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (B, channels, size, size) to (B, n_out)."""
+        if images.shape[-1] < LEAST_SIZE:
+            images = F.interpolate(images, LEAST_SIZE, mode="bilinear")
+        return self.net(images.repeat(1, self.repeats, 1, 1))
+
+
+def small_mask(channels: int, n_out: int) -> nn.Sequential:
+    """Return four convolutions, each halving the image, then global mean and a linear layer to the logits of a mask.
+
+    Args:
+        channels: Of the images, 1 or 3.
+        n_out: Number of logits.
+    """
+    layers: list[nn.Module] = []
+    for width in WIDTHS:
+        layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        layers.append(nn.MaxPool2d(2, ceil_mode=True))
+        channels = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, n_out))
+
+
 class CafeNet(nn.Module):
     """One task's mask network and linear layer; its parameters are what training moves.
 
@@ -213,8 +256,7 @@ class CafeNet(nn.Module):
     def predict(self, pixels: Tensor, maps: Tensor) -> Tensor:
         """Return logits in evaluation mode, float32 (B, n_out), of pixels, uint8, and maps of the same faces."""
         self.eval()
-        outputs: Tensor = self.linear(self.masked(self.preprocessing.normalise(pixels), maps))
-        return outputs
+        return self.linear(self.masked(self.preprocessing.normalise(pixels), maps))
 
     def parameter_count(self) -> int:
         """Return the number of parameters that training moves."""
@@ -227,13 +269,8 @@ class CafeNet(nn.Module):
             folder: Made where it is missing.
             provenance: JSON values about the training, kept under ``trained_on``.
         """
-        about = {
-            "task": self.spec.to_json(),
-            "encoder": self.encoder,
-            "sha256": state_sha256(self),
-            "trained_on": provenance,
-        }
-        FOLDER.write(folder, about, self)
+        about = {"task": self.spec.to_json(), "encoder": self.encoder, "sha256": state_sha256(self)}
+        FOLDER.write(folder, {**about, "trained_on": provenance}, self)
 
     @classmethod
     def load(cls, folder: Path, encoder: Encoder, mask_network: MaskNetwork) -> CafeNet:
@@ -249,13 +286,12 @@ class CafeNet(nn.Module):
             raise FOLDER.damaged(folder, error) from error
         if fingerprint != encoder.fingerprint():
             raise WorldError(f"CAFE in {folder} was made for another encoder than {encoder.name}")
-        net: CafeNet = FOLDER.restore(
+        return FOLDER.restore(
             folder,
             lambda: cls(spec, encoder, mask_network),
             weights,
             lambda made: state_sha256(made) == about["sha256"],
         )
-        return net
 
 
 @dataclass(frozen=True)
@@ -271,15 +307,14 @@ class Cafe(Strategy):
     mask_network: MaskNetwork
     also_reads = ("pixels",)
 
-    def learner(self, job: Job, masked: bool) -> CafeLearner:  # noqa: ARG002
+    def learner(self, job: Job, masked: bool) -> _CafeLearner:  # noqa: ARG002
         """Return a learner with fresh nets."""
-        return CafeLearner(job, self.mask_network)
+        return _CafeLearner(job, self.mask_network)
 
     def refuse(self, spec: TaskSpec) -> str:
         """Refuse tasks without classes."""
-        return (
-            "" if spec.has_classes else f"{spec.kind} targets do not fit CAFE, which parts its channels among classes"
-        )
+        why = f"{spec.kind} targets do not fit CAFE, which parts its channels among classes"
+        return "" if spec.has_classes else why
 
     def load(self, folder: Path, encoder: Encoder) -> CafeNet:
         """Read the net of a task that a run of this strategy left in the job's folder, under the task's name.
@@ -295,16 +330,11 @@ class Cafe(Strategy):
         Raises:
             WorldError: As :meth:`CafeNet.load`.
         """
-        return partial(_outputs, self.load(job.folder / spec.name, job.encoder))
+        return functools.partial(_outputs, self.load(job.folder / spec.name, job.encoder))
 
 
-class CafeLearner(Learner):
-    """Learns one net per task; its randomness depends on seed, task and epoch alone.
-
-    Args:
-        job: The job.
-        mask_network: Makes the mask network.
-    """
+class _CafeLearner(Learner):
+    """Learns one net per task; its randomness depends on seed, task and epoch alone."""
 
     def __init__(self, job: Job, mask_network: MaskNetwork) -> None:
         self.job = job
@@ -333,24 +363,19 @@ class CafeLearner(Learner):
             self.job.on_epoch(spec.name)
 
     def outputs(self, spec: TaskSpec, faces: SplitFaces) -> Tensor:
-        """See :meth:`strategies.base.driver.Learner.outputs`."""
         return _outputs(self.net(spec), faces)
 
     def sha256(self, spec: TaskSpec) -> str:
-        """Return the hash of the task's net."""
         return state_sha256(self.net(spec))
 
     def cost(self, spec: TaskSpec) -> dict[str, float]:
-        """Return the size of the task's net."""
         return {"trained_parameters": self.net(spec).parameter_count()}
 
     def details(self, spec: TaskSpec, judged: Judged) -> dict[str, Any]:
-        """Add the losses of each epoch."""
         curve = self.curves[spec.name].details(self.job.settings[spec.name].epochs)
         return {**curve, **super().details(spec, judged)}
 
     def save(self, spec: TaskSpec) -> None:
-        """Write the task's net."""
         self.net(spec).save(self.job.folder / spec.name, seed=self.job.seed)
 
     def _fresh(self, spec: TaskSpec) -> CafeNet:

@@ -77,7 +77,6 @@ class _Estimators(ArrayLearner):
     fitted: dict[str, Any] = field(default_factory=dict)
 
     def learn(self, spec: TaskSpec, faces: SplitFaces) -> None:
-        """Fit a task's estimator."""
         train = faces(self.strategy.reads)
         targets = train.faces.classes() if spec.has_classes else train.faces.targets
         if _is_one_label(spec):
@@ -91,14 +90,12 @@ class _Estimators(ArrayLearner):
             self.fitted[spec.name] = make().fit(self.strategy.features(train), targets)
 
     def outputs(self, spec: TaskSpec, faces: SplitFaces) -> Tensor:
-        """See :meth:`strategies.base.driver.Learner.outputs`."""
         judged = faces(self.strategy.reads)
         if spec.name not in self.fitted:
             return torch.zeros(len(judged), spec.n_out, dtype=torch.float64)
         return torch.from_numpy(_outputs(spec, self.fitted[spec.name], self.strategy.features(judged)))
 
     def arrays(self, spec: TaskSpec) -> list[Floats]:
-        """Return what was fitted."""
         return _fitted(self.fitted[spec.name])
 
 
@@ -170,5 +167,4 @@ class StreamingLDAClassifier(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, x: npt.NDArray[Any]) -> Floats:
         """Return the probability of each class, (N, K)."""
-        probabilities: Floats = softmax(x @ self.coef_.T + self.intercept_, axis=1)
-        return probabilities
+        return softmax(x @ self.coef_.T + self.intercept_, axis=1)

@@ -119,7 +119,7 @@ class PerTaskStrategy(SupervisedTemplate):
 
         A stopped run loads the worlds of finished tasks and resumes.
         """
-        return run_sequence(job, partial(WorldSequence, cls, masked=masked), reads=cls.level(masked))
+        return run_sequence(job, partial(_WorldSequence, cls, masked=masked), reads=cls.level(masked))
 
     @classmethod
     def predictor(cls, job: Job, spec: TaskSpec, masked: bool) -> Predictor:  # noqa: ARG003
@@ -129,7 +129,6 @@ class PerTaskStrategy(SupervisedTemplate):
             WorldError: As :meth:`ciao_stream.worlds.world.World.load`.
         """
         world = World.load(job.folder / spec.name, job.encoder)
-
         return lambda asked: world.predict_split(asked(world.level))
 
     @property
@@ -248,7 +247,7 @@ class EpochCheckpoint(SupervisedPlugin):
         self.written = time.monotonic()
 
 
-class WorldSequence(Learner):
+class _WorldSequence(Learner):
     """Drives a :class:`PerTaskStrategy` through the streams of an Avalanche benchmark.
 
     Every task is measured after each one: that worlds forget nothing is measured, not assumed.
@@ -274,39 +273,31 @@ class WorldSequence(Learner):
         self.curves: dict[str, dict[str, Any]] = {}
 
     def learn(self, spec: TaskSpec, faces: SplitFaces) -> None:  # noqa: ARG002
-        """Train on the task's experience of the stream."""
         self.strategy.train(self.benchmark.train_stream[self.job.specs.index(spec)], eval_streams=[])
         self.curves[spec.name] = self.strategy.curve.details(self.strategy.worlds[spec.name].settings.epochs)
 
     def outputs(self, spec: TaskSpec, faces: SplitFaces) -> Tensor:  # noqa: ARG002
-        """Evaluate the task's experience of the stream."""
         self.strategy.eval(self.benchmark.test_stream[self.job.specs.index(spec)])
         return self.strategy.task_metrics.outputs[spec.name]
 
     def sha256(self, spec: TaskSpec) -> str:
-        """Return the hash of the task's world."""
         return self.strategy.worlds[spec.name].sha256()
 
     def cost(self, spec: TaskSpec) -> dict[str, float]:
-        """Return the size of the task's world, and its training time, including before an interruption."""
         parameters = self.strategy.worlds[spec.name].parameter_count()
-        return {"trained_parameters": parameters, "train_seconds": self.checkpoint.seconds}
+        return {"trained_parameters": parameters, "train_seconds": self.checkpoint.seconds}  # also before a stop
 
     def details(self, spec: TaskSpec, judged: Judged) -> dict[str, Any]:
-        """Add the losses of each epoch."""
         return {**self.curves.get(spec.name, {}), **super().details(spec, judged)}
 
     def save(self, spec: TaskSpec) -> None:
-        """Write the task's world."""
         experience = self.benchmark.train_stream[self.job.specs.index(spec)]
         world = self.strategy.worlds[spec.name]
         world.save(self.job.folder / spec.name, samples=len(experience.faces), seed=self.job.seed)
 
     def load(self, spec: TaskSpec) -> None:
-        """Read the task's world."""
         finished = World.load(self.job.folder / spec.name, self.job.encoder)
         self.strategy.worlds[spec.name].load_state_dict(finished.state_dict())
 
     def finish(self) -> None:
-        """Remove the checkpoint."""
         self.checkpoint.path.unlink(missing_ok=True)

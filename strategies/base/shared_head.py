@@ -98,7 +98,7 @@ class SharedHead(Strategy):
 
     def learner(self, job: Job, masked: bool) -> Learner:
         """Return a learner whose head knows the classes of all tasks that have some."""
-        return (AtOnce if self.at_once else OneByOne)(job, self, masked)
+        return (_AtOnce if self.at_once else _OneByOne)(job, self, masked)
 
     def refuse(self, spec: TaskSpec) -> str:
         """Refuse tasks without classes."""
@@ -110,7 +110,7 @@ class SharedHead(Strategy):
             return super().run(job, masked)
 
 
-class OneByOne(Learner):
+class _OneByOne(Learner):
     """Trains one head on the union of all classes, one experience after another."""
 
     isolated = False
@@ -142,7 +142,6 @@ class OneByOne(Learner):
         )
 
     def learn(self, spec: TaskSpec, faces: SplitFaces) -> None:  # noqa: ARG002
-        """Train on the task's experience of the stream."""
         index = self.specs.index(spec)
         self._train(self.stream[index], [self.train[index]])
 
@@ -151,26 +150,22 @@ class OneByOne(Learner):
         return outputs_of(self.net, SharedLabels(faces(self.world.level), self.world.spec.labels))
 
     def sha256(self, spec: TaskSpec) -> str:  # noqa: ARG002
-        """Return the hash of the shared world."""
         return self.world.sha256()
 
     def cost(self, spec: TaskSpec) -> dict[str, float]:  # noqa: ARG002
-        """Return the size of the shared world."""
         return {"trained_parameters": self.world.parameter_count()}
 
     def details(self, spec: TaskSpec, judged: Judged) -> dict[str, Any]:
-        """Add the losses of each epoch."""
         return {**self.epochs.curves[spec.name].details(self.settings.epochs), **super().details(spec, judged)}
 
     def save(self, spec: TaskSpec) -> None:  # noqa: ARG002
-        """Write the shared world."""
         self.world.save(self.job.folder / "universal", tasks=[spec.name for spec in self.specs], seed=self.job.seed)
 
     def _train(self, experiences: Any, data: list[SharedLabels]) -> None:
         self.strategy.train(experiences, eval_streams=[], drop_last=_ends_in_one(data, self.settings.batch_size))
 
 
-class AtOnce(OneByOne):
+class _AtOnce(_OneByOne):
     """Trains the head on all experiences together."""
 
     at_once = True

@@ -27,6 +27,7 @@ from strategies.base import cafe as _cafe
 from strategies.base.cafe import (
     Cafe,
     CafeNet,
+    ResNetMask,
     augment,
     diversity_loss,
     draw_kept,
@@ -34,8 +35,8 @@ from strategies.base.cafe import (
     group_maxima,
     noisy,
     separation_loss,
+    small_mask,
 )
-from strategies.base.cafe_masks import ResNetMask, small_mask
 from strategies.base.sequence import Job, Outcome, levels_read
 from tests.helpers import sequences, tiny
 from tests.helpers.sequences import arguments, document
