@@ -13,7 +13,6 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
@@ -150,7 +149,7 @@ class _Streams(Learner):
 
     def _judge(self, spec: TaskSpec) -> dict[str, float]:
         faces = self.job.faces(spec, "judged", self.level).faces
-        return Judged(faces, self.outputs(spec, partial(self.job.faces, spec, "judged"))).metrics
+        return Judged(faces, self.outputs(spec, functools.partial(self.job.faces, spec, "judged"))).metrics
 
 
 def points_of(n: int) -> list[int]:
