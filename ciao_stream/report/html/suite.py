@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -50,8 +50,8 @@ class Findings:
     notes: Sequence[str]
     tables: Sequence[Table]
     document: Document
-    pictures: Mapping[str, str]
-    runs: Mapping[str, str]
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    runs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def heading(self) -> str:

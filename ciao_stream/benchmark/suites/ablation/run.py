@@ -118,7 +118,6 @@ def run(plan: Plan) -> None:
         notes=(),
         tables=[build_table(baseline, documents)],
         document=baseline,
-        pictures={},
         runs={f"{PRESET}/{NAME}": "no change"} | {f"{one.folder}/{NAME}": f"{one.part}: {one.name}" for one in tried},
     )
     report(findings, plan.out)

@@ -51,19 +51,13 @@ def run(plan: Plan) -> Document:
         not_run=not_run(outcomes),
     )
     write_text(plan.out / "generalise.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
-    report(findings(document), plan.out)
-    return document
-
-
-def findings(document: Document) -> Findings:
-    """Return the findings of a grid."""
-    return Findings(
+    found = Findings(
         suite="generalise",
         title="From one data set to the others",
         mark=synthetic_mark(document),
         notes=notes(document),
         tables=build_tables(document),
         document=document,
-        pictures={},
-        runs={},
     )
+    report(found, plan.out)
+    return document

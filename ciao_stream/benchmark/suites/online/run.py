@@ -66,13 +66,7 @@ def run(plan: Plan) -> Document:
     document = build_document(results, curves)
     write_text(plan.out / "online.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
     write_figure(plan.out / "online.png", document)
-    report(findings(document), plan.out)
-    return document
-
-
-def findings(document: Document) -> Findings:
-    """Return the findings of the curves."""
-    return Findings(
+    found = Findings(
         suite="online",
         title="Learned online",
         mark=synthetic_mark(document),
@@ -82,6 +76,8 @@ def findings(document: Document) -> Findings:
         pictures={"online.png": "Along the stream, and with offline training"},
         runs={NAME: "after the stream, and offline"},
     )
+    report(found, plan.out)
+    return document
 
 
 def build_document(results: Document, curves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
