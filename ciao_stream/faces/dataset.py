@@ -96,10 +96,9 @@ class FaceDataset:
         shape = (len(self.rows),) if self.spec.kind == "categorical" else (len(self.rows), self.spec.n_out)
         if self.targets.shape != shape:
             raise DataError(f"{where}: expected targets of shape {shape} but got {self.targets.shape}")
-        if self.groups is not None and self.groups.shape != self.rows.shape:
-            raise DataError(f"{where}: expected one group per sample but got {self.groups.shape}")
-        if self.subjects is not None and self.subjects.shape != self.rows.shape:
-            raise DataError(f"{where}: expected one subject per sample but got {self.subjects.shape}")
+        for what, given in (("group", self.groups), ("subject", self.subjects)):
+            if given is not None and given.shape != self.rows.shape:
+                raise DataError(f"{where}: expected one {what} per sample but got {given.shape}")
         if problem := _out_of_range(self.spec, self.targets):
             raise DataError(f"{where}: {problem}")
         if not hasattr(self.images, "read"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from ciao_stream.faces.dataset import FaceDataset, Image, ImageSource, TaskData
 from ciao_stream.runtime.seeds import numpy_generator
 
 
+@dataclass(frozen=True, eq=False)
 class SomeImages:
     """Some images of a source, as a source, so that only those are prepared and cached.
 
@@ -20,9 +21,8 @@ class SomeImages:
         chosen: int64 (M,), indices of the images.
     """
 
-    def __init__(self, images: ImageSource, chosen: npt.NDArray[np.int64]) -> None:
-        self.images = images
-        self.chosen = chosen
+    images: ImageSource
+    chosen: npt.NDArray[np.int64]
 
     @property
     def fingerprint(self) -> str:

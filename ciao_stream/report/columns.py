@@ -58,20 +58,11 @@ class Column:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column(
-        "trained_parameters",
-        ("parameters", "trained", "per task"),
-        "parameters",
-        show_count,
-        "{:,}".format,
-        over_seeds="max",
-        over_tasks="max",
-        type=int,
-        required=True,
-    ),
+    Column("trained_parameters", ("parameters", "trained", "per task"), "parameters", show_count, "{:,}".format,
+           over_seeds="max", over_tasks="max", type=int, required=True),
     Column("encode_seconds", ("seconds", "to encode"), "encode s", show_seconds, required=True, summed=False),
     Column("train_seconds", ("seconds", "to train"), "train s", show_seconds, required=True),
-)
+)  # fmt: skip
 """All costs, in the order in which they are shown."""
 
 

@@ -38,6 +38,11 @@ class Spot:
     at: str
     seconds: float = 0.0
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of its interval."""
+        return self.value - (self.interval or 0), self.value + (self.interval or 0)
+
 
 def percent(value: float) -> str:
     """Return a share as a tick of a percent axis."""
@@ -48,7 +53,7 @@ def dots(title: str, metric: str, spots: Sequence[Spot]) -> Markup:
     """Draw means beneath each other with their intervals, one line per strategy."""
     height = 22 * len(spots) + 46
     left = 14 + 6.6 * max((len(spot.name) for spot in spots), default=1)
-    ends = [spot.value + sign * (spot.interval or 0) for spot in spots for sign in (-1, 1)]
+    ends = [end for spot in spots for end in spot.ends]
     x = Scale(*span(ends, least=0.1 if metric in PERCENT else 0.05), left, WIDTH - 12)
     y_bottom, parts = height - 34.0, []
     for value in x.ticks():
@@ -58,28 +63,23 @@ def dots(title: str, metric: str, spots: Sequence[Spot]) -> Markup:
     for row, spot in enumerate(spots):
         y = 18 + 22 * row
         parts.append(tag("text", spot.name, class_="name", x=left - 8, y=y + 4, text_anchor="end"))
-        parts.append(_whisker(spot, x, y))
+        if spot.interval:
+            low, high = map(x, spot.ends)
+            parts.append(tag("line", class_=f"w c{spot.strategy % 8}", x1=low, x2=high, y1=y, y2=y))
         parts.append(mark(spot.strategy, x(spot.value), y, data_value=as_json(spot.value), data_at=spot.at))
     return panel(title, *parts, width=WIDTH, height=height)
 
 
-def _whisker(spot: Spot, x: Scale, y: float) -> Markup:
-    if not spot.interval:
-        return Markup("")
-    return tag("line", class_=f"w c{spot.strategy % 8}", x1=x(spot.value - spot.interval),
-               x2=x(spot.value + spot.interval), y1=y, y2=y)  # fmt: skip
-
-
 def cost(title: str, metric: str, label: str, spots: Sequence[Spot]) -> Markup:
     """Draw what each strategy reached against what its training cost."""
-    ends = [spot.value + sign * (spot.interval or 0) for spot in spots for sign in (-1, 1)]
+    ends = [end for spot in spots for end in spot.ends]
     seconds = [max(spot.seconds, LEAST_SECONDS) for spot in spots]
     x = Scale(min(seconds) / 1.6, max(seconds) * 1.6, LEFT, RIGHT, log=True)
     y = Scale(*span(ends, least=0.05), BOTTOM, TOP)
     parts = [axes(x, y, "seconds to train (log)", label, y_text=percent if metric in PERCENT else plain)]
     for spot, took in zip(spots, seconds, strict=True):
         if spot.interval:
-            low, high = (y(spot.value + sign * spot.interval) for sign in (-1, 1))
+            low, high = map(y, spot.ends)
             parts.append(tag("line", class_=f"w c{spot.strategy % 8}", x1=x(took), x2=x(took), y1=low, y2=high))
     for spot, took in zip(spots, seconds, strict=True):
         parts.append(mark(spot.strategy, x(took), y(spot.value), 5.5, data_value=as_json(spot.value), data_at=spot.at))

@@ -66,7 +66,7 @@ def benchmark_page(document: Document, folder: Path | None = None) -> str:
         Section("calibration", "Calibration", training.calibration(results)),
         Section("explanations", "Explanations", {"pictures": find_pictures(folder) if folder else []}),
         Section("faces", "Data, duplicates and leaks", faces.context(results, folder)),
-        Section("repeat", "Repeat it", repeat.context(results)),
+        Section("repeat", "Repeat it", repeat.context(document)),
     ]
     return render(summary.title(results), "benchmark", synthetic_mark(document), sections)
 

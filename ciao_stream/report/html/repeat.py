@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ciao_stream.report.html.values import Results
+from ciao_stream.report.html.values import Document
 from ciao_stream.runtime.command import shell_line
 
 FILES = Markup(
@@ -17,9 +17,8 @@ FILES = Markup(
 )
 
 
-def context(results: Results, files: Markup = FILES) -> dict[str, Any]:
+def context(document: Document, files: Markup = FILES) -> dict[str, Any]:
     """Return what the template needs; ``files`` lists the other files."""
-    document = results.document
     module, *arguments = document["command"] or [""]
     environment = dict(document["environment"])
     packages = environment.pop("packages", None)

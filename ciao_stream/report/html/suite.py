@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from ciao_stream.report.html import repeat
 from ciao_stream.report.html.page import Section, render
 from ciao_stream.report.html.pictures import embed
-from ciao_stream.report.html.values import Document, Results, as_json
+from ciao_stream.report.html.values import Document, as_json
 from ciao_stream.report.table import Cell, Table
 from ciao_stream.runtime.atomic import write_text
 
@@ -88,7 +88,7 @@ def suite_page(findings: Findings, folder: Path) -> str:
     if findings.runs:
         links = [(quote(path), about) for path, about in findings.runs.items()]
         sections.append(Section("runs", "Run by run", {"links": links}))
-    again = repeat.context(Results(findings.document), _files(findings, folder))
+    again = repeat.context(findings.document, _files(findings, folder))
     sections.append(Section("repeat", "Repeat it", again))
     return render(findings.title, f"suite {findings.suite}", findings.mark, sections)
 

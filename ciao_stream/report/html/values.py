@@ -6,19 +6,17 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from markupsafe import Markup
 
-from ciao_stream.report.columns import Column, summed_columns
+from ciao_stream.report.columns import summed_columns
 from ciao_stream.report.formats import metric_name, show
 from ciao_stream.report.intervals import mean_interval
 from ciao_stream.report.table import judged_split, seeds_of, strategies_of
 
 Document = Mapping[str, Any]
 """A results document."""
-
 
 OTHER_NAMES = {"kl": "KL (nats)", "rmse": "RMSE", "roc_auc": "ROC AUC", "ece": "ECE"}
 """Metrics that judge no task, as headings name them."""
@@ -40,7 +38,6 @@ class Run:
         return f"/runs/{self.index}"
 
 
-@dataclass(frozen=True)
 class Results:
     """A results document, with the lookups that the sections share.
 
@@ -48,46 +45,20 @@ class Results:
         document: As :func:`ciao_stream.report.results.read_results` gives it.
     """
 
-    document: Document
-
-    @property
-    def tasks(self) -> Sequence[Mapping[str, Any]]:
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.tasks: Sequence[Mapping[str, Any]] = document["tasks"]
         """The tasks, in the order of training."""
-        return self.document["tasks"]  # type: ignore[no-any-return]
-
-    @cached_property
-    def strategies(self) -> list[str]:
-        """The strategies, as in the table."""
-        return strategies_of(self.document)
-
-    @cached_property
-    def seeds(self) -> list[int]:
-        """The seeds, sorted."""
-        return seeds_of(self.document)
-
-    @cached_property
-    def split(self) -> str:
-        """The split that results are measured on."""
-        return judged_split(self.document)
-
-    @cached_property
-    def columns(self) -> list[Column]:
+        self.strategies, self.seeds, self.split = strategies_of(document), seeds_of(document), judged_split(document)
+        self.columns = summed_columns(document)
         """The costs that the table has."""
-        return summed_columns(self.document)
-
-    @cached_property
-    def _runs(self) -> dict[tuple[str, str], list[Run]]:
-        found: dict[tuple[str, str], list[Run]] = {}
-        for index, run in enumerate(self.document["runs"]):
+        self._runs: dict[tuple[str, str], list[Run]] = {}
+        for index, run in enumerate(document["runs"]):
             if run["split"] == self.split:
-                found.setdefault((run["strategy"], run["task"]), []).append(Run(index, run))
-        return found
-
-    @cached_property
-    def _summary(self) -> dict[tuple[str, str | None, str | None], tuple[int, Mapping[str, Any]]]:
-        return {
+                self._runs.setdefault((run["strategy"], run["task"]), []).append(Run(index, run))
+        self._summary: dict[tuple[str, str | None, str | None], tuple[int, Mapping[str, Any]]] = {
             (entry["strategy"], entry["task"], None if entry["task"] else entry["metric"]): (index, entry)
-            for index, entry in enumerate(self.document["summary"])
+            for index, entry in enumerate(document["summary"])
         }
 
     def runs(self, strategy: str, task: str) -> list[Run]:
