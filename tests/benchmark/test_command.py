@@ -172,15 +172,8 @@ def test_help_names_all_that_can_be_chosen(capsys):
     words = {word.strip("(),.;:") for word in text.split()}
     assert left.value.code == 0
     assert {
-        *task_names(),
-        *strategy_names(),
-        *PRESETS,
-        "ciao-face",
-        "facechannel",
-        "pk",
-        "resnet18",
-        "vggface",
-    } <= words
+        *task_names(), *strategy_names(), *PRESETS, "ciao-face", "facechannel", "pk", "resnet18", "vggface",
+    } <= words  # fmt: skip
     assert "synthetic worlds, and marked so everywhere" in " ".join(text.split())
 
 

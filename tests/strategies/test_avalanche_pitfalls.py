@@ -24,7 +24,6 @@ from ciao_stream.encoders.encoded import EncodedFaces
 from strategies import load_strategy
 from strategies.base.evaluation import SilentLogger, silent_evaluator
 from strategies.base.shared_head import SharedLabels, _ends_in_one, _stream
-from tests.helpers import sequences
 
 with avalanche_home():
     from avalanche.benchmarks import benchmark_from_datasets, with_classes_timeline, with_task_labels
@@ -78,10 +77,6 @@ def common(net, **changes):
         "plugins": [],
         "evaluator": silent_evaluator,
     } | changes
-
-
-cache = sequences.cache
-ground = sequences.ground
 
 
 def test_a_benchmark_is_built_without_reading_a_sample():

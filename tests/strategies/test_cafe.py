@@ -38,11 +38,8 @@ from strategies.base.cafe import (
     small_mask,
 )
 from strategies.base.sequence import Job, Outcome, levels_read
-from tests.helpers import sequences, tiny
+from tests.helpers import tiny
 from tests.helpers.sequences import arguments, document
-
-cache = sequences.cache
-ground = sequences.ground
 
 CAFE_SMALL = load_strategy("cafe-small")[0]
 SEVEN = TaskSpec("seven", "categorical", tuple("abcdefg"))

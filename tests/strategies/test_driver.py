@@ -13,11 +13,8 @@ from ciao_stream.report.columns import Column
 from strategies import load_strategy, strategy_names
 from strategies.base.driver import Strategy
 from strategies.base.sequence import Outcome
-from tests.helpers import documents, sequences
+from tests.helpers import documents
 from tests.helpers.sequences import arguments, document
-
-cache = sequences.cache
-ground = sequences.ground
 
 PRIOR = '''"""``prior``: predicts the classes as often as they occur in training."""
 

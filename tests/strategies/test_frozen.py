@@ -15,11 +15,7 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.task import TaskSpec
 from strategies import hog, load_strategy
 from strategies.base.frozen import FrozenFeatures
-from tests.helpers import sequences, tiny
-
-cache = sequences.cache
-ground = sequences.ground
-
+from tests.helpers import tiny
 
 features = FrozenFeatures({}).features
 

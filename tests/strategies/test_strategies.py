@@ -16,7 +16,6 @@ from ciao_stream.worlds.training import WorldLearner
 from ciao_stream.worlds.world import World, scheme_names
 from strategies import load_strategy, strategy_names
 from strategies.base.shared_head import SharedHead
-from tests.helpers import sequences
 
 DecisionLayer, LastConv, FullRetraining, LoRA = (load_strategy(name)[0] for name in ("dl", "lc", "full", "lora"))
 NAIVE = load_strategy("naive")[0]
@@ -26,10 +25,6 @@ PROMISES = [
     for name in NAMES
     for check in checks_for(load_strategy(name)[0])
 ]
-
-
-cache = sequences.cache
-ground = sequences.ground
 
 
 @pytest.mark.parametrize(("name", "check"), PROMISES)

@@ -23,7 +23,6 @@ from ciao_stream.stream.learner.status import read_status
 from ciao_stream.stream.log.dead import dead_letters
 from ciao_stream.stream.log.keys import START, StreamNames
 from ciao_stream.stream.log.log import FrameLog, History
-from tests.helpers import redis_server
 from tests.helpers.redis_proxy import between
 from tests.helpers.redis_server import running
 from tests.helpers.sent_messages import PATIENCE_S, until
@@ -138,10 +137,6 @@ def test_nothing_is_lost_repeated_or_reordered_whatever_is_killed(tmp_path):
 def test_nothing_is_lost_repeated_or_reordered_in_a_long_run(tmp_path, seed):
     quotas = {"learner": 120, "redis": 30, "reply": 100, "producer": 6}
     run_chaos(tmp_path, seed, n=20_000, quotas=quotas, per_round=75)
-
-
-server = redis_server.server
-names = redis_server.names
 
 
 def test_control_a_learner_that_trusts_the_group_loses_frames(server, names, tmp_path):

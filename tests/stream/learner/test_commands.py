@@ -15,12 +15,12 @@ from ciao_stream.stream.log.append import Appender
 from ciao_stream.stream.log.dead import dead_letters
 from ciao_stream.stream.log.messages import encode_label, encode_task
 from ciao_stream.worlds.world import World
-from tests.helpers import redis_server, stream_events, stream_follow
+from tests.helpers import stream_events, stream_follow
 from tests.helpers.stream_children import append_all, messages, newest, spoiled, uninterrupted, wire
 from tests.helpers.stream_events import snapshot
 from tests.helpers.stream_follow import entries
 
-server, names, client, follow = redis_server.server, redis_server.names, redis_server.client, stream_follow.follow
+follow = stream_follow.follow
 
 
 @pytest.fixture

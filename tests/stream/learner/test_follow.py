@@ -22,14 +22,14 @@ from ciao_stream.stream.log.dead import dead_letters
 from ciao_stream.stream.log.images import write_image
 from ciao_stream.stream.log.log import FrameLog
 from ciao_stream.stream.log.messages import encode_frame, encode_task
-from tests.helpers import redis_server, stream_events, stream_follow
+from tests.helpers import stream_events, stream_follow
 from tests.helpers.redis_server import running
 from tests.helpers.stream_children import append_all, learner, messages, newest, spoiled, uninterrupted, wire
 from tests.helpers.stream_events import snapshot
 from tests.helpers.stream_follow import SOON, entries, follow_on
 from tests.helpers.stream_messages import changed, face, sealed
 
-server, names, client, follow = redis_server.server, redis_server.names, redis_server.client, stream_follow.follow
+follow = stream_follow.follow
 
 
 def texts(follower):

@@ -67,27 +67,13 @@ def test_another_host_is_reached_unencrypted_only_on_request(host):
 @pytest.mark.parametrize(
     "url",
     [
-        "",
-        "robot:6379",
-        f"http://:{SECRET}@localhost",
-        f"redis://:{SECRET}",
-        f"redis://:{SECRET}/x@localhost",
-        f"redis://:{SECRET}#x@localhost",
-        f"redis://:{SECRET}@localhost:port",
-        f"redis://:{SECRET}@localhost/name",
-        "redis://localhost/-1",
-        "redis://localhost:99999",
-        "unix://host/path",
-        "unix:relative",
-        f"redis://[{SECRET}",
-        "redis://localhost?db",
-        f"redis://localhost?password={SECRET}",
-        "rediss://localhost?ssl_cert_reqs=none",
-        "rediss://localhost?ssl_check_hostname=false",
-        "redis://localhost?ssl_ca_certs=x",
-        "unix:///x?protocol=3",
+        "", "robot:6379", f"http://:{SECRET}@localhost", f"redis://:{SECRET}", f"redis://:{SECRET}/x@localhost",
+        f"redis://:{SECRET}#x@localhost", f"redis://:{SECRET}@localhost:port", f"redis://:{SECRET}@localhost/name",
+        "redis://localhost/-1", "redis://localhost:99999", "unix://host/path", "unix:relative", f"redis://[{SECRET}",
+        "redis://localhost?db", f"redis://localhost?password={SECRET}", "rediss://localhost?ssl_cert_reqs=none",
+        "rediss://localhost?ssl_check_hostname=false", "redis://localhost?ssl_ca_certs=x", "unix:///x?protocol=3",
     ],
-)
+)  # fmt: skip
 def test_an_invalid_or_insecure_url_is_refused_and_not_quoted(url):
     with pytest.raises(CiaoError, match=r"cannot read the Redis URL|unknown option") as refusal:
         parse(url)

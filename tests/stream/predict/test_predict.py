@@ -491,8 +491,6 @@ def test_the_command_answers_in_json_and_stops_cleanly_on_sigterm(server, client
 def test_the_command_refuses_bad_options(server, tmp_path, capsys):
     for argv, wanted in (
         (["--exported", str(tmp_path)], "no world in"),
-        (["--exported", str(tmp_path), "--worlds", str(tmp_path)], "give one of them"),
-        (["--abstain", "7"], "abstain"),
         (["--group", "a b"], "letters, digits"),
     ):
         assert command.main(["predict", "--redis", server.url, "--device", "cpu", *argv]) == 2
