@@ -1,6 +1,7 @@
 """What holds for every test: its cache is its own, its faces are synthetic; and how many processes run tests."""
 
 import os
+import signal
 
 import pytest
 
@@ -8,6 +9,10 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from tests.helpers.browser import browser as browser
+
+# Where Ctrl-C is ignored, as under nohup, the processes that tests start and interrupt would ignore it too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -315,7 +315,7 @@ def _fits(hint: Any, about: _Option, value: Any) -> tuple[bool, str]:
         inner, wanted = get_args(hint)[0], []
         for one in value if isinstance(value, tuple) else ():
             fits, what = _fits(inner, about, one)
-            wanted += [] if fits else [f"each {what}"]
+            wanted += [] if fits else [f"a list, each {what}"]
         return isinstance(value, tuple) and not wanted, wanted[0] if wanted else "a list"
     if hint is str:
         return isinstance(value, str), "a text"

@@ -41,7 +41,7 @@ class TunedHeads:
         """
         if task not in self.settings:
             problem = UnknownNameError("task", task, self.settings)
-            raise CiaoError(f"--heads {self.path}: {problem}; tune it, too, or omit it from --tasks")
+            raise CiaoError(f"--heads {self.path}: {problem}; tune it too, or omit it from --tasks")
         return self.settings[task]
 
     def check_encoder(self, name: str, fingerprint: str) -> None:

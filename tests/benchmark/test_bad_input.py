@@ -69,6 +69,7 @@ OPTIONS = {
     "epochs twice": ({"--epochs": "1", "--set": "epochs=2"}, "--epochs 1 and --set epochs=2: give one of them"),
     "an unknown task to balance": ({"--balance": "fer:a"}, "unknown task to balance 'fer:a': did you mean 'fer'"),
     "no cluster": ({"--ray": "localhost:1"}, "--ray localhost:1: no Ray cluster answers at this address"),
+    "unknown crop": ({"--face-crop": "sometimes"}, "argument --face-crop: expected one of auto, always, never but got"),
     "unknown device": ({"--device": "tpu"}, "argument --device: expected one of auto, cpu, cuda but got 'tpu'"),
     "one face": ({"--synthetic-size": "1"}, "task 'fer': one face to train on; at least two are needed"),
     "no such root": ({"--data-root": "/nowhere"}, "data root /nowhere is not a folder"),

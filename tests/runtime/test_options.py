@@ -106,7 +106,7 @@ def test_one_line_names_every_value_out_of_range():
         Example(Path(), share=0.0, count=0, kind="odd", tasks=(1,), on=1, mask="none")
     assert str(caught.value).split("; ") == [
         "share: expected a number > 0 and <= 1 but got 0.0", "count: expected a whole number >= 1, or none but got 0",
-        "kind: expected one of fast, slow but got 'odd'", "tasks: expected each a text but got (1,)",
+        "kind: expected one of fast, slow but got 'odd'", "tasks: expected a list, each a text but got (1,)",
         "on: expected true or false but got 1", "mask: expected one of auto, ciao but got 'none'",
     ]  # fmt: skip
 

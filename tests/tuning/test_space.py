@@ -103,7 +103,7 @@ BAD = {
     "head.pool = { choice = ['mean', 'mean'] }": "entry 'head.pool': choice: a value is given twice",
     "head.pool = { choice = ['max'] }": "entry 'head.pool': head.pool: expected one of max2, mean, none",
     "head.hidden = { layers = [-1], units = [8] }": "entry 'head.hidden': layers: expected whole numbers >= 0",
-    "head.hidden = { layers = [1], units = [0] }": "entry 'head.hidden': head.hidden: expected a tuple of units >= 1",
+    "head.hidden = { layers = [1], units = [0] }": "head.hidden: expected a list, each a whole number >= 1",
     "head.hidden = { layers = [1] }": "entry 'head.hidden': expected one of choice",
     "epochs = 'three'": "entry 'epochs': epochs: expected a whole number",
     "momentum = { uniform = [0.0, 0.9], when = { optimizer = 'sgd' } }": (
