@@ -9,10 +9,11 @@ from benchmarks.own import csv_file, folder
 from benchmarks.synthetic import load as load_synthetic
 from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
 from ciao_stream.faces.dataset import TaskData
+from ciao_stream.runtime.expect import expect
 from ciao_stream.runtime.plugins import load_plugin
 
 
-def load_task(task: str, data_root: Path | None, *, sizes: dict[str, int] | None = None) -> TaskData:
+def load_task(task: str, data_root: str | Path | None = None, *, sizes: dict[str, int] | None = None) -> TaskData:
     """Load one task, real or synthetic, never one instead of the other.
 
     Args:
@@ -26,6 +27,8 @@ def load_task(task: str, data_root: Path | None, *, sizes: dict[str, int] | None
         DataError: Files of the task are missing or damaged.
         CiaoError: The task is not available from that source.
     """
+    expect("task", task, str)
+    expect("data_root", data_root, str, Path, type(None))
     name, rule = split_rule(task)
     if name in OWN:
         if not rule:
@@ -39,8 +42,7 @@ def load_task(task: str, data_root: Path | None, *, sizes: dict[str, int] | None
         if rule:
             raise CiaoError(f"task {task!r}: a synthetic world has no label rules; give --data-root or omit :{rule}")
         return load_synthetic(name, **(sizes or {}))
-    if not data_root.is_dir():
-        raise DataError(
-            f"data root {data_root} is not a folder: give the folder that holds the data sets to --data-root"
-        )
-    return load_plugin("benchmarks.datasets", name, "task").load(data_root, rule)  # type: ignore[no-any-return]
+    root = Path(data_root)
+    if not root.is_dir():
+        raise DataError(f"data root {root} is not a folder: give the folder that holds the data sets to --data-root")
+    return load_plugin("benchmarks.datasets", name, "task").load(root, rule)  # type: ignore[no-any-return]

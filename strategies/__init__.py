@@ -31,7 +31,8 @@ def check_strategy_name(name: str) -> None:
     """
     names = strategy_names()
     if name not in names and (plain := name.removesuffix(MASKED)) in names:
-        raise CiaoError(f"strategy {plain!r} has no mask: use {plain!r} in place of {name!r}")
+        has = "already has a mask" if plain.endswith(MASKED) else "has no mask"
+        raise CiaoError(f"strategy {plain!r} {has}: use {plain!r} in place of {name!r}")
     if name not in names:
         raise UnknownNameError("strategy", name, names)
 

@@ -39,10 +39,14 @@ def command_parser(module: str, description: str, epilog: str, leave_out: tuple[
     )
     add_options(p, Plan, leave_out=(*NO_OPTIONS, *leave_out))
     p.add_argument(
-        "--set", dest="changes", action="append", metavar="NAME=VALUE", help="replace one setting of the preset"
+        "--set",
+        dest="changes",
+        action="append",
+        metavar="NAME=VALUE",
+        help="Replace one setting of the preset",
     )
-    p.add_argument("--out", type=Path, metavar="DIR", help=f"folder of the results (default: runs/{module[12:]}-TIME)")
-    p.add_argument("--resume", action="store_true", help="resume the run in --out with the options that it recorded")
+    p.add_argument("--out", type=Path, metavar="DIR", help=f"Folder of the results (default: runs/{module[12:]}-TIME)")
+    p.add_argument("--resume", action="store_true", help="Resume the run in --out with the options that it recorded")
     return p
 
 

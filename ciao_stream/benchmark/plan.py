@@ -101,7 +101,8 @@ class Plan:
             ("encoder", "--encoder", names(self.encoder)),
         ):
             if not given:
-                raise CiaoError(f"no {what} given: name one with {flag}")
+                example = ", such as --tasks fer,jaffe" if what == "task" else ""
+                raise CiaoError(f"no {what} given: name one with {flag}{example}")
             if twice := {name for name in given if given.count(name) > 1}:
                 raise CiaoError(f"{what} {min(twice)!r} is given twice")
         for task in named:
@@ -114,10 +115,10 @@ class Plan:
         if self.preset not in PRESETS:
             raise UnknownNameError("preset", self.preset, PRESETS)
         if PRESETS[self.preset].changed(self.changes).unlabelled != "none" and self.labels == 1:
-            raise CiaoError("--set unlabelled: with all labels every face has one; use --labels below 1")
+            raise CiaoError("--set unlabelled needs faces without labels: use --labels below 1")
         if self.tuned is not None:
             if self.preset != "default":
-                raise CiaoError(f"--preset {self.preset}: the file of --heads has all settings; give one of them")
+                raise CiaoError("--preset and --heads exclude each other: the file of --heads has all settings")
             for task in named:
                 if split_rule(task)[0] not in OWN:
                     self.tuned.of_task(task)

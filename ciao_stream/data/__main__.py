@@ -9,16 +9,14 @@ from pathlib import Path
 from ciao_stream.data import weights as weights_command
 from ciao_stream.runtime.command import CHECK_FAILED, DONE, output_console, run_command
 from ciao_stream.runtime.folders import default_out
-from ciao_stream.runtime.options import names
+from ciao_stream.runtime.options import Parser, names
 
 MODULE = "ciao_stream.data"
 
 
 def parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
-    p = argparse.ArgumentParser(
-        prog=f"python -m {MODULE}", description="Check data sets, or fetch third-party weights."
-    )
+    p = Parser(prog=f"python -m {MODULE}", description="Check data sets, or fetch third-party weights.")
     commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
     check = commands.add_parser(
         "check",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.command import run_command, shell_line
+from ciao_stream.runtime.options import Parser
 
 if TYPE_CHECKING:
     from ciao_stream.encoders.weights.manifest import Entry
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 MODULE = "ciao_stream.data"
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> argparse.ArgumentParser:
     """Add the options of ``weights`` and return its parser."""
     p = subparsers.add_parser(
         "weights",

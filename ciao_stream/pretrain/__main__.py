@@ -37,10 +37,10 @@ def parser() -> Parser:
             f"everywhere. Tasks: {', '.join([*task_names(), *OWN.values()])}.",
         )
         add_options(own, kind, leave_out=NO_OPTIONS)
-        out = f"folder of the results (default: runs/pretrain-{kind.name}-TIME)"
+        out = f"Folder of the results (default: runs/pretrain-{kind.name}-TIME)"
         own.add_argument("--out", type=Path, metavar="DIR", help=out)
         own.add_argument(
-            "--resume", action="store_true", help="resume the run in --out with the options that it recorded"
+            "--resume", action="store_true", help="Resume the run in --out with the options that it recorded"
         )
         own.set_defaults(kind=kind)
     return p

@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 from ciao_stream.runtime.command import run_command
+from ciao_stream.runtime.options import Parser
 
 MODULE = "ciao_stream.report"
 
 
 def parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    p = argparse.ArgumentParser(
+    p = Parser(
         prog=f"python -m {MODULE}",
         description="Write report.html again from the files of a benchmark (results.json) or a search (tuned.json, "
         "trials.jsonl), with explanations and data checks that were added since.",

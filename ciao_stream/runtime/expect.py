@@ -28,7 +28,8 @@ def expect(what: str, value: object, *kinds: type) -> None:
     ciao_stream.exceptions.CiaoError: seed: expected int but got str 'one'
     """
     if not isinstance(value, kinds):
-        raise CiaoError(f"{what}: expected {' or '.join(kind.__name__ for kind in kinds)} but got {described(value)}")
+        names = " or ".join(kind.__name__.replace("NoneType", "None") for kind in kinds)
+        raise CiaoError(f"{what}: expected {names} but got {described(value)}")
 
 
 def expect_tensor(

@@ -213,7 +213,13 @@ def names(text: str) -> tuple[str, ...]:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose error is one line, with the option or command that was probably meant."""
+    """A parser whose error is one line, with the option or command that was probably meant.
+
+    Options cannot be abbreviated, so ``--seed`` is never read as ``--seeds``.
+    """
+
+    def __init__(self, *args: Any, **about: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **about})
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """As in :class:`argparse.ArgumentParser`; an unknown option is answered with the nearest known one."""

@@ -63,7 +63,7 @@ def recorded_plan(options: argparse.Namespace) -> dict[str, Any]:
         if an older version wrote the folder.
 
     Raises:
-        CiaoError: There is no run to resume, or its record is damaged.
+        CiaoError: There is no run to resume, or its record is damaged or missing.
     """
     if not options.resume:
         return {}
@@ -75,6 +75,8 @@ def recorded_plan(options: argparse.Namespace) -> dict[str, Any]:
     plan = _read(newest).get("plan", {})
     if not isinstance(plan, dict):
         raise _damaged(newest)
+    if not plan and options.tasks is None:
+        raise CiaoError(f"the run in {options.out} recorded no options (an older version wrote it): repeat all of them")
     return {} if options.tasks is not None else plan
 
 

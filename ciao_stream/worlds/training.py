@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ciao_stream.encoders.encoded import EncodedFaces
+from ciao_stream.exceptions import WorldError
 from ciao_stream.runtime.device import autocast
 from ciao_stream.runtime.expect import expect
 from ciao_stream.runtime.seeds import numpy_generator, seeded_torch
@@ -88,8 +89,16 @@ class WorldLearner:
                 unlabelled faces or None.
 
         Raises:
-            WorldError: The faces are encoded at another level, or by another encoder.
+            CiaoError: ``faces`` is not an encoded split.
+            WorldError: The faces have other labels, or are encoded at another level or by another encoder.
         """
+        expect("faces", faces, EncodedFaces)
+        spec, theirs = self.world.spec, faces.faces.spec
+        if (spec.kind, spec.labels) != (theirs.kind, theirs.labels):
+            raise WorldError(
+                f"world {spec.name!r} cannot be trained on faces of task {theirs.name!r}: its labels are "
+                f"{', '.join(spec.labels)} ({spec.kind}), theirs {', '.join(theirs.labels)} ({theirs.kind})"
+            )
         self.world.check_batch(faces.batch(np.arange(0))[0])
         settings, device = self.settings, self.world.device
         unlabelled = unlabelled if self.uses_unlabelled else None

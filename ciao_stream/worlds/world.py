@@ -172,8 +172,10 @@ class World(nn.Module):
             batch_size: Faces per batch.
 
         Raises:
+            CiaoError: ``faces`` is not an encoded split.
             WorldError: The faces are encoded at another level, or by another encoder.
         """
+        expect("faces", faces, EncodedFaces)
         return torch.cat([self.predict(x.to(self.device)).cpu() for x, _ in faces.batches(batch_size)])
 
     def check_batch(self, x: Tensor) -> None:

@@ -61,6 +61,7 @@ OPTIONS = {
     "a task twice": ({"--tasks": "fer,jaffe,fer"}, "task 'fer' is given twice"),
     "a task twice by two rules": ({"--tasks": "ferplus,ferplus:majority"}, "task 'ferplus' is given twice"),
     "a strategy twice": ({"--strategies": "dl,dl"}, "strategy 'dl' is given twice"),
+    "two masks": ({"--strategies": "dl+ciao+ciao"}, "strategy 'dl+ciao' already has a mask: use 'dl+ciao'"),
     "no tasks": ({"--tasks": ""}, "no task given"),
     "only commas": ({"--tasks": " , "}, "no task given"),
     "no strategies": ({"--strategies": ""}, "no strategy given"),
@@ -95,7 +96,7 @@ def test_a_preset_and_the_settings_of_a_search_contradict_each_other(refused, tm
     heads = {"format": FORMAT, "encoder": {"name": "e", "fingerprint": "f"}, "space_sha256": "s", "tasks": {}}
     (tmp_path / "tuned.json").write_text(json.dumps(heads))
     argv = arguments(tmp_path / "run", "fer", "dl", "--heads", str(tmp_path / "tuned.json"), "--preset", "paper")
-    assert refused(argv) == "--preset paper: the file of --heads has all settings; give one of them"
+    assert refused(argv) == "--preset and --heads exclude each other: the file of --heads has all settings"
 
 
 def test_a_gpu_that_is_not_there(refused, tmp_path, monkeypatch):
@@ -119,8 +120,10 @@ def test_a_number_out_of_range_is_one_line(option, value, refused, tmp_path):
     ("words", "line"),
     [
         (["--folds", "3"], "unknown option --folds (see python -m ciao_stream.benchmark --help)"),
-        (["--strategie", "dl", "--strategise", "dl"],
+        (["--strategise", "dl"],
          "unknown option --strategise: did you mean --strategies? (see python -m ciao_stream.benchmark --help)"),
+        (["--seed", "1"],
+         "unknown option --seed: did you mean --seeds? (see python -m ciao_stream.benchmark --help)"),
         (["--resume", "--tasks", "fer"], "--resume needs --out DIR: the folder of the run to resume"),
     ],
 )  # fmt: skip

@@ -157,12 +157,13 @@ def test_the_recorded_options_are_enough_to_resume_and_one_of_them_may_change(wh
     assert record["strategies"] == ["dl+ciao", "naive", "majority"]
 
 
-def test_a_run_of_a_version_that_recorded_no_options_is_resumed_by_the_same_command(whole, tmp_path):
+def test_a_run_of_a_version_that_recorded_no_options_is_resumed_by_the_same_command(whole, tmp_path, capsys):
     shutil.copytree(whole / "run", tmp_path / "run")
     path = tmp_path / "run" / "run.json"
     old = {name: value for name, value in json.loads(path.read_text()).items() if name != "plan"}
     path.write_text(json.dumps(old))
     assert exit_code(benchmark.main, ["--resume", "--out", str(tmp_path / "run")]) == 2
+    assert "recorded no options (an older version wrote it): repeat all of them" in capsys.readouterr().err
     code, printed = in_child(counted, argv_for(tmp_path, "--resume", cache=whole / "cache"))
     assert code == 0, printed
     assert "learned [0, 0]" in printed

@@ -23,6 +23,7 @@ from benchmarks.synthetic.populations import POPULATIONS, Population, draw_perso
 from benchmarks.synthetic.readings import LEXICON, SPECS, class_scores, read_classes, read_dimensions, read_labels
 from benchmarks.synthetic.scene import Scene
 from benchmarks.synthetic.worlds import ANNOTATORS, DOUBT, ENVELOPE, SCATTER, SLIPS, annotate
+from benchmarks.tasks import load_task
 from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
 from ciao_stream.faces.dataset import SPLITS, FaceDataset, TaskData
 from ciao_stream.faces.task import EMOTIONS
@@ -296,3 +297,16 @@ def fit(seen: Sequence[tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]]) -
 
 def accuracy(weights: npt.NDArray[np.float64], x: npt.NDArray[np.float64], y: npt.NDArray[np.int64]) -> float:
     return float(((x @ weights).argmax(axis=1) == y).mean())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((3,), "task: expected str but got int 3"),
+        (("jaffe", 3), "data_root: expected str or Path or None but got int 3"),
+        (("jaffe", "/nope"), "data root /nope is not a folder"),
+    ],
+)
+def test_wrong_arguments_of_load_task_are_one_line(arguments, message):
+    with pytest.raises(CiaoError, match=message):
+        load_task(*arguments)

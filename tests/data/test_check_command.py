@@ -241,3 +241,18 @@ def test_real_faces(check, real_faces, processes):  # noqa: ARG001
     assert code == (1 if any(entry["leak"] for entry in document["overlaps"]) else 0)
     assert all(entry["faces"] <= 5 for entry in document["overlaps"])
     assert "ferplus shares" in printed
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (["chek"], "error: argument COMMAND: expected one of check, weights but got 'chek': did you mean check?"),
+        (["check", "D", "--tsks", "fer"], "error: unknown option --tsks: did you mean --tasks?"),
+    ],
+)
+def test_a_misspelt_command_or_option_is_one_line(argv, line, capsys):
+    with pytest.raises(SystemExit):
+        data.main(argv)
+    error = capsys.readouterr().err
+    assert error.startswith(line)
+    assert error.count("\n") == 1

@@ -157,6 +157,7 @@ def commands() -> Parser:
     ("argv", "line"),
     [
         ("learn --root x --taks a", "error: unknown option --taks: did you mean --tasks? (see tool --help)"),
+        ("learn --root x --cou 1", "error: unknown option --cou: did you mean --count? (see tool --help)"),
         ("learn --root x --zzz=1", "error: unknown option --zzz (see tool --help)"),
         ("learn --root x more", "error: unexpected argument 'more' (see tool --help)"),
         ("learn --root x --count many", "error: argument --count: expected a whole number but got 'many'"),

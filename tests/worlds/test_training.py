@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ciao_stream.encoders.encoded import EncodedFaces
-from ciao_stream.exceptions import WorldError
+from ciao_stream.exceptions import CiaoError, WorldError
 from ciao_stream.runtime.device import autocast
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.worlds import training
@@ -301,3 +301,17 @@ def test_fit_and_predict_split_refuse_faces_encoded_at_another_level():
         ):
             use(encoded(shared, "u"))
     assert learner.world.predict_split(encoded(shared, "z"), batch_size=4).shape == (9, learner.world.spec.n_out)
+
+
+def test_fit_and_predict_split_refuse_what_is_not_encoded_and_fit_refuses_faces_of_other_labels():
+    shared = tiny.encoder(norm=True)
+    learner, _ = learner_of(shared=shared)
+    for use in (learner.fit, learner.world.predict_split):
+        with pytest.raises(CiaoError, match="faces: expected EncodedFaces but got FaceDataset"):
+            use(tiny.faces())
+    before = tiny.frozen_copy(learner.world)
+    others = encoded(shared, "z")
+    others = replace(others, faces=replace(others.faces, spec=replace(others.faces.spec, labels=("a", "b", "c"))))
+    with pytest.raises(WorldError, match=r"world 'fer' cannot be trained on .* calm, glad, mad .*a, b, c"):
+        learner.fit(others)
+    assert not tiny.moved(before, learner.world)

@@ -263,4 +263,4 @@ def test_a_strategy_learns_from_the_faces_whose_labels_are_left_out(tmp_path):
 def test_a_benchmark_with_all_labels_has_no_such_faces(tmp_path, capsys):
     asked = ["--tasks", "fer", "--set", "unlabelled=contrast", "--out", str(tmp_path), "--cache", str(tmp_path)]
     assert main(asked) == 2
-    assert "--set unlabelled: with all labels every face has one; use --labels below 1" in capsys.readouterr().err
+    assert "--set unlabelled needs faces without labels: use --labels below 1" in capsys.readouterr().err
