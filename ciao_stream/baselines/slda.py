@@ -108,7 +108,7 @@ class StreamingLDA:
 
     def covariance(self) -> Floats:
         """Return ``S``, the covariance within classes, (n_features, n_features); 0 before any sample."""
-        return self.scatter / max(1, self.counts.sum())
+        return self.scatter / max(1, int(self.counts.sum()))
 
     def classifier(self) -> tuple[Floats, Floats]:
         """Return the weights (K, n_features) and offsets (K,) of the current linear classifier."""

@@ -67,7 +67,9 @@ def check_arrays_have_the_types_of_their_kind(data: TaskData) -> None:
             found = split.targets.dtype
             require(found == wanted, f"{where}: targets are {found}; expected {wanted.__name__}")
             require(split.rows.dtype == np.int64, f"{where}: rows are {split.rows.dtype}; expected int64")
-            require(split.rows.min() >= 0 and split.rows.max() < len(split.images), f"{where}: a row has no image")
+            require(
+                bool(split.rows.min() >= 0 and split.rows.max() < len(split.images)), f"{where}: a row has no image"
+            )
             require(len(np.unique(split.rows)) == len(split.rows), f"{where}: contains an image twice")
 
 

@@ -67,7 +67,7 @@ def describe_answers(
         cells = 2 * present + (answers > 0.5)
         decisions = [np.bincount(column, minlength=4).tolist() for column in cells.T]
         return {"decisions": decisions, "calibration": _calibration(answers.ravel(), present.ravel())}
-    classes = truth if spec.kind == "categorical" else truth.argmax(axis=1)
+    classes: npt.NDArray[Any] = truth if spec.kind == "categorical" else truth.argmax(axis=1)
     predicted = answers.argmax(axis=1)
     confusion = np.bincount(classes * spec.n_out + predicted, minlength=spec.n_out**2)
     return {
@@ -131,5 +131,5 @@ def _calibration(confidence: Floats, right: npt.NDArray[np.bool_]) -> dict[str, 
     }
 
 
-def _share(value: float, count: int) -> float | None:
+def _share(value: float, count: int | np.integer[Any]) -> float | None:
     return round(float(value), DIGITS) if count else None

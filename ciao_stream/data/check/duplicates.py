@@ -116,10 +116,11 @@ def _matches(starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]) -> Ite
 
 def _correlation(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Correlations:
     def centred(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        return values - values.mean(axis=1, keepdims=True, dtype=np.float32)
+        centre: npt.NDArray[np.float32] = values.mean(axis=1, keepdims=True, dtype=np.float32)
+        return values - centre  # type: ignore[return-value]
 
     x, y = centred(a), centred(b)
-    return (x * y).sum(axis=1) / np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))  # type: ignore[no-any-return]
+    return (x * y).sum(axis=1) / np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))  # type: ignore[no-any-return, return-value]
 
 
 class Pair(NamedTuple):
