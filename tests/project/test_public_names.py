@@ -45,7 +45,10 @@ for package, name, home in names:
 
 
 def run(code, *arguments):
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT)
+    quiet = "ignore:This process:DeprecationWarning"  # of os.fork, from Python 3.12 on
+    return subprocess.run(
+        [sys.executable, "-W", quiet, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT
+    )
 
 
 def test_every_name_gives_its_object_in_a_fresh_process_also_after_its_module_was_imported():
