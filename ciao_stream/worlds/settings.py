@@ -164,5 +164,5 @@ PRESETS: dict[str, Settings] = {
 }
 """Named settings. ``paper`` follows the equations as written and, where they are silent, the authors' code;
 :mod:`ciao_stream.worlds.published` has the values that the authors found per data set. ``default`` differs where
-measurements say so: ``docs/presets.md``. ``online`` is for learning each face once, as the streaming learner does:
+measurements support it: ``docs/presets.md``. ``online`` is for learning each face once, as the streaming learner does:
 ``docs/streaming.md``."""

@@ -116,7 +116,7 @@ class Predictor:
             raise CiaoError("--smooth needs all frames, but a predictor in a --group sees only some: omit one of them")
 
     def run(self) -> None:
-        """Answer until asked to stop, or until the settings say so.
+        """Predict until asked to stop, or until a limit of the settings is reached.
 
         Raises:
             CiaoError: The worlds cannot be read, a requested world does not exist, or the server refuses the predictor.
