@@ -30,7 +30,7 @@ def main() -> int:
     if script:
         os.environ.setdefault("PYTHONSAFEPATH", "1")  # commands that it starts look past the current folder, too
     name, *rest = sys.argv[1:] or ["--help"]
-    if name in ("-h", "--help"):
+    if name in ("-h", "--help", "help"):
         called = "ciao-stream" if script else "python -m ciao_stream"
         print(f"usage: {called} COMMAND [options]\n\n{ciao_stream.__doc__.splitlines()[0]}\n\ncommands:")
         print("\n".join(f"  {command:12}{what}" for command, what in COMMANDS.items()))

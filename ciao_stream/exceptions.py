@@ -38,8 +38,8 @@ class UnknownNameError(CiaoError, KeyError):
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         known = list(known)
-        hint = did_you_mean(str(name).lower(), known)
-        super().__init__(f"unknown {what} {name!r}: {hint and hint + ' '}(known: {', '.join(known) or 'none'})")
+        hint, names = did_you_mean(str(name).lower(), known), ", ".join(known) or "none"
+        super().__init__(f"unknown {what} {name!r}" + (f": {hint} (known: {names})" if hint else f"; known: {names}"))
 
 
 def did_you_mean(name: str, known: Iterable[str], n: int = 2) -> str:

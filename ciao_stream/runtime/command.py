@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -69,14 +68,6 @@ def changes(texts: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             read[name] = value
     return read
-
-
-def count(text: str) -> int:
-    """Read a whole number >= 1."""
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1 but got {text!r}")
-    return number
 
 
 def output_console(highlight: bool = True) -> Console:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import inspect
 import math
 import re
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 _ARGUMENT = re.compile(r"^ {4}(\w+): (.*?)(?=^ {4}\w+: |\n\n|\Z)", re.MULTILINE | re.DOTALL)
 """An entry of a docstring's ``Args:`` section, once the docstring is free of its own indentation."""
+
+MEANT = {"gpu": "cuda"}
+"""What is meant by a wrong value that looks like another right one."""
 
 _ROLE = re.compile(r":\w+:`~?(?:[\w.]+\.)?(\w+)`")
 
@@ -109,13 +113,14 @@ def to_json(settings: DataclassInstance) -> dict[str, Any]:
     return {f.name: _plain(getattr(settings, f.name)) for f in fields(settings)}
 
 
-def from_json(kind: type[Settings], data: Any, what: str = "setting") -> Settings:
+def from_json(kind: type[Settings], data: Any, what: str = "setting", prefix: str = "") -> Settings:
     """Rebuild settings that :func:`to_json` wrote; a missing field takes its default.
 
     Args:
         kind: The dataclass.
         data: JSON values by name.
         what: What a field is called in an error.
+        prefix: Written before the name of a field in an error.
 
     Raises:
         UnknownNameError: There is no field of a name.
@@ -126,7 +131,7 @@ def from_json(kind: type[Settings], data: Any, what: str = "setting") -> Setting
     hints, known = get_type_hints(kind), {f.name: f for f in fields(kind)}
     for name in data:
         if name not in known:
-            raise UnknownNameError(what, name, known)
+            raise UnknownNameError(what, prefix + name, [prefix + one for one in known])
     required = {name for name, f in known.items() if f.default is MISSING and f.default_factory is MISSING}
     if missing := sorted(required - data.keys()):
         raise CiaoError(f"{what}s: {', '.join(missing)} missing")
@@ -134,7 +139,7 @@ def from_json(kind: type[Settings], data: Any, what: str = "setting") -> Setting
     for name, value in data.items():
         hint = _inner(hints[name])
         if isinstance(hint, type) and is_dataclass(hint):
-            value = from_json(hint, value, what)
+            value = from_json(hint, value, what, f"{prefix}{name}.")
         elif get_origin(hint) is tuple and isinstance(value, list):
             value = tuple(value)
         elif hint is Path and isinstance(value, str):
@@ -203,6 +208,11 @@ def number(text: str) -> int:
     return int(text)
 
 
+def count(text: str) -> int:
+    """Read a whole number >= 1."""
+    return _checked(text, number, int, _Option(least=1))  # type: ignore[no-any-return]
+
+
 def names(text: str) -> tuple[str, ...]:
     """Split a comma-separated option.
 
@@ -242,7 +252,7 @@ class Parser(argparse.ArgumentParser):
         """Refuse what is not one of an option's choices, or not a command."""
         if action.choices is not None and value not in action.choices:
             choices = [*map(str, action.choices)]
-            near = difflib.get_close_matches(str(value), choices, n=1)
+            near = difflib.get_close_matches(MEANT.get(value, value), choices, n=1)
             hint = f": did you mean {near[0]}?" if near else ""
             raise argparse.ArgumentError(action, f"expected one of {', '.join(choices)} but got {value!r}{hint}")
 
@@ -273,7 +283,17 @@ def _argument(f: Field[Any], hint: Any, described: str) -> dict[str, Any]:
         return {**shared, "choices": get_args(hint), "metavar": about.metavar or "{" + ",".join(get_args(hint)) + "}"}
     kinds: dict[Any, tuple[Any, str]] = {int: (number, "N"), float: (_real, "X"), Path: (Path, "PATH")}
     read, letter = (names, "A,B") if get_origin(hint) is tuple else kinds.get(hint, (str, "NAME"))
-    return {**shared, "type": about.read or read, "metavar": about.metavar or letter}
+    reader = functools.partial(_checked, read=about.read or read, hint=hint, about=about)
+    return {**shared, "type": reader, "metavar": about.metavar or letter}
+
+
+def _checked(text: str, read: Callable[[str], Any], hint: Any, about: _Option) -> Any:
+    """Read an option's value and refuse one outside its limits."""
+    value = read(text)
+    fits, wanted = _fits(hint, about, value)
+    if not fits:
+        raise argparse.ArgumentTypeError(f"expected {wanted} but got {value!r}")
+    return value
 
 
 def _help(f: Field[Any], about: _Option, described: str) -> str:

@@ -91,7 +91,7 @@ def test_settings_are_replaced_from_the_command_line(run):
         (("--set", "lr"), "expected NAME=VALUE"),
         (("--set", "lr=1", "--set", "lr=2"), "given twice"),
         (("--set", "learning_rate=1"), "unknown setting 'learning_rate'"),
-        (("--set", "head.depth=1"), "unknown setting 'depth'"),
+        (("--set", "head.depth=1"), "unknown setting 'head.depth'"),
         (("--set", "lr=fast"), "lr: expected a number > 0"),
         (("--labels", "0"), "labels: expected a number > 0 and <= 1"),
         (("--labels", "1.5"), "labels: expected a number > 0 and <= 1"),

@@ -12,6 +12,7 @@ from ciao_stream.encoders.untrained import untrained_encoder
 from ciao_stream.pretrain import __main__ as pretrain
 from ciao_stream.pretrain import data as sampled
 from ciao_stream.pretrain.crs_cont import ContrastLearner
+from tests.helpers.sequences import exit_code
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,7 @@ def small(monkeypatch):
 
 def call(out, *more, tasks="ferplus,affectnet"):
     about = ("--limit", "20", "--batch", "16", "--epochs", "2", "--device", "cpu", "--cache", os.environ["CIAO_CACHE"])
-    return pretrain.main(["crs-cont", "--tasks", tasks, "--out", str(out), *about, *more])
+    return exit_code(pretrain.main, ["crs-cont", "--tasks", tasks, "--out", str(out), *about, *more])
 
 
 def refused(capsys, out, *more, **options):

@@ -25,8 +25,9 @@ def run(argv, cwd=ROOT):
 
 @BOTH
 def test_without_a_command_all_are_listed_with_an_example(door):
-    done, helped = run(door), run([*door, "--help"])
-    assert (done.returncode, done.stderr, done.stdout) == (0, "", helped.stdout)
+    done, *helped = run(door), run([*door, "--help"]), run([*door, "help"])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [one.stdout for one in helped] == [done.stdout] * 2
     shown = "ciao-stream" if door is SCRIPT else "python -m ciao_stream"
     assert f"example: {shown} {EXAMPLE}" in done.stdout
     for name, what in COMMANDS.items():

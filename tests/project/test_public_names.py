@@ -194,7 +194,7 @@ WRONG = {
         (lambda: ciao_stream.encode(3, tiny.encoder(), FeatureCache("."), "z"), "faces: expected FaceDataset"),
         (lambda: ciao_stream.encode(own_faces(), "e", FeatureCache("."), "z"), "encoder: expected Encoder but got str"),
         (lambda: ciao_stream.encode(own_faces(), tiny.encoder(), ".", "z"), "cache: expected FeatureCache but got str"),
-        (lambda: encode_tiny("w"), r"unknown level 'w': \(known: pixels, z, u\)"),
+        (lambda: encode_tiny("w"), r"unknown level 'w'; known: pixels, z, u"),
     ],
     "evaluate": [
         (lambda: ciao_stream.evaluate(None, torch.zeros(2, 3), ROWS[:2]), "spec: expected TaskSpec but got None"),

@@ -133,7 +133,7 @@ def test_json_values_give_the_same_settings_back(example):
         ({}, "settings: root missing"),
         ({"root": ".", "inner": {"deep": 0}}, "inner.deep: expected a whole number >= 1 but got 0"),
         ({"root": ".", "cuont": 1}, "did you mean 'count'"),
-        ({"root": ".", "inner": {"depe": 1}}, "did you mean 'deep'"),
+        ({"root": ".", "inner": {"depe": 1}}, "unknown setting 'inner.depe': did you mean 'inner.deep'"),
     ],
 )
 def test_bad_json_values_are_one_line(data, says):
@@ -161,6 +161,9 @@ def commands() -> Parser:
         ("learn --root x --zzz=1", "error: unknown option --zzz (see tool --help)"),
         ("learn --root x more", "error: unexpected argument 'more' (see tool --help)"),
         ("learn --root x --count many", "error: argument --count: expected a whole number but got 'many'"),
+        ("learn --root x --count 0", "error: argument --count: expected a whole number >= 1 but got 0 (see tool"),
+        ("learn --root x --share=nan", "error: argument --share: expected a number > 0 and <= 1 but got nan (see tool"),
+        ("learn --root x --mask all", "error: argument --mask: expected one of auto, ciao but got 'all' (see tool"),
         ("learn --root x --kind fsat",
          "error: argument --kind: expected one of fast, slow but got 'fsat': did you mean fast?"),
         ("learn", "error: the following arguments are required: --root (see tool learn --help)"),

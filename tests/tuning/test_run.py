@@ -154,7 +154,7 @@ def test_heads_of_another_encoder_or_without_the_task_are_one_line(searched, tmp
     small = ["--strategies", "dl", "--synthetic-size", "24", "--device", "cpu", "--cache", str(cache)]
     argv = ["--heads", str(tuned), "--out", str(tmp_path / "out"), *small]
     assert benchmark.main(["--tasks", "jaffe", *argv]) == 2
-    assert "unknown task 'jaffe': (known: fer); tune it too" in capsys.readouterr().err
+    assert "unknown task 'jaffe'; known: fer; tune it too" in capsys.readouterr().err
     assert benchmark.main(["--tasks", "fer", "--encoder", "resnet18", *argv]) == 2
     assert f"--heads {tuned} was tuned over encoder ciao-face (" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

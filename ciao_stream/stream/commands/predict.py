@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.runtime.command import count
 from ciao_stream.runtime.options import add_options as setting_options
-from ciao_stream.runtime.options import given, names
+from ciao_stream.runtime.options import count, given, names
 from ciao_stream.stream.commands._options import (
     check_encoder_name,
     encoder_options,

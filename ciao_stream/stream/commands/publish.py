@@ -9,10 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.runtime.command import count
 from ciao_stream.runtime.folders import data_root
 from ciao_stream.runtime.options import add_options as setting_options
-from ciao_stream.runtime.options import given
+from ciao_stream.runtime.options import count, given
 from ciao_stream.runtime.stopping import ended_by_signals
 from ciao_stream.stream.commands._options import server_of
 from ciao_stream.stream.publish.settings import PublishSettings

@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from ciao_stream.exceptions import CiaoError, did_you_mean
+from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.faces.task import Kind, TaskSpec
 from ciao_stream.stream.log.events import Event, FrameCame, Label, LabelCame, TaskDeclared
 from ciao_stream.stream.log.images import check_size, read_image
@@ -228,9 +228,7 @@ def decode(position: str, fields: Mapping[bytes, bytes], tasks: Mapping[str, Tas
         return TaskDeclared(position, header.task, _declared(header, tasks))
     spec = tasks.get(header.task)
     if spec is None:
-        hint = did_you_mean(header.task, tasks)
-        known = ", ".join(tasks) or "none"
-        raise BadMessage(Reason.UNKNOWN_TASK, f"unknown task {header.task!r}: {hint and hint + ' '}(known: {known})")
+        raise BadMessage(Reason.UNKNOWN_TASK, str(UnknownNameError("task", header.task, tasks)))
     if header.label is not None:
         label_target(spec, header.label)
     if isinstance(header, LabelHeader):

@@ -162,7 +162,7 @@ def test_an_unknown_rule_or_nothing_there_is_one_line(task, write, tmp_path, mon
         return
     write(tmp_path)
     rules = ", ".join(load_plugin("benchmarks.datasets", task, "task").RULES)
-    with pytest.raises(UnknownNameError, match=re.escape(f"unknown label rule 'no such rule': (known: {rules})")):
+    with pytest.raises(UnknownNameError, match=re.escape(f"unknown label rule 'no such rule'; known: {rules}")):
         load_task(f"{task}:no such rule", tmp_path)
 
 

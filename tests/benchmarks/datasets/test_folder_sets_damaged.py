@@ -55,7 +55,7 @@ DAMAGED = {
         "binary": (write(LIST, b"\x01" * 100_000), "line 1: longer than 65536 bytes"),
         "a folder for a list": (empty(LIST), "cannot be read (Is a")},
     "rafdb-folders": {"a class by name": (move("rafdb/DATASET/train/4", "rafdb/DATASET/train/happy"),
-                          "rafdb/DATASET/train: unknown class folder 'happy': (known: 1, 2, 3, 4, 5, 6, 7)"),
+                          "rafdb/DATASET/train: unknown class folder 'happy'; known: 1, 2, 3, 4, 5, 6, 7"),
         "class 8": (move("rafdb/DATASET/test/7", "rafdb/DATASET/test/8"),
             "rafdb/DATASET/test: unknown class folder '8'"),
         "a class lacks": (remove("rafdb/DATASET/test/2"), "DATASET/test: no class folder for fear; expected one for"),

@@ -25,7 +25,7 @@ DAMAGED_SPLITS = {
     "validation twice": (make("validation/happy/a.png"),
         "TMP/mine: val and validation are both validation; merge them"),
     "a class of test that train lacks": (make("test/angry/a.png"),
-        "TMP/mine/test: unknown class folder 'angry': (known: "),
+        "TMP/mine/test: unknown class folder 'angry'; known: "),
     "a class of test misspelled": (move("mine/test/happy", "mine/test/hapy"),
         "TMP/mine/test: unknown class folder 'hapy': did you mean 'happy'?"),
     "a class of validation misspelled": (move("mine/val/sad", "mine/val/sda"),

@@ -16,6 +16,7 @@ from ciao_stream.stream.log.dead import dead_letters
 from ciao_stream.stream.log.messages import encode_label, encode_task
 from ciao_stream.worlds.world import World
 from tests.helpers import stream_events, stream_follow
+from tests.helpers.sequences import exit_code
 from tests.helpers.stream_children import append_all, messages, newest, spoiled, uninterrupted, wire
 from tests.helpers.stream_events import snapshot
 from tests.helpers.stream_follow import entries
@@ -30,7 +31,7 @@ def command(server, names, tmp_path, monkeypatch, capsys):
 
     def command(name, *words, code=0):
         common = ["--redis", str(server.address), "--stream", names.stream, "--worlds", str(tmp_path / "learner")]
-        assert stream.main([name, *words, *common]) == code
+        assert exit_code(stream.main, [name, *words, *common]) == code
         captured = capsys.readouterr()
         return captured.err if code else captured.out
 

@@ -100,7 +100,7 @@ def groups_of(server):
 
 
 def test_the_learners_own_group_and_an_unknown_one_are_refused(client, command):
-    assert command("drop-group", "robots") == (2, "error: unknown group 'robots': (known: none)")
+    assert command("drop-group", "robots") == (2, "error: unknown group 'robots'; known: none")
     client.xgroup_create("frames", "robots", START, mkstream=True)
     assert "did you mean 'robots'" in command("drop-group", "robot")[1]
     assert "is the learner's" in command("drop-group", "learner")[1]
