@@ -22,6 +22,7 @@ from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.command import UNREAD
 from ciao_stream.stream import __main__ as stream
 from ciao_stream.stream import commands
+from ciao_stream.stream.learner.status import FORMAT
 from ciao_stream.stream.log.images import read_image
 from ciao_stream.stream.log.server import find_program, running_at
 from tests.helpers import ROOT
@@ -163,6 +164,15 @@ BEFORE_TORCH = {
     "predict --choose nearest": "argument --choose: expected one of prototype but got 'nearest'",
     "predict --abstain 2": "abstain: expected a number >= 0 and <= 1",
     "predict --worlds a --exported b": "give one of them",
+    "predict --exported nowhere": "no world in nowhere: expected one folder per world, each with a world.json",
+    "predict --worlds {learner} --only fre": "unknown world 'fre': did you mean 'fer'? (known: fer)",
+    "predict --exported {learner}/worlds --only fre": "unknown world 'fre': did you mean 'fer'? (known: fer)",
+    "wipe --stream cam --data nowhere": "this deletes all messages and dead letters of stream 'cam', learned or not",
+    "wipe --worlds nowhere --yes": "no learner has worked in nowhere: omit --worlds, or correct it",
+    "wipe --encoder ciao-fase --yes": "unknown encoder 'ciao-fase': did you mean 'ciao-face'?",
+    "undo --worlds nowhere --to 1": "no learner has worked in nowhere: there is nothing to undo",
+    "dead --worlds nowhere --replay": "no learner has worked in nowhere: run `learn`, or give its --worlds",
+    "status --worlds {learner} --redis redis://127.0.0.1:1": "redis://127.0.0.1:1/0 does not respond",
 }
 IN_CHILD = """
 import contextlib, io, json, sys
@@ -177,10 +187,15 @@ for words in json.load(sys.stdin):
 """
 
 
-def test_contradictions_and_misspelt_names_are_refused_before_torch_is_loaded():
-    python = [sys.executable, "-c", IN_CHILD]
-    child = subprocess.run(python, input=json.dumps([*BEFORE_TORCH]), capture_output=True, text=True, cwd=ROOT)
+def test_contradictions_and_misspelt_names_are_refused_before_torch_is_loaded(tmp_path):
+    world = tmp_path / "worlds" / "copy"
+    world.mkdir(parents=True)
+    (world / "world.json").write_text(json.dumps({"task": {"name": "fer"}}))
+    (tmp_path / "status.json").write_text(json.dumps({"format": FORMAT, "worlds": {"fer": {}}}))
+    words = json.dumps([line.format(learner=tmp_path) for line in BEFORE_TORCH])
+    child = subprocess.run([sys.executable, "-c", IN_CHILD], input=words, capture_output=True, text=True, cwd=ROOT)
     answers = [json.loads(line) for line in child.stdout.splitlines()]
+    assert not Path(ROOT, "nowhere").exists()
     for (words, message), (code, err, torch) in zip(BEFORE_TORCH.items(), answers, strict=True):
         assert (code, torch, err.count("\n")) == (2, False, 1), words
         assert message in err, words
@@ -242,6 +257,10 @@ def test_photographs_in_a_folder_are_cropped_and_those_without_a_face_are_counte
     assert cut[b"image"].startswith(b"\xff\xd8"), "photographs travel as jpeg"
     assert read_image(whole[b"image"]).shape == (151, 288, 3)
     assert (about[0].labels, about[1].label, about[1].camera) == (("calm", "glad"), None, "photos")
+    (folder / "1 face.png").unlink()
+    code, _, err = done(capsys, *argv)
+    hint = "if these are cut to the face already, give --face-crop never"
+    assert (code, err.splitlines()[-1]) == (2, f"error: nothing was published: no face found (1 of 2 images): {hint}")
 
 
 @needs_server

@@ -36,12 +36,14 @@ def run(options: argparse.Namespace) -> None:
     from ciao_stream.stream.log.dead import resend
     from ciao_stream.stream.log.keys import StreamNames
 
-    names = StreamNames(options.stream)
+    names, known = StreamNames(options.stream), []
+    if options.replay:
+        known = read_status(folder_of(options).status)["tasks"]
     with server_of(options) as address:
         if not options.replay:
             _list(options, names, address())
             return
-        tasks = {task["name"]: TaskSpec.from_json(task) for task in read_status(folder_of(options).status)["tasks"]}
+        tasks = {task["name"]: TaskSpec.from_json(task) for task in known}
         resent = resend(address(), names, tasks)
     left = ", ".join(f"{reason} {n}" for reason, n in resent.left.most_common())
     print(f"sent {resent.sent:,} again" + (f"; left {resent.left.total():,}: {left}" if left else ""))

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from ciao_stream.exceptions import CiaoError
-from ciao_stream.stream.commands._options import server_of
+from ciao_stream.exceptions import CiaoError, UnknownNameError, did_you_mean
+from ciao_stream.stream.commands._options import folder_of, learner_option, server_of
 
 if TYPE_CHECKING:
+    from ciao_stream.faces.task import TaskSpec
     from ciao_stream.stream.log.connection import RedisAddress
     from ciao_stream.stream.log.events import Label
     from ciao_stream.stream.log.keys import StreamNames
+    from ciao_stream.stream.log.messages import Header
 
 SUMMARY = "give a frame its label, or correct it"
 
@@ -20,11 +25,15 @@ NEWEST = "newest"
 """Name for the newest frame."""
 
 LOOKED_AT = 1000
-"""Newest entries of the stream that are searched for the newest frame of a task."""
+"""Newest entries of the stream that are searched for a frame or a task."""
+
+PAGE = 50
+"""Entries per command."""
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options."""
+    learner_option(p)
     p.add_argument("frame", metavar="FRAME", help=f"Id of the frame, or {NEWEST}")
     p.add_argument(
         "label",
@@ -40,7 +49,8 @@ def run(options: argparse.Namespace) -> None:
     """Send the label.
 
     Raises:
-        CiaoError: The label cannot be read, there is no frame, or the server does not accept the message.
+        CiaoError: The label cannot be read or does not fit the task, there is no frame, or the server does not accept
+            the message.
     """
     import secrets
 
@@ -48,9 +58,16 @@ def run(options: argparse.Namespace) -> None:
     from ciao_stream.stream.log.keys import StreamNames
     from ciao_stream.stream.log.messages import encode_label
 
-    label, names = read_label(options.label), StreamNames(options.stream)
+    label, names, frame = read_label(options.label), StreamNames(options.stream), options.frame
     with server_of(options) as address:
-        frame = newest_frame(address(), names, options.task) if options.frame == NEWEST else options.frame
+        learned = _learned_tasks(options, str(address()))
+        check_label(label, options.task, learned, newest_headers(address(), names))
+        if frame == NEWEST:
+            frame = newest_frame(address(), names, options.task)
+        elif (hint := did_you_mean(frame, [NEWEST])) and frame not in {
+            getattr(header, "frame_id", None) for header in newest_headers(address(), names)
+        }:
+            raise CiaoError(f"no frame {frame!r} in stream {names.stream!r}: {hint}")
         producer = f"label-{secrets.token_hex(6)}"
         appender = Appender(address(), names)
         try:
@@ -82,28 +99,79 @@ def read_label(text: str) -> Label:
     return label
 
 
+def check_label(label: Label, task: str, learned: Mapping[str, TaskSpec], headers: Iterable[Header]) -> None:
+    """Refuse a label that does not fit its task.
+
+    Args:
+        label: The label.
+        task: Name of its task.
+        learned: The tasks that the learner knows, by name.
+        headers: Of the newest entries, the newest first: the learner may not have read the last declaration yet.
+
+    Raises:
+        CiaoError: The label fits no declaration of the task, or the learner's tasks are known and it is not among them.
+    """
+    from ciao_stream.faces.task import TaskSpec
+    from ciao_stream.stream.log.labels import label_target
+    from ciao_stream.stream.log.messages import TaskHeader
+    from ciao_stream.stream.log.refusals import BadMessage
+
+    newer = (TaskSpec(h.task, h.target, h.labels) for h in headers if isinstance(h, TaskHeader) and h.task == task)
+    problem = None
+    for spec in chain([learned[task]] if task in learned else [], newer):
+        try:
+            label_target(spec, label)
+        except BadMessage as error:
+            problem = error
+        else:
+            return
+    if problem is not None:
+        raise problem
+    if learned:
+        raise UnknownNameError("task", task, learned)
+
+
 def newest_frame(address: RedisAddress, names: StreamNames, task: str) -> str:
     """Return the id of the newest frame of a task.
 
     Raises:
         CiaoError: There is none among the newest entries.
     """
-    from ciao_stream.stream.log.connection import translated_errors
-    from ciao_stream.stream.log.keys import entries_of
-    from ciao_stream.stream.log.messages import FrameHeader, header_of
-    from ciao_stream.stream.log.refusals import BadMessage
+    from ciao_stream.stream.log.messages import FrameHeader
 
-    client = address.client()
-    try:
-        with translated_errors(address):
-            page = client.xrevrange(names.stream, count=LOOKED_AT)
-    finally:
-        client.close()
-    for entry in entries_of([[names.stream, page]]):
-        try:
-            header = header_of(entry.fields)
-        except BadMessage:
-            continue
+    for header in newest_headers(address, names):
         if isinstance(header, FrameHeader) and header.task == task:
             return header.frame_id
     raise CiaoError(f"no frame of task {task!r} among the newest {LOOKED_AT:,} entries of stream {names.stream!r}")
+
+
+def newest_headers(address: RedisAddress, names: StreamNames) -> Iterator[Header]:
+    """Yield the headers of the newest entries, the newest first; entries that the learner will refuse are left out."""
+    from ciao_stream.stream.log.connection import translated_errors
+    from ciao_stream.stream.log.keys import entries_of
+    from ciao_stream.stream.log.messages import header_of
+    from ciao_stream.stream.log.refusals import BadMessage
+
+    last = "+"
+    with address.client() as client:
+        for _ in range(LOOKED_AT // PAGE):
+            with translated_errors(address):
+                page = entries_of([[names.stream, client.xrevrange(names.stream, last, count=PAGE)]])
+            for entry in page:
+                with suppress(BadMessage):
+                    yield header_of(entry.fields)
+            if len(page) < PAGE:
+                return
+            last = f"({page[-1].position}"
+
+
+def _learned_tasks(options: argparse.Namespace, server: str) -> dict[str, TaskSpec]:
+    """Return the tasks that the learner knows, by name; none where no learner has followed this stream."""
+    from ciao_stream.faces.task import TaskSpec
+    from ciao_stream.stream.learner.status import read_status
+
+    with suppress(CiaoError):
+        status = read_status(folder_of(options).status)
+        if options.redis is None or status["redis"] == server:
+            return {task["name"]: TaskSpec.from_json(task) for task in status["tasks"]}
+    return {}

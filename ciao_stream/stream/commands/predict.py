@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ciao_stream.exceptions import CiaoError
+from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.runtime.options import add_options as setting_options
 from ciao_stream.runtime.options import count, given, names
 from ciao_stream.stream.commands._options import (
@@ -62,6 +63,10 @@ def run(options: argparse.Namespace) -> None:
     check_encoder_name(options.encoder)
     if options.exported is not None and options.worlds is not None:
         raise CiaoError("--worlds is the folder of a learner and --exported a folder of worlds: give one of them")
+    only, known = () if options.only == "all" else names(options.only), _known_worlds(options)
+    for name in only:
+        if known and name not in known:
+            raise UnknownNameError("world", name, known)
 
     from rich.console import Console
 
@@ -83,7 +88,6 @@ def run(options: argparse.Namespace) -> None:
             print(json.dumps(result), flush=True)
 
     with stop.on_signals(), server_of(options) as address:
-        encoder = load_encoder(options.encoder).to(device)
         feed = FrameFeed(
             address,
             StreamNames(options.stream),
@@ -91,7 +95,7 @@ def run(options: argparse.Namespace) -> None:
             group=options.group,
             kept=options.results_kept or RESULTS_KEPT,
         )
-        only = [] if options.only == "all" else names(options.only)
+        encoder = load_encoder(options.encoder).to(device)
         worlds = UpToDate(_source(options, encoder))
         predictor = Predictor(encoder, worlds, feed, settings, only=only, stop=stop, tell=tell, on_result=show)
         try:
@@ -102,15 +106,33 @@ def run(options: argparse.Namespace) -> None:
         raise KeyboardInterrupt
 
 
+def _known_worlds(options: argparse.Namespace) -> list[str]:
+    """Return the names of the worlds without loading any; an empty list where they cannot be known yet.
+
+    Raises:
+        CiaoError: There is no world in the folder of ``--exported``.
+    """
+    from ciao_stream.stream.learner.status import read_status
+
+    if options.exported is None:
+        with contextlib.suppress(CiaoError):  # no learner yet
+            return list(read_status(folder_of(options).status)["worlds"])
+        return []
+    files = sorted(options.exported.glob("*/world.json"))
+    if not files:
+        raise CiaoError(f"no world in {options.exported}: expected one folder per world, each with a world.json")
+    try:
+        return [json.loads(file.read_text())["task"]["name"] for file in files]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []  # loading the worlds will say what is damaged
+
+
 def _source(options: argparse.Namespace, encoder: Encoder) -> WorldSource:
     from ciao_stream.stream.predict.worlds import CheckpointWorlds, ExportedWorlds
 
     if options.exported is None:
         return CheckpointWorlds(folder_of(options).checkpoints, encoder)
-    source = ExportedWorlds(options.exported, encoder)
-    if source.mark() is None:
-        raise CiaoError(f"no world in {options.exported}: expected one folder per world, each with a world.json")
-    return source
+    return ExportedWorlds(options.exported, encoder)
 
 
 def _summary(predictor: Predictor) -> str:

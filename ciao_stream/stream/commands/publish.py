@@ -104,6 +104,8 @@ def run(options: argparse.Namespace) -> None:
         finally:
             sent = f"{_summary(publisher.published)}; task {spec.name!r} in stream {names.stream!r}, as {producer}"
             print(f"published {sent}")
+    if not publisher.published.frames:
+        raise CiaoError(_why_nothing(publisher.published))
 
 
 def _settings(options: argparse.Namespace) -> PublishSettings:
@@ -155,6 +157,17 @@ def _summary(published: Published) -> str:
     for reason, n in published.skipped.items():
         parts.append(f"skipped {n:,}: {reason} (first: {published.examples[reason]})")
     return "; ".join(parts)
+
+
+def _why_nothing(published: Published) -> str:
+    """Return why no frame was published, and what to do."""
+    from ciao_stream.stream.publish.publisher import NO_FACE
+
+    if not published.skipped:
+        return "the source has no frame: nothing was published"
+    reason, n = published.skipped.most_common(1)[0]
+    hint = ": if these are cut to the face already, give --face-crop never" if reason == NO_FACE else ""
+    return f"nothing was published: {reason} ({n:,} of {published.skipped.total():,} images){hint}"
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.runtime.command import output_console
-from ciao_stream.stream.commands._options import folder_of, learner_option
+from ciao_stream.stream.commands._options import folder_of, learner_option, server_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,9 +35,11 @@ def run(options: argparse.Namespace) -> None:
     """Show the status, live where the output is a terminal.
 
     Raises:
-        CiaoError: No learner has worked in the folder.
+        CiaoError: No learner has worked in the folder, or the server of ``--redis`` does not respond.
     """
     folder = folder_of(options)
+    if options.redis:
+        _require_server(options)
     document = _current(folder)
     if options.json:
         print(json.dumps(document, indent=1))
@@ -52,6 +54,13 @@ def run(options: argparse.Namespace) -> None:
         while True:
             time.sleep(LOOK_S)
             live.update(_shown(_current(folder)), refresh=True)
+
+
+def _require_server(options: argparse.Namespace) -> None:
+    from ciao_stream.stream.log.connection import translated_errors
+
+    with server_of(options) as address, translated_errors(address()), address().reader() as client:
+        client.ping()
 
 
 def _current(folder: LearnerFolder) -> dict[str, Any]:

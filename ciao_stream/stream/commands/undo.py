@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.command import output_console
 from ciao_stream.stream.commands._options import folder_of, learner_option, server_of
+
+if TYPE_CHECKING:
+    from ciao_stream.stream.learner.checkpoint import Kept
 
 SUMMARY = "return the learner to a checkpoint, or remove what it learned from a frame"
 
@@ -28,15 +32,16 @@ def run(options: argparse.Namespace) -> None:
         CiaoError: A learner is running, there is no such checkpoint or frame, the stream no longer has the entries, or
             ``--task`` is given without ``--frame``.
     """
-    from ciao_stream.stream.learner.undo import undo_frame, undo_to
+    from ciao_stream.stream.learner.undo import checkpoints_of, undo_frame, undo_to
     from ciao_stream.stream.log.keys import StreamNames
     from ciao_stream.stream.log.log import History
 
     if options.task is not None and options.frame is None:
         raise CiaoError("--task needs --frame: a checkpoint returns the worlds of all tasks")
     folder = folder_of(options)
+    kept = checkpoints_of(folder)
     if options.list:
-        _list(options)
+        _list(kept)
         return
     with folder.claimed():
         if options.to is not None:
@@ -49,20 +54,19 @@ def run(options: argparse.Namespace) -> None:
                 finally:
                     history.close()
     what = "later entries are" if undone.entries is None else f"{undone.entries} messages about the frame are"
-    kept = undone.checkpoint
-    print(f"back at checkpoint {kept.number} ({kept.position}): {what} skipped when `learn` is started again")
+    back = undone.checkpoint
+    print(f"back at checkpoint {back.number} ({back.position}): {what} skipped when `learn` is started again")
 
 
-def _list(options: argparse.Namespace) -> None:
+def _list(checkpoints: list[Kept]) -> None:
     import time
 
     from rich.table import Table
 
-    from ciao_stream.stream.learner.undo import checkpoints_of
     from ciao_stream.stream.log.keys import START, appended_at
 
     table = Table("checkpoint", "position", "last entry received")
-    for kept in checkpoints_of(folder_of(options)):
+    for kept in checkpoints:
         came = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(appended_at(kept.position)))
         table.add_row(str(kept.number), kept.position, "at the start" if kept.position == START else came)
     output_console(highlight=False).print(table)

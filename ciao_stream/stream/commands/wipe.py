@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.stream.commands._options import folder_of, learner_option, server_of
+from ciao_stream.stream.commands._options import check_encoder_name, folder_of, learner_option, server_of
 
 SUMMARY = "delete the personal data of a stream (faces, features, names) and keep what was learned"
 
@@ -23,18 +23,23 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         CiaoError: ``--yes`` is missing, a learner is running, or the server is not available.
     """
-    from ciao_stream.encoders import load_encoder
     from ciao_stream.stream.learner.checkpoint import Checkpoints
     from ciao_stream.stream.learner.wipe import wipe_checkpoints, wipe_stream
     from ciao_stream.stream.log.keys import StreamNames
 
+    check_encoder_name(options.encoder)
     folder, names = folder_of(options), StreamNames(options.stream)
+    if options.worlds is not None and not options.worlds.is_dir():
+        raise CiaoError(f"no learner has worked in {options.worlds}: omit --worlds, or correct it")
     kept = Checkpoints(folder.checkpoints).kept()
     if not options.yes:
         raise CiaoError(
             f"this deletes all messages and dead letters of stream {names.stream!r}, learned or not, and all faces in "
             f"the {len(kept)} checkpoints in {folder.path}: confirm with --yes"
         )
+
+    from ciao_stream.encoders import load_encoder
+
     with folder.claimed(), server_of(options) as address:
         dropped = wipe_checkpoints(folder, load_encoder(options.encoder)) if kept else 0
         wiped = wipe_stream(address(), names)

@@ -11,17 +11,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 from safetensors.numpy import save  # safetensors.torch.save makes ctypes cache a type for every size, for ever
-from safetensors.torch import load
 
-from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.atomic import write_bytes
-from ciao_stream.runtime.state import State
-from ciao_stream.stream.learner.learner import OnlineLearner
+
+if TYPE_CHECKING:
+    from ciao_stream.encoders.base import Encoder
+    from ciao_stream.stream.learner.learner import OnlineLearner
 
 FORMAT = b"ciao_stream/checkpoint/1\n"
 KEPT = 3
@@ -99,6 +99,11 @@ def decode(data: bytes, encoder: Encoder) -> tuple[OnlineLearner, dict[str, Any]
         DamagedCheckpointError: The bytes differ from those that were written.
         CiaoError: The format is unknown, or the learner was saved with another encoder.
     """
+    from safetensors.torch import load
+
+    from ciao_stream.runtime.state import State
+    from ciao_stream.stream.learner.learner import OnlineLearner
+
     named, digest, blob = data[: len(FORMAT)], data[len(FORMAT) :][:DIGEST], data[len(FORMAT) + DIGEST :]
     if hashlib.sha256(named + blob).digest() != digest:
         raise DamagedCheckpointError("it does not have the recorded sha256")

@@ -122,11 +122,15 @@ def undo_frame(folder: LearnerFolder, history: History, frame_id: str, task: str
     """
     kept = checkpoints_of(folder)
     newest = kept[-1].position
-    about = [
+    named = [
         (entry.position, header)
         for entry in history.entries(START, newest)
-        if (header := _header(entry)) and header.frame_id == frame_id and task in (None, header.task)
+        if (header := _header(entry)) and header.frame_id == frame_id
     ]
+    about = [(position, header) for position, header in named if task in (None, header.task)]
+    if named and not about:
+        others = " and ".join(dict.fromkeys(repr(header.task) for _, header in named))
+        raise CiaoError(f"frame {frame_id!r} belongs to task {others}, not to {task!r}: correct or omit --task")
     frames = [position for position, header in about if isinstance(header, FrameHeader)]
     if not frames:
         raise CiaoError(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import redis
 
-from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.stream.learner.checkpoint import Checkpoints
 from ciao_stream.stream.learner.folder import LearnerFolder
 from ciao_stream.stream.log.connection import RedisAddress, translated_errors
 from ciao_stream.stream.log.keys import StreamNames
 from ciao_stream.stream.log.log import PAGE
+
+if TYPE_CHECKING:
+    from ciao_stream.encoders.base import Encoder
 
 REWRITE_S = 60.0
 """Timeout in seconds for the server to rewrite each of its files."""

@@ -74,7 +74,9 @@ def test_undo_takes_back_a_frame_as_if_it_had_never_been_received(server, names,
     follow(history=1000)
     stored = entries(server, names)
     headers = [json.loads(entry.fields[b"header"]) for entry in stored]
-    frame_id = next(h["frame_id"] for h in headers[25:] if h["type"] == "label" and h["frame_id"] != "nobody")
+    frame_id, task = next(
+        (h["frame_id"], h["task"]) for h in headers[25:] if h["type"] == "label" and h["frame_id"] != "nobody"
+    )
     about = [e.position for e, h in zip(stored, headers, strict=True) if h.get("frame_id") == frame_id]
     assert len(about) >= 2
     printed = command("undo", "--frame", frame_id)
@@ -85,6 +87,8 @@ def test_undo_takes_back_a_frame_as_if_it_had_never_been_received(server, names,
     assert follower.counters.tracker.lost == 0
     assert snapshot(follower.learner) == snapshot(reference)
     assert "not found: it was never received" in command("undo", "--frame", "nobody's", code=2)
+    belongs = f"frame {frame_id!r} belongs to task {task!r}, not to 'fre': correct or omit --task"
+    assert belongs in command("undo", "--frame", frame_id, "--task", "fre", code=2)
 
 
 def test_undo_to_a_checkpoint_forgets_what_came_after_it(server, names, follow, command):

@@ -1,10 +1,13 @@
 """``python -m ciao_stream.stream label``: what it sends, and to which frame."""
 
+import json
+
 import numpy as np
 import pytest
 
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.stream import __main__ as stream
+from ciao_stream.stream.learner.status import FORMAT
 from ciao_stream.stream.log.append import Appender
 from ciao_stream.stream.log.connection import RedisAddress
 from ciao_stream.stream.log.events import LabelCame
@@ -64,6 +67,15 @@ def test_the_newest_frame_is_the_newest_of_its_task(redis):
     assert (second.frame_id, dict(second.label)) == ("p/3", {"arousal": 0.5, "valence": -0.25})
 
 
+def test_a_label_that_was_declared_after_the_learner_stopped_is_sent(redis, tmp_path):
+    url, labels = redis
+    fewer = TaskSpec("mood", "categorical", ("calm", "sad")).to_json()
+    (tmp_path / "status.json").write_text(json.dumps({"format": FORMAT, "redis": url, "tasks": [fewer]}))
+    argv = ["--task", "mood", "--redis", url, "--worlds", str(tmp_path)]
+    assert stream.main(["label", "p/0", "glad", *argv]) == 0
+    assert [event.label for event in labels()] == ["glad"]
+
+
 def test_a_correction_is_one_more_label(redis):
     url, labels = redis
     for label in ("calm", "glad", "glad"):
@@ -76,11 +88,18 @@ def test_a_correction_is_one_more_label(redis):
     [
         (["newest", "glad", "--task", "nobody"], "no frame of task 'nobody' among the newest 1,000 entries"),
         (["p/0", "{glad", "--task", "mood"], "label {glad: not valid JSON"),
-        (["p/0", '{"glad": NaN}', "--task", "mood"], "not JSON compliant"),
+        (["p/0", '{"glad": NaN}', "--task", "nobody"], "not JSON compliant"),
+        (["newest", "gald", "--task", "mood"], "task 'mood' has no label 'gald': did you mean 'glad'?"),
+        (["newset", "glad", "--task", "mood"], "no frame 'newset' in stream 'frames': did you mean 'newest'?"),
+        (["p/0", "glad", "--task", "moood"], "unknown task 'moood': did you mean 'mood'? (known: mood)"),
     ],
 )
-def test_a_label_that_cannot_be_sent_is_refused_in_one_line(redis, argv, message, capsys):
+def test_a_label_that_cannot_be_sent_is_refused_in_one_line(redis, argv, message, capsys, tmp_path):
     url, labels = redis
+    if "moood" in argv:
+        status = {"format": FORMAT, "redis": url, "tasks": [MOOD.to_json()]}
+        (tmp_path / "status.json").write_text(json.dumps(status))
+        argv = [*argv, "--worlds", str(tmp_path)]
     assert stream.main(["label", *argv, "--redis", url]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
