@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from ciao_stream.encoders import encoder_names, load_encoder
 from ciao_stream.encoders.architectures import pk, resnet18
 from ciao_stream.encoders.base import HALF_MAX, Preprocessing
-from ciao_stream.encoders.saved import save_encoder
+from ciao_stream.encoders.saved import load_saved, save_encoder
 from ciao_stream.encoders.untrained import untrained_encoder
-from ciao_stream.exceptions import UnknownNameError
+from ciao_stream.exceptions import CiaoError, UnknownNameError
 from tests.helpers import tiny
 
 SHAPES = {
@@ -258,5 +258,26 @@ def test_a_folder_with_a_saved_encoder_is_loaded(tmp_path):
     save_encoder(tmp_path, load_encoder("pk", seed=3), trained)
     encoder = load_encoder(str(tmp_path))
     assert encoder.fingerprint() == load_encoder("pk", seed=3).fingerprint()
+    assert encoder.frozen
     assert encoder.weights == "trained by pk on fer (real, train)"
     assert load_encoder("pk", seed=3).weights == "random, seed 3"
+
+
+DAMAGED = {
+    "changed weights": ("encoder.safetensors", lambda content: content[:-4] + b"\0\0\x80?",
+        "its weights do not have the recorded sha256"),
+    "no description": ("encoder.json", lambda _: b"[]", "expected format ciao_stream/encoder/1 but got list"),
+    "half a description": ("encoder.json", lambda content: content[:50], "is damaged"),
+    "another name": ("encoder.json", lambda content: content.replace(b'"pk"', b'"vggface"'), "weights do not fit"),
+    "unknown name": ("encoder.json", lambda content: content.replace(b'"pk"', b'"kp"'), "unknown encoder 'kp'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", DAMAGED)
+def test_a_damaged_encoder_is_refused(how, tmp_path):
+    name, change, message = DAMAGED[how]
+    save_encoder(tmp_path, tiny.real("pk"), {})
+    path = tmp_path / name
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(CiaoError, match=message):
+        load_saved(tmp_path)
