@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -29,12 +30,15 @@ def browser() -> Iterator[Any]:
         running.close()
 
 
-def opened(browser: Any, path: Path, width: int = 1200, height: int = 900) -> tuple[Any, list[str]]:
-    """Open a file and return the page, with the list that its errors and requests for anything else come to."""
+@contextlib.contextmanager
+def opened(browser: Any, path: Path, width: int = 1200, height: int = 900) -> Iterator[Any]:
+    """Open a file; its page has no error and asks for nothing else until it is closed again."""
     page = browser.new_page(viewport={"width": width, "height": height})
     told: list[str] = []
     page.on("console", lambda message: told.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: told.append(str(error)))
     page.on("request", lambda r: told.append(r.url) if not r.url.startswith(("file:", "data:")) else None)
     page.goto(path.resolve().as_uri())
-    return page, told
+    yield page
+    assert told == []
+    page.close()

@@ -111,3 +111,16 @@ def write_own_csv(
     path = root / f"{name}.csv"
     path.write_text(csv_text(list(columns), zip(*columns.values(), strict=True)), encoding="utf-8")
     return path
+
+
+def write_copies(root):
+    """Two folders: three of the pictures that ``seven`` trains on are, as jpg and larger, tested on in ``three``."""
+    seven = write_own_folder(root, name="seven", classes=EMOTION_FOLDERS)
+    save(root / "three", [f"train/{c}/{c}{n}.png" for c in ("happy", "sad", "surprise") for n in range(3)])
+    for label in ("happy", "sad", "surprise"):
+        name = f"train/{label}/train_{label}_0.png"
+        assert name in seven
+        path = root / "three" / "test" / label / "other.jpg"
+        path.parent.mkdir(parents=True)
+        larger = cv2.resize(image_of(name), (128, 128), interpolation=cv2.INTER_NEAREST)
+        assert cv2.imwrite(str(path), larger, [cv2.IMWRITE_JPEG_QUALITY, 80])

@@ -110,6 +110,16 @@ def expected(document: Any, element: Element, at: str) -> tuple[list[str], Any]:
     return pointers, {"mean": np.mean, "sum": np.sum, "max": np.max}[how](values, axis=0)
 
 
+def check_loads_nothing(html: str) -> None:
+    """The page holds all that it shows, and forbids all else."""
+    page = read_page(html)
+    assert not page.find("link") + page.find("iframe")
+    assert all("src" not in script.attributes for script in page.find("script"))
+    policy = page.find("meta", **{"http-equiv": "Content-Security-Policy"})[0].attributes["content"]
+    assert policy.startswith("default-src 'none'")
+    assert not re.search(r"https?://(?!www\.w3\.org)", html)
+
+
 def check_numbers(html: str, document: Any) -> set[str]:
     """Compare every number of a page with the document, and what is read with what is meant; return the pointers."""
     seen: set[str] = set()

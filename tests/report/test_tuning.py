@@ -109,7 +109,5 @@ def test_a_search_that_is_still_on_has_a_page(tmp_path):
 def test_the_page_of_a_search_opens_without_errors_and_fits(browser, tmp_path):
     made_up_search(tmp_path)
     for width in (390, 1200):
-        page, told = browsers.opened(browser, write_tuning_report(tmp_path), width)
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        assert told == []
-        page.close()
+        with browsers.opened(browser, write_tuning_report(tmp_path), width) as page:
+            assert page.evaluate("document.documentElement.scrollWidth") == width

@@ -13,13 +13,12 @@ import pytest
 from benchmarks.synthetic import load as load_synthetic
 from benchmarks.tasks import load_task
 from ciao_stream.benchmark import __main__ as benchmark
-from ciao_stream.benchmark.sharing import Shared, find_shared
+from ciao_stream.benchmark.sharing import Shared
 from ciao_stream.benchmark.suites import SUITES
 from ciao_stream.benchmark.suites.generalise.common import COMMON, with_common_classes
 from ciao_stream.benchmark.suites.generalise.grid import COLUMNS, FORMAT, METHODS, TABLE_1, build_document, published
 from ciao_stream.benchmark.suites.generalise.judging import FILE, Judged
 from ciao_stream.benchmark.suites.generalise.tables import build_tables
-from ciao_stream.encoders.cache import FeatureCache
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import FaceDataset, TaskData
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
@@ -144,44 +143,6 @@ def test_tasks_that_cannot_take_part_are_one_line(tasks, message):
     with pytest.raises(CiaoError, match=re.escape(message)) as caught:
         with_common_classes(tasks)
     assert "\n" not in str(caught.value)
-
-
-# Shared pictures
-
-
-def shared_of(tasks, tmp_path, judged="test"):
-    encoder = tiny.encoder(size=48)
-    seen = []
-    found = find_shared(tasks, judged, encoder, FeatureCache(tmp_path / "cache"), seen.append)
-    return {(one.train, one.test): (one.pictures, one.learned) for one in found}, sum(seen)
-
-
-def test_the_same_files_are_shared(tmp_path):
-    tasks = [load_synthetic(name, train=9, validation=4, test=5, size=16) for name in ("fer", "ferplus", "jaffe")]
-    found, looked_at = shared_of(tasks, tmp_path)
-    assert found == {("fer", "ferplus"): (14, 0), ("ferplus", "fer"): (14, 0)}
-    assert looked_at == 0, "drawn faces resemble each other"
-
-
-def with_copies(root):
-    """Two folders: three of the pictures that ``seven`` trains on are, as jpg and larger, tested on in ``three``."""
-    seven = own_files.write_own_folder(root, name="seven", classes=own_files.EMOTION_FOLDERS)
-    own_files.save(root / "three", [f"train/{c}/{c}{n}.png" for c in ("happy", "sad", "surprise") for n in range(3)])
-    for label in ("happy", "sad", "surprise"):
-        name = f"train/{label}/train_{label}_0.png"
-        assert name in seven
-        path = root / "three" / "test" / label / "other.jpg"
-        path.parent.mkdir(parents=True)
-        larger = cv2.resize(own_files.image_of(name), (128, 128), interpolation=cv2.INTER_NEAREST)
-        assert cv2.imwrite(str(path), larger, [cv2.IMWRITE_JPEG_QUALITY, 80])
-
-
-def test_copies_in_other_files_are_shared(tmp_path):
-    with_copies(tmp_path)
-    tasks = [load_task(f"folder:{tmp_path / name}", None) for name in ("seven", "three")]
-    found, looked_at = shared_of(tasks, tmp_path)
-    assert found == {("seven", "three"): (3, 3), ("three", "seven"): (3, 0)}
-    assert looked_at == sum(len(split) for task in tasks for split in (task.train, task.test))
 
 
 # The document and its tables
@@ -474,7 +435,7 @@ def test_what_cannot_be_run_is_one_line(tasks, more, message, tmp_path, capsys):
 
 def test_classes_of_own_faces_are_known_by_their_names(tmp_path):
     """What ``seven`` learned is asked of ``three``, whose classes have other numbers and whose tests it knows."""
-    with_copies(tmp_path)
+    own_files.write_copies(tmp_path)
     tasks = ",".join(f"folder:{tmp_path / name}" for name in ("seven", "three"))
     code, printed = in_child(benchmark.main, arguments(tmp_path, "--strategies", "logreg", "--seeds", "1", tasks=tasks))
     assert code == 0, printed
