@@ -105,9 +105,6 @@ class TunePlan:
         if not self.masked:
             names |= {name for name in MASK_SETTINGS if (name, self.trained) != ("rank", "lora")}
         space = read_space(self.space, base, {name: _value(base, name) for name in names})
-        searched = {dimension.setting for dimension in space.dimensions} | space.fixed.keys()
-        if base.unlabelled != "none" or "unlabelled" in searched:
-            raise CiaoError("a search trains on labelled faces only: omit the setting 'unlabelled'")
         if not space.dimensions:
             raise CiaoError(f"space {self.space}: the options fix every setting in it: nothing is left to search")
         return space

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import FaceDataset
 from ciao_stream.runtime.seeds import numpy_generator
 
@@ -24,33 +22,11 @@ def some_labels(faces: FaceDataset, share: float, seed: int) -> FaceDataset:
         share: In (0, 1]; 1 keeps all.
         seed: Seeds the draw.
     """
-    return faces if share == 1 else faces.take(_kept(faces, share, seed))
-
-
-def other_faces(faces: FaceDataset, share: float, seed: int) -> FaceDataset:
-    """Return the samples that :func:`some_labels` drops, for training without their labels.
-
-    Args:
-        faces: The samples.
-        share: In (0, 1].
-        seed: Seeds the draw.
-
-    Raises:
-        CiaoError: No sample is dropped.
-    """
-    others = np.setdiff1d(np.arange(len(faces)), _kept(faces, share, seed))
-    if not len(others):
-        raise CiaoError(
-            f"task {faces.spec.name!r}: a share of {share} leaves no face without a label; use a smaller share"
-        )
-    return faces.take(others)
-
-
-def _kept(faces: FaceDataset, share: float, seed: int) -> npt.NDArray[np.int64]:
-    """Return the indices of the samples that are kept, in ascending order."""
+    if share == 1:
+        return faces
     rng = numpy_generator(seed, "labels", faces.spec.name)
     strata = faces.classes() if faces.spec.has_classes else np.zeros(len(faces), dtype=np.int64)
     ranked = [rng.permutation(np.flatnonzero(strata == stratum)) for stratum in np.unique(strata)]
     least = 1 if len(ranked) >= LEAST else LEAST
     kept = [members[: max(least, round(share * len(members)))] for members in ranked]
-    return np.sort(np.concatenate(kept))
+    return faces.take(np.sort(np.concatenate(kept)))

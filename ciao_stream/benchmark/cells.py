@@ -112,14 +112,12 @@ def job_of(
     on_epoch: Callable[[str], None] = lambda _: None,
 ) -> Job:
     """Return the job of a cell: all tasks of the plan, in its own folder."""
-    faces = RunFaces(plan, tasks, encoder, cell.seed)
     return Job(
         specs=tuple(task.spec for task in tasks),
-        faces=faces,
+        faces=RunFaces(plan, tasks, encoder, cell.seed),
         encoder=encoder,
         settings={task.spec.name: plan.settings(task.spec.name) for task in tasks},
         seed=cell.seed,
         folder=plan.out / "cells" / cell.strategy / f"seed{cell.seed}",
         on_epoch=on_epoch,
-        unlabelled=faces.unlabelled,
     )

@@ -114,8 +114,7 @@ class Plan:
             check_encoder_name(encoder)
         if self.preset not in PRESETS:
             raise UnknownNameError("preset", self.preset, PRESETS)
-        if PRESETS[self.preset].changed(self.changes).unlabelled != "none" and self.labels == 1:
-            raise CiaoError("--set unlabelled needs faces without labels: use --labels below 1")
+        PRESETS[self.preset].changed(self.changes)
         if self.tuned is not None:
             if self.preset != "default":
                 raise CiaoError("--preset and --heads exclude each other: the file of --heads has all settings")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.protocols.label_share import other_faces, some_labels
+from benchmarks.protocols.label_share import some_labels
 from benchmarks.tasks import load_task
 from ciao_stream.benchmark.plan import Plan
 from ciao_stream.encoders.base import Encoder, Level
@@ -110,18 +110,9 @@ class RunFaces:
         """
         task = self.tasks[spec.name]
         if split == "train":
-            return self._encoded(some_labels(task.train, self.plan.labels, self.seed), level)
-        return self._encoded(getattr(task, self.plan.judge_on), level)
-
-    def unlabelled(self, spec: TaskSpec, level: Level) -> EncodedFaces:
-        """Return the training faces of a task whose labels the plan does not use.
-
-        Raises:
-            CiaoError: It uses the labels of all.
-        """
-        return self._encoded(other_faces(self.tasks[spec.name].train, self.plan.labels, self.seed), level)
-
-    def _encoded(self, faces: FaceDataset, level: Level) -> EncodedFaces:
+            faces = some_labels(task.train, self.plan.labels, self.seed)
+        else:
+            faces = getattr(task, self.plan.judge_on)
         key = faces.images.fingerprint, level
         if key not in self.mapped:
             self.mapped[key] = self.cache.get(faces.images, self.encoder, level)

@@ -47,10 +47,6 @@ class EncodedFaces:
         x = torch.from_numpy(self.features[self.faces.rows[indices]])
         return x if x.dtype == torch.uint8 else x.float(), torch.from_numpy(self.faces.targets[indices])
 
-    def draw(self, n: int, rng: np.random.Generator) -> Tensor:
-        """Read ``x`` of ``n`` random samples without replacement; of all samples if there are fewer."""
-        return self.batch(np.sort(rng.choice(len(self), min(n, len(self)), replace=False)))[0]
-
     def balanced(self, rng: np.random.Generator) -> EncodedFaces:
         """Return as many samples, drawn so that classes are equally frequent: see :mod:`ciao_stream.faces.sampling`.
 

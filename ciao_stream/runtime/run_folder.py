@@ -11,6 +11,7 @@ from typing import Any
 
 from ciao_stream.exceptions import CiaoError, DataError
 from ciao_stream.runtime.atomic import write_text
+from ciao_stream.runtime.retired import removed, without_retired
 
 CLAIM = "run.json"
 """Name of the file; ``--resume`` can resume the run in a folder that has it."""
@@ -103,16 +104,24 @@ def _read(path: Path) -> dict[str, Any]:
         CiaoError: It cannot be read, or is damaged.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(), object_hook=_without_retired)
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
         raise CiaoError(f"cannot read {path}: {error}; choose another --out") from error
+    except CiaoError as error:
+        raise CiaoError(f"{path}: {error}; choose another --out") from error
     except ValueError as error:
         raise _damaged(path) from error
     if not isinstance(content, dict):
         raise _damaged(path)
     return content
+
+
+def _without_retired(data: dict[str, Any]) -> Any:
+    if told := removed(data):
+        raise CiaoError(told)
+    return without_retired(data)
 
 
 def _damaged(path: Path) -> CiaoError:

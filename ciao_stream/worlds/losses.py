@@ -1,13 +1,9 @@
 """The losses of CIAO: supervised contrast (Eq. 2-4) and the head's loss for every kind of target (Eq. 5).
 
-And those of faces without a label, between two views of each: consistency and contrast.
-
 References:
     - [0] Barros, Sciutti: CIAO!, 2022, https://arxiv.org/abs/2208.07221
     - [1] Khosla et al.: Supervised Contrastive Learning, NeurIPS 2020, https://arxiv.org/abs/2004.11362
     - [2] Sohn: Improved Deep Metric Learning with Multi-class N-pair Loss Objective, NIPS 2016
-    - [3] Laine, Aila: Temporal Ensembling for Semi-Supervised Learning, ICLR 2017, https://arxiv.org/abs/1610.02242
-    - [4] Chen et al.: A Simple Framework for Contrastive Learning, ICML 2020, https://arxiv.org/abs/2002.05709
 """
 
 from __future__ import annotations
@@ -113,32 +109,3 @@ def contrastive_loss(
     """``L_CIAO`` of Eq. 4 for every kind of target: the mean over the passes of :func:`contrast_classes`."""
     passes = contrast_classes(spec, targets)
     return torch.stack([contrastive(embeddings, classes, temperature, form) for classes in passes]).mean()
-
-
-def consistency_loss(spec: TaskSpec, outputs: Tensor, wanted: Tensor) -> Tensor:
-    r"""Consistency of the outputs for two views of each face (the Pi-model, Algorithm 1 of [3]), a scalar.
-
-    :math:`\frac{1}{B n} \sum_i \lVert p_i - \tilde p_i \rVert^2` over class shares, present labels or values: every
-    kind of target has it.
-
-    Args:
-        spec: The task.
-        outputs: (B, n_out), of one view.
-        wanted: (B, n_out), of the other; no gradient flows into it.
-    """
-    return F.mse_loss(output_embedding(spec, outputs), output_embedding(spec, wanted.detach()))
-
-
-def instance_contrast(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    r"""Contrast without labels (NT-Xent, Eq. 1 of [4]), a scalar, mean over all 2 N views.
-
-    Each view's one positive is the other view of its face; all others are negatives. It is ``supcon`` where each face
-    is a class of its own [1].
-
-    Args:
-        first: (N, D), one view of each face; normalised here.
-        second: (N, D), another view of each.
-        temperature: > 0.
-    """
-    faces = torch.arange(len(first), device=first.device).repeat(2)
-    return contrastive(torch.cat([first, second]), faces, temperature, "supcon")

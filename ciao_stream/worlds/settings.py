@@ -11,6 +11,7 @@ from ciao_stream.runtime import options
 from ciao_stream.runtime.expect import expect
 from ciao_stream.runtime.options import option, problems
 from ciao_stream.runtime.plugins import plugin_names
+from ciao_stream.runtime.retired import without_retired
 
 AUTO = "auto"
 """The mask that :func:`ciao_stream.worlds.masks.choose_mask` chooses."""
@@ -21,7 +22,6 @@ Activation = Literal["relu", "gelu", "tanh", "elu"]
 Start = Literal["random", "zero"]
 ContrastForm = Literal["eq3", "supcon", "npairs"]
 ContrastOn = Literal["output", "map"]
-UnlabelledTerm = Literal["none", "consistency", "contrast"]
 OptimizerName = Literal["sgd", "adam"]
 Schedule = Literal["constant", "cosine"]
 
@@ -61,12 +61,8 @@ class Settings:
         contrast_on: Features in the contrastive term: normalised ``output`` of the head, or pooled masked ``map``.
         temperature: ``t`` of Eq. 2, > 0.
         contrast_weight: Factor of the contrastive term in Eq. 5, >= 0; 0 omits the term.
-        unlabelled: Self-supervised term on unlabelled faces, if there are any: ``consistency`` of the predictions, or
-            ``contrast`` of the maps, between a face and a view of it: see :mod:`ciao_stream.worlds.unlabelled`.
-        unlabelled_weight: Factor of that term, >= 0.
         alternate: True: for each batch one step of the mask on the contrastive term, then one step of all other
-            parameters on the decision term, with two optimisers; the self-supervised term is added to the contrastive
-            one. False: one step on the sum of all terms.
+            parameters on the decision term, with two optimisers. False: one step on the sum of both terms.
         optimizer: ``adam``, or ``sgd`` with momentum.
         lr: Learning rate, > 0.
         mask_rate: Factor of ``lr`` for the mask, > 0.
@@ -88,8 +84,6 @@ class Settings:
     contrast_on: ContrastOn = "output"
     temperature: float = option(0.1, above=0)
     contrast_weight: float = option(0.1, least=0)
-    unlabelled: UnlabelledTerm = "none"
-    unlabelled_weight: float = option(1.0, least=0)
     alternate: bool = False
     optimizer: OptimizerName = "adam"
     lr: float = option(1e-3, above=0)
@@ -124,17 +118,17 @@ class Settings:
         for name, value in changes.items():
             owner, _, own = name.rpartition(".")
             (data["head"] if owner == "head" else data)[own if owner == "head" else name] = value
-        return Settings.from_json(data)
+        return options.from_json(Settings, data)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Settings:
-        """Rebuild settings written by :meth:`to_json`; a missing one takes its default.
+        """Rebuild settings written by :meth:`to_json`, also by an older version; a missing one takes its default.
 
         Raises:
             UnknownNameError: A setting of that name does not exist.
             CiaoError: A value is out of range.
         """
-        return options.from_json(cls, data)
+        return options.from_json(cls, without_retired(data))
 
 
 PRESETS: dict[str, Settings] = {

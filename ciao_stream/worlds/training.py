@@ -24,21 +24,15 @@ from ciao_stream.runtime.expect import expect
 from ciao_stream.runtime.seeds import numpy_generator, seeded_torch
 from ciao_stream.worlds.losses import contrastive_loss, decision_loss, output_embedding
 from ciao_stream.worlds.settings import Settings
-from ciao_stream.worlds.unlabelled import unlabelled_loss
 from ciao_stream.worlds.world import World
 
 
 @dataclass(frozen=True)
 class StepLosses:
-    """The two terms of Eq. 5 [0] in one step, and that of faces without a label.
-
-    ``contrast`` is None without a mask or a weight of the term, ``unlabelled`` if the settings have no such term or
-    no faces are given.
-    """
+    """The two terms of Eq. 5 [0] in one step; ``contrast`` is None without a mask or a weight of the term."""
 
     decision: float
     contrast: float | None
-    unlabelled: float | None = None
 
 
 class WorldLearner:
@@ -61,19 +55,13 @@ class WorldLearner:
         self.optimizers = [make_optimizer(groups, self.settings) for groups in each]
         self.set_rate(1)
 
-    @property
-    def uses_unlabelled(self) -> bool:
-        """Whether the settings ask for a term on faces without a label."""
-        return self.settings.unlabelled != "none" and self.settings.unlabelled_weight > 0
-
     def fit(
         self,
         faces: EncodedFaces,
         seed: int = 0,
         *,
-        unlabelled: EncodedFaces | None = None,
         epochs: range | None = None,
-        step: Callable[[Tensor, Tensor, Tensor | None], Any] | None = None,
+        step: Callable[[Tensor, Tensor], Any] | None = None,
     ) -> None:
         """Train the world on a split.
 
@@ -83,10 +71,8 @@ class WorldLearner:
         Args:
             faces: Labelled faces of the world's task, encoded at the world's level.
             seed: Of the order of samples, balanced draws and dropout.
-            unlabelled: Faces without a label at the same level, for settings with a term for them.
             epochs: The epochs to train, counted from 0; all that the settings ask for by default.
-            step: Called with each batch on the world's device in place of :meth:`step`: ``x``, ``y`` and a batch of
-                unlabelled faces or None.
+            step: Called with each batch, ``x`` and ``y`` on the world's device, in place of :meth:`step`.
 
         Raises:
             CiaoError: ``faces`` is not an encoded split.
@@ -101,17 +87,14 @@ class WorldLearner:
             )
         self.world.check_batch(faces.batch(np.arange(0))[0])
         settings, device = self.settings, self.world.device
-        unlabelled = unlabelled if self.uses_unlabelled else None
         for epoch in range(settings.epochs) if epochs is None else epochs:
             purpose = (self.world.spec.name, "epoch", epoch)
             rng = numpy_generator(seed, *purpose)
-            draws = numpy_generator(seed, *purpose, "unlabelled")
             drawn = faces.balanced(rng) if settings.balanced else faces
             self.start_epoch(epoch)
             with seeded_torch(seed, *purpose):
                 for x, y in drawn.batches(settings.batch_size, rng):
-                    others = None if unlabelled is None else unlabelled.draw(len(x), draws).to(device)
-                    (step or self.step)(x.to(device), y.to(device), others)
+                    (step or self.step)(x.to(device), y.to(device))
 
     def start_epoch(self, epoch: int) -> None:
         """Set the learning rate of an epoch, counted from 0, as the schedule has it."""
@@ -126,16 +109,12 @@ class WorldLearner:
             for group in optimizer.param_groups:
                 group["lr"] = self.settings.lr * group.get("factor", 1.0) * share
 
-    def step(
-        self, x: Tensor, y: Tensor, unlabelled: Tensor | None = None, log_shift: Tensor | None = None
-    ) -> StepLosses:
+    def step(self, x: Tensor, y: Tensor, log_shift: Tensor | None = None) -> StepLosses:
         """Learn from one batch.
 
         Args:
             x: Batch at the world's level.
             y: Targets in the layout of the task's kind.
-            unlabelled: Faces without a label at the world's level, for the term that the settings name, if they name
-                one.
             log_shift: (n_out,), added to the outputs in the decision term only, if the class frequencies of the
                 batch differ from the class prior of predictions; None for nothing.
         """
@@ -143,21 +122,17 @@ class WorldLearner:
         self.world.check_targets(x, y)
         self.world.train()
         contrasted = self.world.mask is not None and self.settings.contrast_weight > 0
-        others = unlabelled if self.uses_unlabelled else None
-        if len(self.optimizers) > 1 and (contrasted or others is not None):
+        weight = self.settings.contrast_weight
+        if len(self.optimizers) > 1 and contrasted:
             mask_optimizer, rest_optimizer = self.optimizers
             _, contrast = self._losses(x, y, contrasted, log_shift)
-            other = None if others is None else unlabelled_loss(self.world, others)
-            self._update(mask_optimizer, self._auxiliary(contrast, other))
+            self._update(mask_optimizer, weight * contrast)
             decision, _ = self._losses(x, y, False, log_shift)
             self._update(rest_optimizer, decision)
         else:
             decision, contrast = self._losses(x, y, contrasted, log_shift)
-            other = None if others is None else unlabelled_loss(self.world, others)
-            self._update(self.optimizers[-1], decision + self._auxiliary(contrast, other))
-        return StepLosses(
-            decision.item(), contrast.item() if contrasted else None, None if other is None else other.item()
-        )
+            self._update(self.optimizers[-1], decision + weight * contrast)
+        return StepLosses(decision.item(), contrast.item() if contrasted else None)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that training moves: the world and the optimisers."""
@@ -179,11 +154,6 @@ class WorldLearner:
             return decision, decision.new_zeros(())
         embedding = output_embedding(spec, outputs) if settings.contrast_on == "output" else masked.mean(dim=(2, 3))
         return decision, contrastive_loss(spec, embedding, y, settings.temperature, settings.contrast)
-
-    def _auxiliary(self, contrast: Tensor, other: Tensor | None) -> Tensor:
-        """Return the loss besides the decision term: the contrast, and the term on unlabelled faces if there is one."""
-        weighted = self.settings.contrast_weight * contrast
-        return weighted if other is None else weighted + self.settings.unlabelled_weight * other
 
     def _update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         moved = [p for group in optimizer.param_groups for p in group["params"]]

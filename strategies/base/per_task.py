@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from benchmarks.avalanche_home import avalanche_home
 from benchmarks.streams import build_benchmark
 from ciao_stream.encoders.base import Encoder, Level
-from ciao_stream.encoders.encoded import EncodedFaces
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.atomic import write_bytes
@@ -57,7 +56,6 @@ class PerTaskStrategy(SupervisedTemplate):
         settings: Of each task, by name.
         masked: Whether each world has a CIAO mask.
         seed: Of initial weights, order of samples and dropout.
-        unlabelled: Gives a task's training faces without a label, for worlds whose settings have a term for them.
         on_epoch: Called with the name of the task after each epoch.
         plugins: Further Avalanche plugins.
     """
@@ -75,7 +73,6 @@ class PerTaskStrategy(SupervisedTemplate):
         settings: dict[str, Settings],
         masked: bool = False,
         seed: int = 0,
-        unlabelled: Callable[[TaskSpec], EncodedFaces] | None = None,
         on_epoch: Callable[[str], None] = lambda _: None,
         plugins: Sequence[Any] = (),
     ) -> None:
@@ -84,9 +81,7 @@ class PerTaskStrategy(SupervisedTemplate):
         self.seed = seed
         self.task_metrics = TaskMetrics()
         self.learner: WorldLearner
-        self.unlabelled = unlabelled
         self.on_epoch = on_epoch
-        self.others: EncodedFaces | None = None
         self.curve = LossCurve()
         self.epoch = 0
         for spec in specs:
@@ -141,10 +136,8 @@ class PerTaskStrategy(SupervisedTemplate):
         return self.worlds[self.experience.faces.faces.spec.name]
 
     def check_model_and_optimizer(self, **_: Any) -> None:
-        """Take up the current task: its world, a fresh learner, its optimiser, and its faces without a label."""
+        """Take up the current task: its world, a fresh learner, and its optimiser."""
         self.learner = WorldLearner(self.world)
-        asked = self.unlabelled if self.learner.uses_unlabelled else None
-        self.others = None if asked is None else asked(self.world.spec)
         self.optimizer = self.learner.optimizers[-1]
         self.train_epochs = self.world.settings.epochs
         self.curve = LossCurve()
@@ -164,17 +157,17 @@ class PerTaskStrategy(SupervisedTemplate):
     def training_epoch(self, **kwargs: Any) -> None:
         """Train one epoch of the current task by :meth:`WorldLearner.fit`, with Avalanche's hooks around each step."""
 
-        def step(x: Tensor, y: Tensor, others: Tensor | None) -> None:
+        def step(x: Tensor, y: Tensor) -> None:
             self.mbatch = self._labelled(x, y)
             self._unpack_minibatch()
             self._before_training_iteration(**kwargs)
-            losses = self.learner.step(self.mb_x, self.mb_y, others)
+            losses = self.learner.step(self.mb_x, self.mb_y)
             self.loss = torch.tensor(losses.decision)
             self.curve.add(len(x), **asdict(losses))
             self._after_training_iteration(**kwargs)
 
         epochs = range(self.epoch, self.epoch + 1)
-        self.learner.fit(self.experience.faces, self.seed, unlabelled=self.others, epochs=epochs, step=step)
+        self.learner.fit(self.experience.faces, self.seed, epochs=epochs, step=step)
         self.curve.end_epoch()
         self.epoch += 1
         self.on_epoch(self.world.spec.name)
@@ -256,7 +249,7 @@ class _WorldSequence(Learner):
     isolated = False
 
     def __init__(self, kind: type[PerTaskStrategy], job: Job, masked: bool) -> None:
-        level, given = kind.level(masked), job.unlabelled
+        level = kind.level(masked)
         self.job = job
         self.checkpoint = EpochCheckpoint(job.folder / "epoch.pt", CHECKPOINT_EVERY_S)
         self.strategy = kind(
@@ -265,7 +258,6 @@ class _WorldSequence(Learner):
             settings=job.settings,
             masked=masked,
             seed=job.seed,
-            unlabelled=None if given is None else lambda spec: given(spec, level),
             on_epoch=job.on_epoch,
             plugins=[self.checkpoint],
         )

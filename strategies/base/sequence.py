@@ -43,7 +43,6 @@ class Job:
         seed: Seeds initial weights, order of samples and dropout.
         folder: Holds worlds and progress; finished tasks found there are not learned again.
         on_epoch: Called with the name of the task after each epoch of training.
-        unlabelled: Gives a task's training faces without a label at a level; None where all have one.
     """
 
     specs: tuple[TaskSpec, ...]
@@ -53,7 +52,6 @@ class Job:
     seed: int
     folder: Path
     on_epoch: Callable[[str], None]
-    unlabelled: Callable[[TaskSpec, Level], EncodedFaces] | None = None
 
     def all_faces(self, split: JobSplit, level: Level) -> list[EncodedFaces]:
         """Return one split of every task."""

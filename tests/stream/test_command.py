@@ -155,7 +155,6 @@ def test_bad_input_is_one_line_and_code_2(words, capsys, tmp_path, monkeypatch):
 
 BEFORE_TORCH = {
     "learn --lr 0.1 --set lr=0.2": "--lr and --set lr= are the same setting: give it once",
-    "learn --unlabelled consistency --set unlabelled=none": "--unlabelled and --set unlabelled= are the same setting",
     "fleet --streams a --lr 0.1 --set lr=0.2": "--lr and --set lr= are the same setting: give it once",
     "learn --encoder ciao-fase": "unknown encoder 'ciao-fase': did you mean 'ciao-face'?",
     "learn --beside softmx": "beside: expected",

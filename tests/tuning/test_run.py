@@ -178,7 +178,6 @@ def test_another_search_does_not_go_on_with_this_one(searched, cache, capsys):
         (["--early-stop", "early"], "argument --early-stop: expected one of asha, median, none but got 'early'"),
         (["--space", "nowhere.toml"], "space nowhere.toml: there is no such file"),
         (["--folds", "9999"], "--folds 9999: task 'fer' has only"),
-        (["--set", "unlabelled=consistency"], "unlabelled"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, cache, capsys, more, said):

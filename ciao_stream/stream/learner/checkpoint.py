@@ -69,7 +69,7 @@ class Restored:
         learner: In the state in which the checkpoint was written.
         notes: JSON values saved with it.
         kept: The checkpoint.
-        incidents: One line for each newer checkpoint that is damaged.
+        incidents: One line for each newer checkpoint that is damaged, and for each setting that was removed.
     """
 
     learner: OnlineLearner
@@ -176,6 +176,7 @@ class Checkpoints:
             except DamagedCheckpointError as error:
                 incidents.append(str(error))
                 continue
+            incidents += learner.remarks
             return Restored(learner, notes, kept, tuple(incidents))
         if incidents:
             raise CiaoError(f"{'; '.join(incidents)}: no checkpoint in {self.folder} is intact; move them elsewhere")

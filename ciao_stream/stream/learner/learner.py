@@ -18,6 +18,7 @@ from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.faces.dataset import Image
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.expect import expect
+from ciao_stream.runtime.retired import removed
 from ciao_stream.runtime.state import State
 from ciao_stream.stream.learner.replay import require_room
 from ciao_stream.stream.learner.settings import DetectorName, StreamSettings
@@ -88,6 +89,8 @@ class OnlineLearner:
         self.seed = seed
         self.position = START
         self.n_applied = 0
+        self.remarks: tuple[str, ...] = ()
+        """A line for each setting that this version ignores, in a learner that an older one saved."""
         self._worlds: dict[str, OnlineWorld] = {}
         self._of_task: dict[str, list[str]] = {}
 
@@ -235,6 +238,8 @@ class OnlineLearner:
         if theirs["fingerprint"] != made.fingerprint:
             ours = f"{encoder.name} ({made.fingerprint[:12]})"
             raise CiaoError(f"it uses encoder {theirs['name']} ({theirs['fingerprint'][:12]}), not {ours}")
+        told = (removed(values[part]) for part in ("settings", "world_settings"))
+        made.remarks = tuple(line for line in told if line)
         made.position, made.n_applied = values["position"], values["n_applied"]
         made._of_task = {task: [*names] for task, names in values["tasks"].items()}
         for index, name in enumerate(values["worlds"]):

@@ -61,21 +61,6 @@ class FrameBuffer:
         """Remove and return a frame, or return None."""
         return self._frames.pop(frame_id, None)
 
-    def draw(self, n: int, rng: np.random.Generator) -> Tensor | None:
-        """Draw ``z`` of frames without replacement, float16 (n, ...).
-
-        Args:
-            n: How many, >= 1; all if there are fewer.
-            rng: Source of randomness.
-
-        Returns:
-            None if there is no frame.
-        """
-        frames = [*self._frames.values()]
-        if not frames:
-            return None
-        return torch.stack([frames[i].z for i in rng.choice(len(frames), min(n, len(frames)), replace=False)])
-
     def grow(self, new: int) -> None:
         """Append ``new`` labels to the outputs: none of them predicted."""
         absent = np.full(new, -np.inf, dtype=np.float32)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ciao_stream.runtime.options import from_json, option, to_json, validate
 from ciao_stream.runtime.plugins import plugin_names
-from ciao_stream.worlds.settings import UnlabelledTerm
+from ciao_stream.runtime.retired import without_retired
 
 DetectorName = Literal["adwin", "page-hinkley", "dummy"]
 """Drift detectors: see :data:`ciao_stream.stream.learner.prequential.DETECTORS`."""
@@ -45,11 +45,6 @@ class StreamSettings:
         replay_capacity: Maximum number of samples in a world's replay memory.
         class_prior: How common predictions assume classes to be: as in the ``stream`` so far, or ``even``. See
             :func:`ciao_stream.stream.learner.training.log_shift`.
-        unlabelled: Loss on frames that wait for their label: ``none`` (unless the world's settings name one),
-            ``consistency`` of predictions, or ``contrast`` of maps, which needs a mask. See
-            :mod:`ciao_stream.worlds.unlabelled`.
-        unlabelled_weight: Factor of that loss.
-        unlabelled_ratio: Waiting frames per new labelled one in each step, drawn again for each step, rounded up.
         lr: Learning rate; that of the world's settings if omitted.
         fall_steps: Steps over which the learning rate decays, or 0 for a constant rate. Step n of a world, counted
             from 0, uses the learning rate divided by sqrt(1 + n / ``fall_steps``).
@@ -78,9 +73,6 @@ class StreamSettings:
     replay_ratio: float = option(7.0, least=0)
     replay_capacity: int = _count(2000)
     class_prior: ClassPrior = "stream"
-    unlabelled: UnlabelledTerm = "none"
-    unlabelled_weight: float = option(1.0, above=0)
-    unlabelled_ratio: float = option(3.0, above=0)
     lr: float | None = option(None, above=0)
     fall_steps: float = option(100.0, least=0)
     pending_capacity: int = _count(512)
@@ -98,8 +90,6 @@ class StreamSettings:
         problems = []
         if self.micro_batch == 1 and self.replay_ratio == 0:
             problems.append("replay_ratio: expected more than 0 for a micro-batch of 1 but got 0")
-        if self.unlabelled == "contrast" and not self.masked:
-            problems.append("unlabelled: expected masked worlds for contrast but got masked=False")
         known = plugin_names("ciao_stream.baselines")
         if isinstance(self.beside, str) and any(name not in known for name in self.baselines):
             problems.append(f"beside: expected some of {', '.join(known)} but got {self.beside!r}")
@@ -116,13 +106,13 @@ class StreamSettings:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StreamSettings:
-        """Rebuild settings written by :meth:`to_json`.
+        """Rebuild settings written by :meth:`to_json`, also by an older version.
 
         Raises:
             UnknownNameError: There is no setting of a name.
             CiaoError: A value is out of range.
         """
-        return from_json(cls, data, "stream setting")
+        return from_json(cls, without_retired(data), "stream setting")
 
 
 @dataclass(frozen=True)

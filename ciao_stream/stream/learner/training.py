@@ -31,9 +31,7 @@ class _NotFiniteError(Exception):
     """A gradient is not finite."""
 
 
-def guarded_step(
-    learner: WorldLearner, x: Tensor, y: Tensor, unlabelled: Tensor | None = None, log_shift: Tensor | None = None
-) -> StepLosses | None:
+def guarded_step(learner: WorldLearner, x: Tensor, y: Tensor, log_shift: Tensor | None = None) -> StepLosses | None:
     """Take one step, unless a gradient has a NaN, an infinity or a square beyond float32.
 
     A loss that is not finite leaves such a gradient. It is detected before the optimiser changes anything. What changed
@@ -43,7 +41,6 @@ def guarded_step(
         learner: The learner.
         x: Batch at the world's level.
         y: Targets in the layout of the task's kind.
-        unlabelled: Faces without a label at the world's level, or None.
         log_shift: See :meth:`WorldLearner.step`.
 
     Returns:
@@ -55,7 +52,7 @@ def guarded_step(
     moments = [{name: tensor.clone() for name, tensor in read_state(optimizer).items()} for optimizer in earlier]
     hooks = [optimizer.register_step_pre_hook(_require_finite) for optimizer in learner.optimizers]
     try:
-        return learner.step(x, y, unlabelled, log_shift)
+        return learner.step(x, y, log_shift)
     except _NotFiniteError:
         with torch.no_grad():
             for tensor, before in [*buffers, *weights]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.faces.statistics import LEAST, FaceStatistics, n_features, pooled
 from ciao_stream.faces.task import TaskSpec
-from ciao_stream.runtime.seeds import numpy_generator, seeded_torch
+from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.runtime.state import State
 from ciao_stream.stream.learner.baselines import WorldBaselines
 from ciao_stream.stream.learner.pending import FrameBuffer, PredictedFrame
@@ -39,9 +39,6 @@ frame is no longer known)."""
 
 STEP = "stream step"
 """Step ``n`` of a world draws its random numbers (dropout) for the purpose ``(STEP, name of the world, n)``."""
-
-UNLABELLED = "stream unlabelled"
-"""The waiting frames in step ``n`` are drawn for the purpose ``(UNLABELLED, name of the world, n)``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +90,6 @@ class OnlineWorld:
         """Make a world that has learned nothing."""
         lr = world_settings.lr if settings.lr is None else settings.lr
         learned = replace(world_settings, lr=lr)
-        if settings.unlabelled != "none":
-            learned = replace(learned, unlabelled=settings.unlabelled, unlabelled_weight=settings.unlabelled_weight)
         return cls(World(spec, encoder, settings.scheme, settings.masked, learned, seed), settings, seed)
 
     @property
@@ -185,7 +180,7 @@ class OnlineWorld:
         self._set_rate(turn)
         device, shift = self.world.device, self._log_shift(len(self.batch), len(z) - len(self.batch))
         with seeded_torch(self._seed, STEP, self.spec.name, turn):
-            losses = guarded_step(self.learner, self._input(z), y.to(device), self._unlabelled(turn), shift)
+            losses = guarded_step(self.learner, self._input(z), y.to(device), shift)
         self.counts["steps" if losses is not None else "steps_not_finite"] += 1
         return losses is not None
 
@@ -223,14 +218,6 @@ class OnlineWorld:
             return None
         shift = log_shift(self.settings.class_prior, new, drawn, self.replay.seen, self.replay.kept)
         return torch.from_numpy(shift).to(self.world.device)
-
-    def _unlabelled(self, turn: int) -> Tensor | None:
-        """Draw frames that wait for their label, at the world's level; None if the world does not use them."""
-        if not self.learner.uses_unlabelled:
-            return None
-        n = math.ceil(self.settings.unlabelled_ratio * self.settings.micro_batch)
-        z = self.pending.draw(n, numpy_generator(self._seed, UNLABELLED, self.spec.name, turn))
-        return None if z is None else self._input(z)
 
     def _input(self, z: Tensor) -> Tensor:
         """Return stored ``z`` as a batch at the world's level, float32."""
