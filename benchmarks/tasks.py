@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.names import OWN, WORLDS, split_rule, task_names
+from benchmarks.names import OWN, check_task, split_rule
 from benchmarks.own import csv_file, folder
 from benchmarks.synthetic import load as load_synthetic
-from ciao_stream.exceptions import CiaoError, DataError, UnknownNameError
 from ciao_stream.faces.dataset import TaskData
 from ciao_stream.runtime.expect import expect
 from ciao_stream.runtime.plugins import load_plugin
@@ -29,20 +28,11 @@ def load_task(task: str, data_root: str | Path | None = None, *, sizes: dict[str
     """
     expect("task", task, str)
     expect("data_root", data_root, str, Path, type(None))
+    root = None if data_root is None else Path(data_root)
+    check_task(task, root)
     name, rule = split_rule(task)
     if name in OWN:
-        if not rule:
-            raise CiaoError(f"task {name!r}: give the path of your faces: {OWN[name]}")
-        return (folder if name == "folder" else csv_file).load(Path(rule))
-    if name not in task_names():
-        raise UnknownNameError("task", name, [*task_names(), *OWN.values()])
-    if data_root is None:
-        if name not in WORLDS:
-            raise CiaoError(f"task {name!r} has no synthetic world: give --data-root")
-        if rule:
-            raise CiaoError(f"task {task!r}: a synthetic world has no label rules; give --data-root or omit :{rule}")
+        return (folder if name == "folder" else csv_file).load(Path(str(rule)))
+    if root is None:
         return load_synthetic(name, **(sizes or {}))
-    root = Path(data_root)
-    if not root.is_dir():
-        raise DataError(f"data root {root} is not a folder: give the folder that holds the data sets to --data-root")
     return load_plugin("benchmarks.datasets", name, "task").load(root, rule)  # type: ignore[no-any-return]

@@ -72,8 +72,8 @@ class TunePlan:
             raise UnknownNameError("scheme", self.scheme, [n + m for n in scheme_names() for m in ("", MASKED)])
         shared = replace(self.plan, strategies=(self.scheme,), seeds=self.trial_seeds, judge_on="validation")
         object.__setattr__(self, "plan", shared)
-        for task in shared.tasks:
-            self.space_of(task.partition(":")[0])
+        for task in shared.names:
+            self.space_of(task)
 
     @property
     def command(self) -> list[str]:

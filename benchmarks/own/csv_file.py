@@ -37,7 +37,7 @@ import numpy.typing as npt
 from benchmarks.own.names import TEST_SEED, TEST_SHARE, split_called, task_spec
 from benchmarks.own.table import FORMS, FORMS_TEXT, Row, read_table, read_targets, shown, target_form
 from benchmarks.protocols.splits import HOLD_OUT, hold_out_groups
-from ciao_stream.exceptions import DataError, MissingDataError, UnknownNameError, did_you_mean
+from ciao_stream.exceptions import DataError, UnknownNameError, did_you_mean
 from ciao_stream.faces.dataset import SPLITS, FaceDataset, ImageSource, Split, TaskData
 from ciao_stream.faces.readers.image_files import Cropped, ImageFiles
 
@@ -64,13 +64,9 @@ def load(path: Path) -> TaskData:
         path: The csv file, see the module.
 
     Raises:
-        DataError: There is no such file, its name is not allowed for a task, a row or column is not as described, or an
+        DataError: Its name is not allowed for a task, a row or column is not as described, or an
             image is missing.
     """
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; for a folder of images use folder:{path}")
-    if not path.exists():
-        raise MissingDataError(f"there is no file {path}; expected {LAYOUT}")
     columns, rows = read_table(path)
     _check_columns(path, columns)
     targets = read_targets(path, columns, rows)

@@ -19,6 +19,7 @@ from typing import cast
 
 import numpy as np
 
+from benchmarks.names import LAYOUTS, task_name
 from benchmarks.own.names import (
     SPLIT_NAMES,
     TEST_SEED,
@@ -30,14 +31,13 @@ from benchmarks.own.names import (
     task_spec,
 )
 from benchmarks.protocols.splits import HOLD_OUT, hold_out
-from ciao_stream.exceptions import DataError, MissingDataError
+from ciao_stream.exceptions import DataError
 from ciao_stream.faces.dataset import FaceDataset, Split, TaskData
 from ciao_stream.faces.readers.folders import class_folders, files_below, is_image, listing, read_class_folders
 from ciao_stream.faces.readers.image_files import ImageFiles
 from ciao_stream.faces.task import TaskSpec
 
-LAYOUT = "DIR/{train,validation,test}/CLASS/* (validation is optional) or DIR/CLASS/*"
-"""The folders expected."""
+LAYOUT = LAYOUTS["folder"]
 
 
 def load(path: Path) -> TaskData:
@@ -47,12 +47,8 @@ def load(path: Path) -> TaskData:
         path: The folder, see the module.
 
     Raises:
-        DataError: There is no such folder, its name is not allowed for a task, or its content is not as described.
+        DataError: Its name is not allowed for a task, or its content is not as described.
     """
-    if not path.is_dir():
-        if path.exists():
-            raise DataError(f"{path} is not a folder; for a csv file use csv:{path}")
-        raise MissingDataError(f"there is no folder {path}; expected {LAYOUT}")
     splits = _split_folders(path)
     return _from_splits(path, splits) if splits else _from_classes(path)
 
@@ -125,8 +121,7 @@ def _spec(path: Path, folder: Path) -> TaskSpec:
     if len(labels) < 2:
         found = ", ".join(names) or "none"
         raise DataError(f"{folder}: expected folders of at least two classes but found {found}; expected {LAYOUT}")
-    name = path.resolve().name if path.name in ("", "..") else path.name
-    return task_spec(path, name, "categorical", labels)
+    return task_spec(path, task_name(f"folder:{path}"), "categorical", labels)
 
 
 def _whole(spec: TaskSpec, split: Split, folder: Path) -> FaceDataset:

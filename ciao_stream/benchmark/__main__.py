@@ -56,10 +56,13 @@ def make_plan(options: argparse.Namespace, out: Path) -> Plan:
         CiaoError: A name or value is wrong, or there is nothing to resume.
     """
     before = recorded_plan(options)
-    name = options.suite or before.get("suite")
-    suite = SUITES[name] if name else None
-    defaults = suite and {"strategies": suite.strategies, "seeds": suite.seeds, "judge_on": suite.judge_on}
-    return plan_of(options, out, before, defaults)
+    if name := options.suite or before.get("suite"):
+        suite = SUITES[name]
+        before = {"strategies": suite.strategies, "seeds": suite.seeds, "judge_on": suite.judge_on, **before}
+    plan = plan_of(options, out, before)
+    if plan.resume:
+        plan.check_kept()
+    return plan.on_device()
 
 
 if __name__ == "__main__":

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.names import OWN, task_names
-from ciao_stream.benchmark.plan import NO_OPTIONS, Plan
+from ciao_stream.benchmark.plan import Plan
+from ciao_stream.benchmark.task_plan import NO_OPTIONS
 from ciao_stream.encoders import LIBRARIES, encoder_names
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.command import changes
-from ciao_stream.runtime.device import torch_device
-from ciao_stream.runtime.folders import data_root, default_cache
-from ciao_stream.runtime.options import Parser, add_options, from_json, given, to_json
+from ciao_stream.runtime.options import Parser, add_options
 from ciao_stream.worlds.settings import PRESETS
 from strategies import strategy_names
 
@@ -37,7 +36,7 @@ def command_parser(module: str, description: str, epilog: str, leave_out: tuple[
         f"{epilog} Tasks: {', '.join([*task_names(), *OWN.values()])}. "
         f"Encoders: {encoders}, or a folder that pretrain wrote. Presets: {', '.join(PRESETS)}.",
     )
-    add_options(p, Plan, leave_out=(*NO_OPTIONS, *leave_out))
+    add_options(p, Plan, leave_out=(*NO_OPTIONS, "changes", *leave_out))
     p.add_argument(
         "--set",
         dest="changes",
@@ -50,37 +49,31 @@ def command_parser(module: str, description: str, epilog: str, leave_out: tuple[
     return p
 
 
-def plan_of(
-    options: argparse.Namespace, out: Path, before: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
-) -> Plan:
-    """Return the plan that options make.
+def plan_of(options: argparse.Namespace, out: Path, before: Mapping[str, Any]) -> Plan:
+    """Return the plan that options make; its device is still as it was given.
 
     Args:
         options: As read by a parser of :func:`command_parser`.
         out: The folder of the results.
-        before: Recorded options of the run to resume; those that are given now replace them.
-        defaults: Fields that have another default than the class.
+        before: Values for options that are not given.
 
     Raises:
         CiaoError: A name or value is wrong, or two options contradict each other.
     """
-    asked = given(options, Plan) | {"out": out}
-    if "changes" in asked:
-        asked["changes"] = changes(asked["changes"])
-        if "epochs" in asked and "epochs" in asked["changes"]:
-            twice = f"--epochs {asked['epochs']} and --set epochs={asked['changes']['epochs']}"
+    more: dict[str, Any] = {}
+    if options.changes:
+        more["changes"] = changes(options.changes)
+        if options.epochs and "epochs" in more["changes"]:
+            twice = f"--epochs {options.epochs} and --set epochs={more['changes']['epochs']}"
             raise CiaoError(f"{twice}: give one of them")
-    if asked.get("strategies") == ("all",):
-        asked["strategies"] = tuple(strategy_names())
-    if "data_root" in asked or not before:
-        root = data_root(asked.get("data_root"))
-        asked["data_root"] = None if root is None else root.absolute()
-    old = from_json(Plan, dict(before), "option") if before else None
-    plan = Plan(**{**(defaults or {}), **{name: getattr(old, name) for name in before}, **asked})
-    record = {name: value for name, value in to_json(plan).items() if name not in ("out", "resume", "record")}
+    if "all" in (getattr(options, "strategies", None) or ()):
+        if len(options.strategies) > 1:
+            raise CiaoError("--strategies all names every strategy: omit the others")
+        more["strategies"] = tuple(strategy_names())
+    plan = Plan.read(options, out, before, **more)
+    record = dict(plan.record)
     if options.out is not None:
         record["out"] = str(out)
     if plan.heads is not None:
         record["heads"] = str(plan.heads.absolute())
-    device: Any = torch_device(plan.device)
-    return replace(plan, device=device, cache=plan.cache or default_cache(out), record=record)
+    return replace(plan, record=record)

@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmarks.names import OWN, split_rule, task_names
+from ciao_stream.benchmark.task_plan import NO_OPTIONS, TaskPlan, check_all
 from ciao_stream.encoders import check_encoder_name
 from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.runtime.folders import default_cache
-from ciao_stream.runtime.options import names, option, validate, words
+from ciao_stream.runtime.options import names, option, words
 from ciao_stream.runtime.run_folder import begun
 from ciao_stream.worlds.published import published_settings
 from ciao_stream.worlds.settings import PRESETS, Settings
@@ -25,18 +25,13 @@ if TYPE_CHECKING:
     from ciao_stream.faces.crop import FaceCrop
 
 MODULE = "ciao_stream.benchmark"
-NO_OPTIONS = ("changes", "out", "resume", "record")
-"""Fields that :func:`ciao_stream.runtime.options.add_options` gives no option."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(TaskPlan):
     """What to run.
 
     Args:
-        tasks: Tasks, learned in this order: NAME, NAME:RULE, folder:DIR or csv:FILE.
-        data_root: Folder that holds the data sets. Without it (and $CIAO_DATA_ROOT) the tasks are synthetic worlds.
-        limit: Use at most this many training faces per task, and as small a share of its other splits.
         labels: Use this share of the training labels; each seed draws its own.
         balance: Tasks whose training draws all classes equally often.
         synthetic_size: Training faces of each synthetic world.
@@ -48,26 +43,18 @@ class Plan:
         changes: Settings that replace the preset's, by name as :meth:`Settings.changed` takes them.
         heads: The tuned.json of a search, in place of the preset.
         judge_on: Split on which results are computed: choose on validation, then report test once.
-        device: Where to compute.
         ray: Run on this machine's cores in parallel, or on the Ray cluster at ADDRESS.
-        cache: Folder of encoded faces.
         cache_budget: Largest size of the cache in GiB.
         face_crop: Cut images to the face: auto (data sets of photographs), always or never.
         detector: Face detector: haar or yunet:FILE.
         no_face: An image without a face is used whole, dropped, or an error.
         several_faces: Of several faces use the largest, the central one, or raise an error.
         suite: Set of runs that answers one question.
-        out: Folder of the results.
-        resume: Whether to resume the run in ``out``.
-        record: The options of the whole command as JSON, for ``run.json``; those of a suite, in each of its runs.
 
     Raises:
         CiaoError: A name does not exist or is given twice, or a value is out of range.
     """
 
-    tasks: tuple[str, ...] = ()
-    data_root: Path | None = option(None, metavar="DIR", read=str)
-    limit: int | None = option(None, least=2)
     labels: float = option(1.0, above=0, most=1)
     balance: tuple[str, ...] = ()
     synthetic_size: int | None = option(None, least=1)
@@ -79,48 +66,32 @@ class Plan:
     changes: Mapping[str, Any] = field(default_factory=dict)
     heads: Path | None = None
     judge_on: Literal["validation", "test"] = "test"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
     ray: str | None = option(None, const="", metavar="ADDRESS")
-    cache: Path | None = option(None, metavar="DIR", shown="$CIAO_CACHE or ~/.cache/ciao_stream")
     cache_budget: int = option(64, least=1)
     face_crop: Literal["auto", "always", "never"] = "auto"
     detector: str = "haar"
     no_face: Literal["whole", "drop", "error"] = "whole"
     several_faces: Literal["largest", "central", "error"] = "largest"
     suite: Literal["paper", "generalise", "ablation", "online"] | None = None
-    out: Path = Path()
-    resume: bool = False
-    record: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        validate(self)
-        named = [task if split_rule(task)[0] in OWN else split_rule(task)[0] for task in self.tasks]
-        for what, flag, given in (
-            ("task", "--tasks", named),
-            ("strategy", "--strategies", self.strategies),
-            ("encoder", "--encoder", names(self.encoder)),
-        ):
-            if not given:
-                example = ", such as --tasks fer,jaffe" if what == "task" else ""
-                raise CiaoError(f"no {what} given: name one with {flag}{example}")
-            if twice := {name for name in given if given.count(name) > 1}:
-                raise CiaoError(f"{what} {min(twice)!r} is given twice")
-        for task in named:
-            if task not in task_names() and split_rule(task)[0] not in OWN:
-                raise UnknownNameError("task", task, [*task_names(), *OWN.values()])
-        for strategy in self.strategies:
-            check_strategy_name(strategy)
-        for encoder in names(self.encoder):
-            check_encoder_name(encoder)
+        super().__post_init__()
+        check_all("strategy", "--strategies", self.strategies, check_strategy_name)
+        check_all("encoder", "--encoder", names(self.encoder), check_encoder_name)
+        for task in self.balance:
+            if task not in self.names:
+                raise UnknownNameError("task to balance", task, self.names)
         if self.preset not in PRESETS:
             raise UnknownNameError("preset", self.preset, PRESETS)
         PRESETS[self.preset].changed(self.changes)
         if self.tuned is not None:
             if self.preset != "default":
                 raise CiaoError("--preset and --heads exclude each other: the file of --heads has all settings")
-            for task in named:
-                if split_rule(task)[0] not in OWN:
-                    self.tuned.of_task(task)
+            for task in self.names:
+                self.tuned.of_task(task)
+        from ciao_stream.faces.detection import check_detector
+
+        check_detector(self.detector)
 
     @cached_property
     def tuned(self) -> TunedHeads | None:
@@ -147,7 +118,7 @@ class Plan:
         ]
         always = ("strategies", "seeds", "judge_on") if self.record.get("suite") else ()
         out = ["--out", self.record["out"]] if "out" in self.record else []
-        return [*words(Plan, self.record, leave_out=NO_OPTIONS, always=always), *fixed, *out]
+        return [*words(Plan, self.record, leave_out=(*NO_OPTIONS, "changes"), always=always), *fixed, *out]
 
     def settings(self, task: str) -> Settings:
         """Return how the task of this name is trained.
@@ -179,6 +150,20 @@ class Plan:
             "validation": max(self.synthetic_size // 6, 8),
             "test": max(self.synthetic_size // 3, 8),
         }
+
+    def check_kept(self) -> None:
+        """Refuse to resume a run without a strategy or seed of it, whose results would be lost.
+
+        Raises:
+            CiaoError: Some would be lost.
+        """
+        cells = [*self.out.glob("**/cells/*/seed*")]
+        kept = {*self.strategies, *(f"seed{seed}" for seed in range(self.seeds))}
+        if lost := sorted({name for cell in cells for name in (cell.parent.name, cell.name)} - kept):
+            raise CiaoError(
+                f"the results of {', '.join(lost)} in {self.out} would be lost: omit --strategies and --seeds to keep "
+                "them, or choose another --out"
+            )
 
     def part(self, folder: str, **changed: Any) -> Plan:
         """Return the plan of one of a suite's runs, in its own folder; it is resumed if it has begun.

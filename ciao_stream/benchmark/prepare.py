@@ -15,7 +15,7 @@ from benchmarks.tasks import load_task
 from ciao_stream.benchmark.plan import Plan
 from ciao_stream.encoders.base import Encoder, Level
 from ciao_stream.encoders.encoded import EncodedFaces
-from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.crop import FaceCrop, crop_faces, searches
 from ciao_stream.faces.dataset import FaceDataset, TaskData, image_sources
 from ciao_stream.faces.part import limited
@@ -28,25 +28,19 @@ def load_tasks(plan: Plan, progress: Progress = SILENT) -> list[TaskData]:
     """Load the tasks of a plan; no image is decoded.
 
     Raises:
-        CiaoError: A task cannot be loaded, is too small, has the name of another, or cannot be balanced.
+        CiaoError: A task cannot be loaded, is too small, or cannot be balanced.
     """
     tasks = []
     for name in plan.tasks:
         with progress.bar(f"load {name}"):
             task = load_task(name, plan.data_root, sizes=plan.sizes())
             tasks.append(task if plan.limit is None else limited(task, plan.limit))
-    names = [task.spec.name for task in tasks]
-    for task, given in zip(tasks, plan.tasks, strict=True):
+    for task in tasks:
+        name = task.spec.name
         if len(task.train) < 2:
-            raise CiaoError(f"task {task.spec.name!r}: one face to train on; at least two are needed")
-        if names.count(task.spec.name) > 1:
-            raise CiaoError(f"task {given!r}: another task is named {task.spec.name!r} too; rename the folder or file")
-    for name in plan.balance:
-        if name not in names:
-            raise UnknownNameError("task to balance", name, names)
-        if not tasks[names.index(name)].spec.has_classes:
-            kind = tasks[names.index(name)].spec.kind
-            raise CiaoError(f"task {name!r} cannot be balanced: it is {kind} and has no classes")
+            raise CiaoError(f"task {name!r}: one face to train on; at least two are needed")
+        if name in plan.balance and not task.spec.has_classes:
+            raise CiaoError(f"task {name!r} cannot be balanced: it is {task.spec.kind} and has no classes")
     return tasks
 
 

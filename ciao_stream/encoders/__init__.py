@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ciao_stream.encoders.names import FETCHED, LIBRARIES, RANDOM, encoder_names
+from ciao_stream.encoders.names import FETCHED, LIBRARIES, RANDOM, check_network, encoder_names
 from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.runtime.expect import expect
 
@@ -22,14 +22,21 @@ def check_encoder_name(name: str) -> None:
     """Refuse a name that :func:`load_encoder` does not know, without loading torch.
 
     Raises:
-        UnknownNameError: There is no such encoder, or no such library.
+        UnknownNameError: There is no such encoder, prefix or weights.
+        CiaoError: A library is missing or has no such network, or weights are missing or cannot be used.
     """
     if any((folder / "encoder.json").is_file() for folder in (Path(name), SHIPPED / name)):
         return
     own = name.removeprefix(RANDOM)
-    prefix, colon, _ = own.partition(":")
+    prefix, colon, network = own.partition(":")
     if colon and prefix not in (*LIBRARIES, FETCHED[:-1]):
         raise UnknownNameError("encoder prefix", prefix, (*LIBRARIES, FETCHED[:-1], RANDOM[:-1]))
+    if prefix in LIBRARIES:
+        check_network(prefix, network.partition(".")[0] if prefix == "timm" else network)
+    if name.startswith(FETCHED):
+        from ciao_stream.encoders.weights.encoder import check_fetched
+
+        check_fetched(network)
     if not colon and own not in encoder_names():
         raise UnknownNameError("encoder", own, encoder_names())
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.names import split_rule
+from benchmarks.names import task_name
 from ciao_stream.benchmark.plan import Plan
 from ciao_stream.benchmark.prepare import crop_tasks, data_sha256, load_tasks
 from ciao_stream.exceptions import CiaoError, DataError
@@ -99,11 +99,11 @@ def faces_of_benchmark(folder: WorldFolder, given_root: str | None, n: int, seed
     if folder.document is None or folder.identity is None:
         raise CiaoError(f"--run {folder.path} holds worlds but no benchmark: give the faces to explain with --images")
     options = {name: value for name, value in folder.options.items() if name in DATA}
-    options["tasks"] = [task for task in options["tasks"] if _has_worlds(task, folder)]
+    options["tasks"] = [task for task in options["tasks"] if task_name(task) in folder.tasks]
     if given_root is not None:
         options["data_root"] = data_root(given_root)
     plan = from_json(Plan, options, "option")
-    loaded = [data for data in load_tasks(plan) if data.spec.name in folder.tasks]
+    loaded = load_tasks(plan)
     sources = {task["name"]: task["source"] for task in folder.document["tasks"]}
     for data in loaded:
         if data.train.source != sources.get(data.spec.name) or (
@@ -122,12 +122,6 @@ def faces_of_benchmark(folder: WorldFolder, given_root: str | None, n: int, seed
                 faces[at] = Face(split.image(i), split.name(i), split.spec.name, {}, split.source)
             faces[at].labels[split.spec.name] = _label(split, i)
     return [*faces.values()]
-
-
-def _has_worlds(task: str, folder: WorldFolder) -> bool:
-    """Whether a task has worlds; tasks of the user's own faces get their names when they are loaded."""
-    name = split_rule(task)[0]
-    return name in folder.tasks or name in ("folder", "csv")
 
 
 def _spread(split: FaceDataset, n: int, seed: int) -> list[int]:

@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ciao_stream.encoders import load_encoder
-from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError, UnknownNameError, WorldError
 from ciao_stream.runtime.folders import data_root
 from ciao_stream.runtime.options import names
 from ciao_stream.runtime.run_folder import CLAIM, begun
-from ciao_stream.worlds.world import World
 from strategies import MASKED
+
+if TYPE_CHECKING:
+    from ciao_stream.encoders.base import Encoder
+    from ciao_stream.worlds.world import World
 
 RESULTS = "results.json"
 
@@ -114,6 +116,8 @@ class WorldFolder:
         Raises:
             WorldError: As :meth:`ciao_stream.worlds.world.World.load`.
         """
+        from ciao_stream.worlds.world import World
+
         return {name: World.load(folder, encoder) for name, folder in self.worlds.items()}
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from ciao_stream.encoders import check_encoder_name
+from ciao_stream.exceptions import CiaoError
+from ciao_stream.explain.folder import WorldFolder, find_worlds
+from ciao_stream.report.embed import EXPLAIN
 from ciao_stream.runtime.options import option, validate
 
 
@@ -31,7 +36,7 @@ class Request:
         device: Where to compute.
 
     Raises:
-        CiaoError: A value is out of range.
+        CiaoError: A value is out of range, the run has no such worlds, or an image does not exist.
     """
 
     run: Path = option(metavar="DIR")
@@ -52,3 +57,19 @@ class Request:
 
     def __post_init__(self) -> None:
         validate(self)
+        if (self.out / EXPLAIN).exists():
+            raise CiaoError(f"{self.out} already holds an explanation: choose another --out")
+        if absent := [path for path in self.images if not path.exists()]:
+            raise CiaoError(f"--images {absent[0]}: no such file or folder")
+        if self.encoder is not None:
+            check_encoder_name(self.encoder)
+        _ = self.worlds  # refuses a folder without such worlds
+        if self.crop is not None:
+            from ciao_stream.faces.detection import check_detector
+
+            check_detector(self.crop)
+
+    @cached_property
+    def worlds(self) -> WorldFolder:
+        """The worlds to explain, not loaded yet."""
+        return find_worlds(self.run, self.seed).only(self.tasks, self.strategies)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.explain import measure
 from ciao_stream.explain.curves import BLUR, STEPS
 from ciao_stream.explain.drawing import ACROSS, SILENCED, Findings, draw
 from ciao_stream.explain.faces_of_run import Face, faces_from_files, faces_of_benchmark
-from ciao_stream.explain.folder import Name, find_worlds
+from ciao_stream.explain.folder import Name
 from ciao_stream.explain.inhibition import MaskEffect, mask_effect
 from ciao_stream.explain.measure import Look, look
 from ciao_stream.explain.options import Request
@@ -37,16 +37,14 @@ def run(request: Request, command: Sequence[str], progress: Progress = SILENT) -
     Raises:
         CiaoError: A world, face or label does not exist or is damaged, or the output cannot be written.
     """
-    if (request.out / EXPLAIN).exists():
-        raise CiaoError(f"{request.out} already holds an explanation: choose another --out")
-    folder = find_worlds(request.run, request.seed).only(request.tasks, request.strategies)
+    folder, device = request.worlds, torch_device(request.device)
     if request.images:
         detector = load_detector(request.crop) if request.crop else None
         faces = faces_from_files(request.images, detector)
     else:
         with progress.bar("load faces"):
             faces = faces_of_benchmark(folder, request.data_root, request.faces, request.seed)
-    encoder = folder.load_encoder(request.encoder).to(torch_device(request.device))
+    encoder = folder.load_encoder(request.encoder).to(device)
     worlds = folder.load(encoder)
     asked = _questions(worlds, request.label)
     pixels = torch.from_numpy(np.stack([encoder.preprocessing.fit(face.image) for face in faces]))

@@ -67,6 +67,22 @@ class Detector(Protocol):
         ...
 
 
+def check_detector(name: str) -> None:
+    """Refuse a detector that :func:`load_detector` does not know, or whose file is missing, without loading OpenCV.
+
+    Raises:
+        UnknownNameError: There is no such detector.
+        CiaoError: Its model file is missing.
+    """
+    kind, _, file = name.partition(":")
+    if name != "haar" and kind != "yunet":
+        raise UnknownNameError("face detector", name, ["haar", "yunet:FILE"])
+    if kind == "yunet" and not file:
+        raise CiaoError("face detector 'yunet' needs its model file: give yunet:FILE (from OpenCV's model zoo)")
+    if file and not Path(file).exists():
+        raise CiaoError(f"face detector: {file} cannot be read (No such file or directory)")
+
+
 def load_detector(name: str = "haar") -> Detector:
     """Return a detector by name.
 
@@ -79,14 +95,10 @@ def load_detector(name: str = "haar") -> Detector:
         CiaoError: Its model file is missing or damaged.
     """
     expect("detector", name, str)
-    kind, _, file = name.partition(":")
-    if kind == "haar" and not file:
+    check_detector(name)
+    if name == "haar":
         return HaarDetector()
-    if kind != "yunet":
-        raise UnknownNameError("face detector", name, ["haar", "yunet:FILE"])
-    if not file:
-        raise CiaoError("face detector 'yunet' needs its model file: give yunet:FILE (from OpenCV's model zoo)")
-    detector = YuNetDetector(Path(file))
+    detector = YuNetDetector(Path(name.removeprefix("yunet:")))
     detector.find(np.zeros((64, 64), np.uint8))
     return detector
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from benchmarks.names import OWN, task_names
+from ciao_stream.benchmark.task_plan import NO_OPTIONS
 from ciao_stream.pretrain.plan import CrsContPlan, PkPlan, Plan, SupervisedPlan
 from ciao_stream.runtime.command import output_console, run_command, shell_line
-from ciao_stream.runtime.device import torch_device
-from ciao_stream.runtime.folders import data_root, default_cache, default_out
-from ciao_stream.runtime.options import Parser, add_options, from_json, given, to_json, words
+from ciao_stream.runtime.folders import default_out
+from ciao_stream.runtime.options import Parser, add_options, words
 from ciao_stream.runtime.run_folder import begun, recorded_plan
 
 MODULE = "ciao_stream.pretrain"
-NO_OPTIONS = ("out", "resume", "record")
-"""Fields that :func:`ciao_stream.runtime.options.add_options` gives no option."""
 
 
 def parser() -> Parser:
@@ -56,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         return shell_line(MODULE, [kind.name, "--resume", "--out", str(out)]) if begun(out) else None
 
     def body() -> None:
-        plan = _plan(options, out, kind)
+        plan = kind.read(options, out, recorded_plan(options)).on_device()
         from ciao_stream.pretrain.training import run
         from ciao_stream.runtime.console import ConsoleProgress
 
@@ -69,24 +64,6 @@ def main(argv: list[str] | None = None) -> int:
         show(f"encoder and curves: {out}", soft_wrap=True)
 
     return run_command(body, hint)
-
-
-def _plan(options: argparse.Namespace, out: Path, kind: type[Plan]) -> Plan:
-    """Return the plan that options make, with those that the run to resume recorded.
-
-    Raises:
-        CiaoError: A name or value is wrong, or there is nothing to resume.
-    """
-    before = recorded_plan(options)
-    asked = given(options, kind) | {"out": out}
-    if "data_root" in asked or not before:
-        root = data_root(asked.get("data_root"))
-        asked["data_root"] = None if root is None else root.absolute()
-    old = from_json(kind, before, "option") if before else None
-    plan = kind(**{name: getattr(old, name) for name in before} | asked)
-    record = {name: value for name, value in to_json(plan).items() if name not in NO_OPTIONS}
-    device: Any = torch_device(plan.device)
-    return replace(plan, device=device, cache=plan.cache or default_cache(out), record=record)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
-from benchmarks.names import OWN, split_rule, task_names
+from ciao_stream.benchmark.task_plan import TaskPlan
 from ciao_stream.encoders import check_encoder_name
-from ciao_stream.exceptions import CiaoError, UnknownNameError
-from ciao_stream.runtime.options import option, validate
+from ciao_stream.runtime.options import option
 
 if TYPE_CHECKING:
     from ciao_stream.encoders.base import Encoder
@@ -18,24 +17,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan(ABC):
-    """What to train on, for how long, and where results go; the options that all methods share.
+class Plan(TaskPlan, ABC):
+    """How to train, and for how long; the options that all methods share.
 
     Args:
-        tasks: Tasks whose training faces to learn from.
-        data_root: Folder that holds the data sets. Without it (and $CIAO_DATA_ROOT) the tasks are synthetic worlds.
+        tasks: Tasks whose training faces to learn from: NAME, NAME:RULE, folder:DIR or csv:FILE.
+        limit: At most N training faces per task, drawn at random.
+        cache: Folder of prepared pixels.
         epochs: Passes over the faces.
         batch: Faces per step; a face is normalised over its batch, so at least two.
         seed: Seed of weights, order and draws.
-        limit: Training faces per task at most, drawn at random.
-        device: Where to compute.
-        cache: Folder of prepared pixels.
-        out: Folder of the results.
-        resume: Whether to resume the run in ``out``.
-        record: The options as JSON, for ``run.json``.
-
-    Raises:
-        CiaoError: A task does not exist or is given twice, or a value is out of range.
     """
 
     name: ClassVar[str]
@@ -43,27 +34,9 @@ class Plan(ABC):
     about: ClassVar[tuple[str, str]]
     """Help and description of its command."""
 
-    tasks: tuple[str, ...] = ()
-    data_root: Path | None = option(None, metavar="DIR", read=str)
     epochs: int = option(1, least=1)
     batch: int = option(256, least=2)
     seed: int = option(0, least=0)
-    limit: int | None = option(None, least=2, shown="all")
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    cache: Path | None = option(None, metavar="DIR", shown="$CIAO_CACHE or ~/.cache/ciao_stream")
-    out: Path = Path()
-    resume: bool = False
-    record: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    def __post_init__(self) -> None:
-        validate(self)
-        if not self.tasks:
-            raise CiaoError("no task given: name one with --tasks")
-        if twice := {name for name in self.tasks if self.tasks.count(name) > 1}:
-            raise CiaoError(f"task {min(twice)!r} is given twice")
-        for task in self.tasks:
-            if (name := split_rule(task)[0]) not in (*task_names(), *OWN):
-                raise UnknownNameError("task", name, [*task_names(), *OWN.values()])
 
     @abstractmethod
     def method(self) -> Method:

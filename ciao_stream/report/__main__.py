@@ -53,13 +53,16 @@ def write_again(folder: Path) -> list[Path]:
 
 
 def _write(folder: Path) -> Path | None:
-    from ciao_stream.report.html.page import write_report
-    from ciao_stream.report.html.tuning import TRIALS, write_tuning_report
-    from ciao_stream.report.results import read_results
-
     if (folder / "results.json").exists():
+        from ciao_stream.report.html.page import write_report
+        from ciao_stream.report.results import read_results
+
         return write_report(read_results(folder / "results.json"), folder)
-    return write_tuning_report(folder) if (folder / TRIALS).exists() else None
+    if (folder / "trials.jsonl").exists():
+        from ciao_stream.report.html.tuning import write_tuning_report
+
+        return write_tuning_report(folder)
+    return None
 
 
 if __name__ == "__main__":

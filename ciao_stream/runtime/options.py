@@ -138,7 +138,7 @@ def from_json(kind: type[Settings], data: Any, what: str = "setting", prefix: st
     values = {}
     for name, value in data.items():
         hint = _inner(hints[name])
-        if isinstance(hint, type) and is_dataclass(hint):
+        if isinstance(hint, type) and is_dataclass(hint) and not isinstance(value, hint):
             value = from_json(hint, value, what, f"{prefix}{name}.")
         elif get_origin(hint) is tuple and isinstance(value, list):
             value = tuple(value)

@@ -56,13 +56,11 @@ def make_plan(options: argparse.Namespace, out: Path) -> TunePlan:
     """
     before = recorded_plan(options)
     shared = plan_of(options, out, before.get("plan", {}))
-    asked = given(options, TunePlan)
-    old = from_json(TunePlan, before, "option") if before else None
-    plan = TunePlan(**{name: getattr(old, name) for name in before} | asked | {"plan": shared})
+    plan = from_json(TunePlan, {**before, **given(options, TunePlan), "plan": shared}, "option")
     record = {name: value for name, value in to_json(plan).items() if name != "record"}
     record["space"] = str(plan.space.absolute())
     record["plan"] = {name: value for name, value in shared.record.items() if name not in DECIDED}
-    return replace(plan, record=record)
+    return replace(plan, plan=shared.on_device(), record=record)
 
 
 if __name__ == "__main__":

@@ -153,6 +153,12 @@ def test_the_recorded_options_are_enough_to_resume_and_one_of_them_may_change(wh
     code, printed = in_child(counted, [*alone, "--strategies", "dl+ciao,naive,majority"])
     assert code == 0, printed
     assert {run["strategy"] for run in document(tmp_path / "run")["runs"]} == {"dl+ciao", "naive", "majority"}
+    results = (tmp_path / "run" / "results.json").read_bytes()
+    for fewer in (alone, argv_for(tmp_path, "--resume")):
+        assert benchmark.main([*fewer, "--strategies", "dl+ciao"]) == 2
+        lost = f"the results of majority, naive in {tmp_path / 'run'} would be lost: omit --strategies and --seeds"
+        assert lost in capsys.readouterr().err
+    assert (tmp_path / "run" / "results.json").read_bytes() == results
     record = json.loads((tmp_path / "run" / "run.json").read_text())["plan"]
     assert record["strategies"] == ["dl+ciao", "naive", "majority"]
 

@@ -426,7 +426,7 @@ def test_a_timm_network_has_the_preprocessing_of_its_configuration():
     [
         ("torchvision:resnet181", "unknown network 'resnet181' of torchvision: did you mean 'resnet18' or "),
         ("torchvision:raft_large", "unknown network 'raft_large' of torchvision: "),
-        ("torchvision:", "unknown network '' of torchvision: there are [0-9]+ others"),
+        ("torchvision:", "encoder 'torchvision:' lacks the name of a network: there are [0-9]+, such as"),
         ("timm:resnet1", "unknown network 'resnet1' of timm: did you mean 'resnet"),
         ("timm:resnet18.a1_in2k", r"unknown network 'a1_in2k' of timm \(resnet18\): did you mean 'a1_in1k'"),
     ],

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
 
 from ciao_stream.encoders.attach.split import attach
 from ciao_stream.encoders.base import Encoder, Preprocessing
-from ciao_stream.exceptions import CiaoError, did_you_mean
+from ciao_stream.encoders.names import check_known, check_network
 from ciao_stream.runtime.seeds import seeded_torch
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -26,9 +26,9 @@ def from_torchvision(name: str, seed: int) -> Encoder:
     Raises:
         CiaoError: There is no such network, or it cannot be split.
     """
+    check_network("torchvision", name)
     import torchvision
 
-    _known("torchvision", name, torchvision.models.list_models(module=torchvision.models))
     meta = torchvision.models.get_model_weights(name).DEFAULT.transforms()
     options = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}  # warn without it
     with seeded_torch(seed, "encoder", f"torchvision:{name}"):
@@ -46,27 +46,17 @@ def from_timm(name: str, seed: int) -> Encoder:
     Raises:
         CiaoError: timm is not installed, there is no such network, or it cannot be split.
     """
-    try:
-        import timm
-    except ImportError as error:
-        raise CiaoError(f"encoder 'timm:{name}' needs timm: pip install timm") from error
-
     base, _, tag = name.partition(".")
-    _known("timm", base, timm.list_models())
+    check_network("timm", base)
+    import timm
+
     if tag:
         tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{base}.*")]
-        _known(f"timm ({base})", tag, tags)
+        check_known(f"timm ({base})", tag, tags)
     with seeded_torch(seed, "encoder", f"timm:{name}"):
         network = timm.create_model(name, pretrained=False, num_classes=0)
     config: Any = network.pretrained_cfg
     return _attached(f"timm:{name}", network, config["input_size"][-1], config["mean"], config["std"])
-
-
-def _known(library: str, name: str, names: Iterable[str]) -> None:
-    names = list(names)
-    if name not in names:
-        hint = did_you_mean(name.lower(), names, n=3) or f"there are {len(names)} others"
-        raise CiaoError(f"unknown network {name!r} of {library}: {hint}")
 
 
 def undo_zero_init(network: nn.Module) -> nn.Module:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.encoders.weights.manifest import Entry, entry
-from ciao_stream.encoders.weights.store import read_state, weights_path
+from ciao_stream.encoders.weights.store import file_of, missing, read_state, weights_folder, weights_path
 from ciao_stream.exceptions import CiaoError
 
 if TYPE_CHECKING:
@@ -50,6 +50,21 @@ def refusal(one: Entry) -> str | None:
     return None
 
 
+def check_fetched(name: str) -> Entry:
+    """Return the entry of weights that can be an encoder and were fetched; the file is not read.
+
+    Raises:
+        UnknownNameError: There are no such weights.
+        CiaoError: They cannot be used as an encoder, or were not fetched.
+    """
+    one = entry(name)
+    if why := refusal(one):
+        raise CiaoError(f"weights {name} cannot be used as an encoder: {why}; see {one.page}")
+    if not file_of(one, weights_folder()).exists():
+        raise missing(one)
+    return one
+
+
 def fetched_encoder(name: str) -> Encoder:
     """Return a frozen encoder with fetched weights. Nothing is downloaded.
 
@@ -65,9 +80,7 @@ def fetched_encoder(name: str) -> Encoder:
         CiaoError: The weights were not fetched, their network cannot be built, timm is needed and missing, or the file
             does not fit the network.
     """
-    one = entry(name)
-    if why := refusal(one):
-        raise CiaoError(f"weights {name} cannot be used as an encoder: {why}; see {one.page}")
+    one = check_fetched(name)
     path = weights_path(name)
     state = {key.removeprefix("module."): tensor for key, tensor in read_state(one, path).items()}
     library, _, network = str(one.architecture).partition(":")

@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.own import csv_file as own_csv
+from benchmarks.tasks import load_task
 from ciao_stream.exceptions import DataError, MissingDataError
 from tests.helpers.damaged import damaged_test, error_line, write
 from tests.helpers.own_files import save, write_own_csv
@@ -215,8 +216,8 @@ def test_no_csv(tmp_path):
     with pytest.raises(
         MissingDataError, match=r"there is no file .*/mine\.csv; expected a csv file with a column file"
     ):
-        own_csv.load(tmp_path / "mine.csv")
-    message = error_line(own_csv.load, tmp_path)
+        load_task(f"csv:{tmp_path / 'mine.csv'}")
+    message = error_line(load_task, f"csv:{tmp_path}")
     assert message == f"{tmp_path} is a folder; for a folder of images use folder:{tmp_path}"
 
 

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from benchmarks.own import folder as own_folder
+from benchmarks.tasks import load_task
 from ciao_stream.exceptions import MissingDataError
 from tests.helpers.damaged import damaged_test, empty, error_line, move, remove, several
 from tests.helpers.own_files import save, write_own_folder
@@ -74,9 +75,9 @@ test_damaged_classes = damaged_test(partial(write_own_folder, splits=()), [load_
 
 def test_no_folder(tmp_path):
     with pytest.raises(MissingDataError, match=r"there is no folder .*/mine; expected DIR/\{train"):
-        own_folder.load(tmp_path / "mine")
+        load_task(f"folder:{tmp_path / 'mine'}")
     (tmp_path / "mine.csv").touch()
-    message = error_line(own_folder.load, tmp_path / "mine.csv")
+    message = error_line(load_task, f"folder:{tmp_path / 'mine.csv'}")
     assert message == f"{tmp_path}/mine.csv is not a folder; for a csv file use csv:{tmp_path}/mine.csv"
 
 
