@@ -53,7 +53,8 @@ def test_a_run_leaves_an_encoder_that_says_what_it_saw(whole):
     )  # fmt: skip
     assert saw["labels"] == ["positive", "negative", "neutral", "surprise"]
     assert saw["recipe"]["weights"]["negative"] == 0.5
-    assert saw["command"].startswith("python -m ciao_stream.pretrain crs-cont --tasks ferplus,affectnet --epochs 2")
+    assert saw["command"].startswith("python -m ciao_stream.pretrain crs-cont --tasks ferplus,affectnet --limit 20 ")
+    assert " --epochs 2 --batch 16 " in saw["command"]
 
 
 def test_its_curves_hold_every_part_of_the_loss(whole):

@@ -102,7 +102,8 @@ def test_a_run_leaves_an_encoder_curves_and_pictures_marked_synthetic(tmp_path, 
     assert (saw["epochs"], saw["steps"], saw["seed"], saw["limit"]) == (2, 6, 0, 10)
     (task,) = saw["tasks"]
     assert (task["name"], task["split"], task["faces"], task["source"]) == ("affectnet-va", "train", 10, "synthetic")
-    assert saw["command"].startswith("python -m ciao_stream.pretrain pk --tasks affectnet-va --epochs 2 --batch 4")
+    assert saw["command"].startswith("python -m ciao_stream.pretrain pk --tasks affectnet-va --limit 10 ")
+    assert " --epochs 2 --batch 4 " in saw["command"]
     found = rows(out)
     assert {row["source"] for row in found} == {"synthetic"}
     assert [(row["split"], row["epoch"], row["step"]) for row in found] == [
