@@ -20,14 +20,13 @@ from tests.helpers.sequences import (
     PATIENCE_S,
     ROOT,
     arguments,
-    checkpoints_at_every_epoch,
+    counted,
     document,
     environment,
     exit_code,
     in_child,
     killed,
     numbers,
-    patch,
     start,
 )
 
@@ -36,46 +35,24 @@ STEPS = 2 * EPOCHS
 """Batches that dl+ciao learns from in all: 24 faces are one batch."""
 
 
+LEARNER = "ciao_stream.worlds.training:WorldLearner.step"
+SHARED = "strategies.base.shared_head:Epochs.after_training_epoch"
+
+
 def argv_for(folder, *more, cache=None):
     return arguments(folder / "run", TASKS, STRATEGIES, "--cache", str(cache or folder / "cache"), *more, epochs=EPOCHS)
-
-
-def counted(argv):
-    """Run, and print how many batches the worlds and the shared heads learned from."""
-    steps = {
-        "ciao_stream.worlds.training:WorldLearner.step": 0,
-        "strategies.base.shared_head:Epochs.after_training_epoch": 0,
-    }
-
-    def wrapper(place):
-        def wrap(function):
-            def counting(*args, **kwargs):
-                steps[place] += 1
-                return function(*args, **kwargs)
-
-            return counting
-
-        return wrap
-
-    checkpoints_at_every_epoch()
-    for place in steps:
-        patch(place, wrapper(place))
-    code = benchmark.main(argv)
-    print(f"learned {list(steps.values())}")
-    return code
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run that is never stopped."""
     folder = tmp_path_factory.mktemp("whole")
-    code, printed = in_child(counted, argv_for(folder))
+    code, printed = in_child(counted, argv_for(folder), LEARNER, SHARED)
     assert code == 0, printed
-    assert f"learned [{STEPS}, {STEPS}]" in printed
+    assert f"called [{STEPS}, {STEPS}]" in printed
     return folder
 
 
-LEARNER = "ciao_stream.worlds.training:WorldLearner.step"
 KILLED = {
     # where, at which call, before or after it; batches that are left to the worlds and to the shared head
     "while encoding": ("ciao_stream.encoders.base:Encoder.stored_z", 2, "before", STEPS, STEPS),
@@ -88,7 +65,7 @@ KILLED = {
     "between a world and its progress": ("ciao_stream.worlds.world:World.save", 1, "after", STEPS - 3, STEPS),
     "after the progress of a task": ("strategies.base.sequence:Outcome.save", 1, "after", STEPS - 3, STEPS),
     "before the last progress of a cell": ("strategies.base.sequence:Outcome.save", 2, "before", 0, STEPS),
-    "in a shared head": ("strategies.base.shared_head:Epochs.after_training_epoch", 4, "after", 0, STEPS),
+    "in a shared head": (SHARED, 4, "after", 0, STEPS),
     "after a shared head was saved": ("strategies.base.sequence:Outcome.save", 3, "before", 0, STEPS),
     "before the results": ("ciao_stream.benchmark.run:write_results", 1, "before", 0, 0),
     "between two files of results": ("ciao_stream.report.results:write_text", 2, "before", 0, 0),
@@ -102,9 +79,9 @@ def test_a_killed_run_is_resumed_and_ends_like_one_that_was_not(point, whole, tm
     cache = None if "encod" in point else whole / "cache"
     code, printed = in_child(killed, argv_for(tmp_path, cache=cache), place, nth, when)
     assert code == -signal.SIGKILL, printed
-    code, printed = in_child(counted, argv_for(tmp_path, "--resume", cache=cache))
+    code, printed = in_child(counted, argv_for(tmp_path, "--resume", cache=cache), LEARNER, SHARED)
     assert code == 0, printed
-    assert f"learned [{worlds}, {shared}]" in printed
+    assert f"called [{worlds}, {shared}]" in printed
     assert numbers(tmp_path / "run") == numbers(whole / "run")
     assert all(run["train_seconds"] > 0 for run in document(tmp_path / "run")["runs"])
 
@@ -114,24 +91,25 @@ def test_a_run_may_be_killed_again_and_again(whole, tmp_path):
         more = ["--resume"] if (tmp_path / "run").exists() else []
         code, printed = in_child(killed, argv_for(tmp_path, *more, cache=whole / "cache"), LEARNER, nth, "before")
         assert code == -signal.SIGKILL, printed
-    code, printed = in_child(counted, argv_for(tmp_path, "--resume", cache=whole / "cache"))
+    code, printed = in_child(counted, argv_for(tmp_path, "--resume", cache=whole / "cache"), LEARNER, SHARED)
     assert code == 0, printed
-    assert f"learned [{STEPS - 4}, {STEPS}]" in printed
+    assert f"called [{STEPS - 4}, {STEPS}]" in printed
     assert numbers(tmp_path / "run") == numbers(whole / "run")
 
 
 def test_a_finished_run_is_not_learned_again_and_may_be_extended(whole, tmp_path):
     shutil.copytree(whole / "run", tmp_path / "run")
     before = document(tmp_path / "run")
-    code, printed = in_child(counted, argv_for(tmp_path, "--resume", cache=whole / "cache"))
+    code, printed = in_child(counted, argv_for(tmp_path, "--resume", cache=whole / "cache"), LEARNER, SHARED)
     assert code == 0, printed
-    assert "learned [0, 0]" in printed
+    assert "called [0, 0]" in printed
     assert [run["train_seconds"] for run in document(tmp_path / "run")["runs"]] == [
         run["train_seconds"] for run in before["runs"]
     ]
-    code, printed = in_child(counted, argv_for(tmp_path, "--resume", "--seeds", "2", cache=whole / "cache"))
+    argv = argv_for(tmp_path, "--resume", "--seeds", "2", cache=whole / "cache")
+    code, printed = in_child(counted, argv, LEARNER, SHARED)
     assert code == 0, printed
-    assert f"learned [{STEPS}, {STEPS}]" in printed  # the second seed's
+    assert f"called [{STEPS}, {STEPS}]" in printed  # the second seed's
     runs = numbers(tmp_path / "run")["runs"]
     assert {key: runs[key] for key in runs if key[2] == 0} == numbers(whole / "run")["runs"]
     assert len(runs) == 8
@@ -143,14 +121,14 @@ def test_the_recorded_options_are_enough_to_resume_and_one_of_them_may_change(wh
     alone = ["--resume", "--out", str(tmp_path / "run")]
     assert benchmark.main([*alone, "--epochs", "2"]) == 2
     assert f"the run in {tmp_path / 'run'} differs in settings: resume it with" in capsys.readouterr().err
-    code, printed = in_child(counted, alone)
+    code, printed = in_child(counted, alone, LEARNER, SHARED)
     assert code == 0, printed
-    assert f"learned [{STEPS - 4}, {STEPS}]" in printed
+    assert f"called [{STEPS - 4}, {STEPS}]" in printed
     assert numbers(tmp_path / "run") == numbers(whole / "run")
     command, whole_command = (document(folder / "run")["command"] for folder in (tmp_path, whole))
     assert command[-2:] == ["--out", str(tmp_path / "run")]
     assert command[:-2] == whole_command[:-2]
-    code, printed = in_child(counted, [*alone, "--strategies", "dl+ciao,naive,majority"])
+    code, printed = in_child(counted, [*alone, "--strategies", "dl+ciao,naive,majority"], LEARNER, SHARED)
     assert code == 0, printed
     assert {run["strategy"] for run in document(tmp_path / "run")["runs"]} == {"dl+ciao", "naive", "majority"}
     results = (tmp_path / "run" / "results.json").read_bytes()
@@ -170,9 +148,9 @@ def test_a_run_of_a_version_that_recorded_no_options_is_resumed_by_the_same_comm
     path.write_text(json.dumps(old))
     assert exit_code(benchmark.main, ["--resume", "--out", str(tmp_path / "run")]) == 2
     assert "recorded no options (an older version wrote it): repeat all of them" in capsys.readouterr().err
-    code, printed = in_child(counted, argv_for(tmp_path, "--resume", cache=whole / "cache"))
+    code, printed = in_child(counted, argv_for(tmp_path, "--resume", cache=whole / "cache"), LEARNER, SHARED)
     assert code == 0, printed
-    assert "learned [0, 0]" in printed
+    assert "called [0, 0]" in printed
     assert json.loads(path.read_text()).items() > old.items()
 
 

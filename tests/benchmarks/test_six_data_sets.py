@@ -17,10 +17,7 @@ PRIMARY = {
 
 
 def write_all(root):
-    rows = fer2013_files.some_rows()
-    fer2013_files.write_csv(root / "fer2013" / "fer2013.csv", rows)
-    votes = [[10 if column == index % 8 else 0 for column in range(10)] for index in range(len(rows))]
-    fer2013_files.write_votes(root / "ferplus" / "fer2013new.csv", rows, votes)
+    fer2013_files.write_fer_and_ferplus(root)
     affectnet_files.write_affectnet_2017(root)
     jaffe_files.write_jaffe(root)
     emoreact_files.write_emoreact(root, faces=True)

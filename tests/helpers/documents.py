@@ -95,6 +95,17 @@ def fake_document(seeds=3, specs=SPECS, sources=("synthetic",) * 4, strategies=(
     )
 
 
+def grid_entry(document, who, train, over, test=None):
+    """The one entry of ``generalise.json`` for a strategy or a published method over some tests, or for one test."""
+    wanted = {"train": train, "over": over, "test": test}
+    (entry,) = [
+        entry
+        for entry in (*document["summary"], *document["published"])
+        if who in (entry.get("strategy"), entry.get("method")) and wanted.items() <= entry.items()
+    ]
+    return entry
+
+
 @pytest.fixture(scope="module")
 def document():
     return fake_document()

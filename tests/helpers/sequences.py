@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import json
 import multiprocessing
@@ -129,26 +130,42 @@ def checkpoints_at_every_epoch() -> None:
     strategies.base.per_task.CHECKPOINT_EVERY_S = 0.0
 
 
-def killed(argv: list[str], place: str, nth: int, when: str) -> int:
-    """Run a benchmark, and let the process be killed at the nth call of a function, before it or after it."""
+def watch(place: str, when: str, act: Callable[[int], object]) -> None:
+    """Have something done ``before`` or ``after`` each call of a function, with the number of the call."""
     calls = 0
 
     def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
-        def counting(*args: Any, **kwargs: Any) -> Any:
+        def watched(*args: Any, **kwargs: Any) -> Any:
             nonlocal calls
-            calls += 1
-            if calls == nth and when == "before":
-                os.kill(os.getpid(), signal.SIGKILL)
+            calls = nth = calls + 1
+            if when == "before":
+                act(nth)
             result = function(*args, **kwargs)
-            if calls == nth:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if when == "after":
+                act(nth)
             return result
 
-        return counting
+        return watched
 
-    checkpoints_at_every_epoch()
     patch(place, wrap)
+
+
+def killed(argv: list[str], place: str, nth: int, when: str) -> int:
+    """Run a benchmark, and let the process be killed at the nth call of a function, ``before`` it or ``after`` it."""
+    checkpoints_at_every_epoch()
+    watch(place, when, lambda call: os.kill(os.getpid(), signal.SIGKILL) if call == nth else None)
     return benchmark.main(argv)
+
+
+def counted(argv: list[str], *places: str) -> int:
+    """Run a benchmark, and print how often each of some functions was called."""
+    calls = dict.fromkeys(places, 0)
+    checkpoints_at_every_epoch()
+    for place in places:
+        watch(place, "before", functools.partial(calls.__setitem__, place))
+    code = benchmark.main(argv)
+    print(f"called {list(calls.values())}")
+    return code
 
 
 def _child(sender: Any, target: Callable[..., int | None], args: Sequence[Any]) -> None:
