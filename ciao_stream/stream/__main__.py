@@ -22,7 +22,10 @@ def parser() -> argparse.ArgumentParser:
         command = load_plugin(commands.__name__, name, "command")
         shared = server_options(many=getattr(command, "MANY_STREAMS", False))
         one = added.add_parser(
-            name, help=command.SUMMARY, description=f"{command.SUMMARY.capitalize()}.", parents=[shared]
+            name,
+            help=command.SUMMARY,
+            description=f"{command.SUMMARY[0].upper()}{command.SUMMARY[1:]}.",
+            parents=[shared],
         )
         command.add_options(one)
         one.set_defaults(run=command.run, resumes=False)

@@ -284,7 +284,7 @@ def test_a_later_world_that_cannot_be_judged_is_reported_and_dropped(server, tmp
     thread.start()
     try:
         with server.client() as client:
-            for number, wanted in enumerate(("answering with fer", "world 'affectnet-va' cannot be chosen")):
+            for number, wanted in enumerate(("predicting with fer", "world 'affectnet-va' cannot be chosen")):
                 until(lambda: any(wanted in line for line in reported))  # noqa: B023
                 header = {"task": "fer", "frame_id": f"f{number}", "producer": "robot", "seq": number}
                 client.xadd("later", encode_frame(write_image(face(number, "fer")), **header))

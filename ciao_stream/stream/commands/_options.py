@@ -37,7 +37,7 @@ def server_options(many: bool = False) -> Parser:
         "--data",
         type=Path,
         metavar="DIR",
-        help="Folder of the private server, which the first command on it starts (default: "
+        help="Data folder of the private server, which starts with the first command that needs it (default: "
         "$XDG_DATA_HOME/ciao_stream/stream)",
     )
     group.add_argument(
@@ -82,7 +82,7 @@ def learner_option(p: argparse.ArgumentParser) -> None:
         "--worlds",
         type=Path,
         metavar="DIR",
-        help="The learner's folder: its worlds, checkpoints and status (default: worlds/STREAM in --data)",
+        help="The learner's folder, with its worlds, checkpoints and status (default: worlds/STREAM in --data)",
     )
 
 
@@ -103,7 +103,7 @@ def folder_of(options: argparse.Namespace) -> LearnerFolder:
 
 def encoder_options(p: argparse.ArgumentParser) -> None:
     """Add ``--encoder`` and ``--device``."""
-    p.add_argument("--encoder", default="ciao-face", metavar="E", help="Encoder of all worlds (default: ciao-face)")
+    p.add_argument("--encoder", default="ciao-face", metavar="NAME", help="Encoder of all worlds (default: ciao-face)")
     p.add_argument("--device", default="auto", choices=DEVICES, help="Where to compute (default: auto)")
 
 
@@ -123,10 +123,12 @@ def check_encoder_name(name: str) -> None:
 def learner_config_options(p: argparse.ArgumentParser) -> None:
     """Add the options of all commands that make a learner."""
     encoder_options(p)
-    p.add_argument("--preset", metavar="P", help="Settings of the worlds: online, default or paper (default: online)")
-    p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="Change one of these settings")
+    p.add_argument(
+        "--preset", metavar="NAME", help="Settings of the worlds: online, default or paper (default: online)"
+    )
+    p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="Change one setting of the preset")
     p.add_argument("--seed", type=int, metavar="N", help="Seed of the run (default: 0)")
-    fixed = "fixed when the learner is created; later they may be omitted, but not changed"
+    fixed = "fixed when the learner is created; afterwards omit or repeat them"
     add_options(p.add_argument_group("learning", fixed), StreamSettings)
     add_options(p.add_argument_group("following"), FollowSettings)
 

@@ -19,9 +19,9 @@ SUMMARY = "list the refused messages, or send again those that would be accepted
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options."""
     learner_option(p)
-    p.add_argument("--json", action="store_true", help="Print one JSON object per line, without the messages")
+    p.add_argument("--json", action="store_true", help="Print one JSON object per refused message, without its content")
     p.add_argument(
-        "--replay", action="store_true", help="Send again, at the end of the stream, those that would be accepted now"
+        "--replay", action="store_true", help="Send those that would be accepted now again, at the end of the stream"
     )
 
 

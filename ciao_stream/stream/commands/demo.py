@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ciao_stream.faces.dataset import Image
 
-SUMMARY = "play a synthetic robot camera whose person and light change midway, and learn from it online"
+SUMMARY = "learn online from a synthetic robot camera whose person and light change midway"
 
 SHOWN = 8
 """Frames of each person in the figure."""
@@ -32,7 +32,7 @@ SHOWN = 8
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options."""
     p.add_argument(
-        "--out", type=Path, metavar="DIR", help="Empty folder for all files (default: runs/demo-stream-TIME)"
+        "--out", type=Path, metavar="DIR", help="Empty folder for the results (default: runs/demo-stream-TIME)"
     )
     p.add_argument("--seed", type=int, metavar="N", help="Seed of the images and the learner (default: 0)")
     setting_options(p, DemoSettings, leave_out=("seed",))

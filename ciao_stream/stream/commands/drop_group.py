@@ -25,5 +25,5 @@ def run(options: argparse.Namespace) -> None:
 
     with server_of(options) as address:
         dropped = drop_group(address(), StreamNames(options.stream), options.group)
-    behind = "its" if dropped.behind is None else f"{dropped.behind:,}"
-    print(f"dropped group {dropped.name!r}: {behind} unanswered entries will stay unanswered")
+    behind = "its remaining" if dropped.behind is None else f"{dropped.behind:,}"
+    print(f"dropped group {dropped.name!r}: {behind} entries stay unprocessed by it")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ciao_stream.stream.fleet import Fleet, Member
     from ciao_stream.stream.learner.folder import LearnerFolder
 
-SUMMARY = "follow many streams, with one learner for each, on the cores of this machine or of a Ray cluster"
+SUMMARY = "run one learner for each of several streams, on this machine or a Ray cluster"
 MANY_STREAMS = True
 
 LOOK_S = 1.0
@@ -47,7 +47,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
         "--worlds",
         type=Path,
         metavar="DIR",
-        help="Folder with one learner's folder per stream, visible to all machines (default: worlds in --data)",
+        help="Folder of the learners' folders, one per stream, visible to all machines (default: worlds in --data)",
     )
     p.add_argument(
         "--ray",
@@ -57,9 +57,9 @@ def add_options(p: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="HOST:PORT of a Ray cluster, on one of its machines (default: the cores of this machine)",
     )
-    p.add_argument("--cpus", type=float, default=1.0, metavar="N", help="Cores reserved for each learner (default: 1)")
+    p.add_argument("--cpus", type=float, default=1.0, metavar="X", help="Cores reserved for each learner (default: 1)")
     p.add_argument(
-        "--gpus", type=float, metavar="N", help="GPUs reserved for each learner (default: 1 with --device cuda, else 0)"
+        "--gpus", type=float, metavar="X", help="GPUs reserved for each learner (default: 1 with --device cuda, else 0)"
     )
     learner_config_options(p)
 

@@ -34,15 +34,15 @@ PAGE = 50
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options."""
     learner_option(p)
-    p.add_argument("frame", metavar="FRAME", help=f"Id of the frame, or {NEWEST}")
+    p.add_argument("frame", metavar="FRAME", help=f"Id of the frame, or {NEWEST} for the newest frame of the task")
     p.add_argument(
         "label",
         metavar="LABEL",
         help="A class; or as JSON: votes or values by name ('{\"valence\": 0.5}'), or a list of the labels that are "
         "present ('[\"glad\"]')",
     )
-    p.add_argument("--task", required=True, metavar="T", help="Task of the frame")
-    p.add_argument("--annotator", metavar="WHO", help="Who gives the label")
+    p.add_argument("--task", required=True, metavar="NAME", help="Task of the frame")
+    p.add_argument("--annotator", metavar="NAME", help="Name of the annotator")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""``learn``: follow the stream, and learn from every labelled frame."""
+"""``learn``: follow the stream and learn from every labelled frame."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ciao_stream.stream.learner.learner import OnlineLearner
     from ciao_stream.stream.learner.status import StatusWriter
 
-SUMMARY = "follow the stream, and learn from every labelled frame"
+SUMMARY = "follow the stream and learn from every labelled frame"
 
 
 def add_options(p: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""``predict``: follow the stream and answer for every frame, with what the learner has learned so far."""
+"""``predict``: follow the stream and predict every frame with the newest worlds of the learner."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ if TYPE_CHECKING:
     from ciao_stream.stream.predict.predictor import Predictor
     from ciao_stream.stream.predict.worlds import WorldSource
 
-SUMMARY = "follow the stream and answer for every frame, with what the learner has learned so far"
+SUMMARY = "follow the stream and predict every frame with the newest worlds of the learner"
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options."""
     learner_option(p)
-    p.add_argument(
-        "--exported", type=Path, metavar="DIR", help="Answer with the worlds in this folder instead of a learner's"
-    )
+    p.add_argument("--exported", type=Path, metavar="DIR", help="Use the worlds in this folder instead of a learner's")
     encoder_options(p)
-    p.add_argument("--only", default="all", metavar="W", help="Worlds that answer: NAME,NAME or all (default: all)")
+    p.add_argument("--only", default="all", metavar="NAME,NAME", help="Worlds to use (default: all)")
     p.add_argument(
         "--start",
         default="new",
-        metavar="P",
-        help="Position after which to start: new for the end of the stream, 0-0 for its beginning (default: new)",
+        metavar="POSITION",
+        help="Start after this position: new for the end of the stream, 0-0 for its beginning (default: new)",
     )
     p.add_argument(
         "--group",
         metavar="NAME",
-        help="Share the frames with all predictors of this group; the stream keeps frames until the group answers",
+        help="Share the frames with all predictors of this group; the stream keeps each until one has predicted it",
     )
-    p.add_argument("--results-kept", type=count, metavar="N", help="Number of results to keep (default: about 10000)")
-    p.add_argument("--json", action="store_true", help="Also print every result, one JSON object per line")
-    setting_options(p.add_argument_group("answers"), PredictSettings)
+    p.add_argument(
+        "--results-kept", type=count, metavar="N", help="Number of predictions to keep (default: about 10000)"
+    )
+    p.add_argument("--json", action="store_true", help="Also print each prediction, as one JSON object per line")
+    setting_options(p.add_argument_group("predictions"), PredictSettings)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Answer until SIGTERM, Ctrl-C, or as the options say.
+    """Predict until SIGTERM, Ctrl-C, or as the options say.
 
     Raises:
         CiaoError: The worlds, the encoder or the server are not available, or options contradict each other.
@@ -137,5 +137,5 @@ def _source(options: argparse.Namespace, encoder: Encoder) -> WorldSource:
 
 def _summary(predictor: Predictor) -> str:
     skipped = ", ".join(f"{reason} {n:,}" for reason, n in predictor.skipped.most_common())
-    text = f"answered: {predictor.frames:,} frames, {predictor.results:,} results"
+    text = f"made {predictor.results:,} predictions for {predictor.frames:,} frames"
     return text + (f"; skipped {predictor.skipped.total():,}: {skipped}" if skipped else "")

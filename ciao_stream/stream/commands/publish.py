@@ -1,4 +1,4 @@
-"""``publish``: send frames of a camera, a video, an address, a folder or a data set to the stream."""
+"""``publish``: send frames from a camera, video, URL, folder or data set to the stream."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ciao_stream.stream.publish.publisher import Published
     from ciao_stream.stream.sources import Source
 
-SUMMARY = "send frames of a camera, a video, an address, a folder or a data set to the stream"
+SUMMARY = "send frames from a camera, video, URL, folder or data set to the stream"
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
@@ -31,22 +31,22 @@ def add_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("source", metavar="SOURCE", help=f"{', '.join(forms())}; or a camera's number, a file or a folder")
     p.add_argument(
         "--task",
-        metavar="T",
-        help="Task of frames without labels: the name of a data set's task, or NAME=LABEL,LABEL,...",
+        metavar="TASK",
+        help="Task of a source without labels: the name of a data set's task, or NAME=LABEL,LABEL,...",
     )
-    p.add_argument("--kind", metavar="K", help="Kind of target of NAME=LABEL,LABEL,... (default: categorical)")
+    p.add_argument("--kind", metavar="KIND", help="Kind of target of NAME=LABEL,LABEL,... (default: categorical)")
     p.add_argument(
         "--labels",
         default="with",
-        metavar="W",
-        help="Labels of a data set: with (their frames), none, or later:N (N frames after their own) (default: with)",
+        metavar="WHEN",
+        help="When to send a data set's labels: with their frames, later:N (N frames later) or none (default: with)",
     )
     setting_options(p, PublishSettings, leave_out=("labelled", "later", "form"))
     p.add_argument(
         "--max-backlog",
         type=count,
         metavar="N",
-        help="Wait while the learner, or a group of predictors, has so many entries to process (default: 10000)",
+        help="Wait while the learner, or a group of predictors, has this many entries to process (default: 10000)",
     )
     images = p.add_argument_group("images")
     images.add_argument(
@@ -56,7 +56,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
         help="Cut images to the face; auto: photographs only (default: auto)",
     )
     images.add_argument(
-        "--detector", default="haar", metavar="D", help="Face detector: haar or yunet:FILE (default: haar)"
+        "--detector", default="haar", metavar="NAME", help="Face detector: haar or yunet:FILE (default: haar)"
     )
     images.add_argument(
         "--encode",

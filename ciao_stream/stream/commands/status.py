@@ -128,7 +128,7 @@ def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
 def _group(group: dict[str, Any]) -> str:
     behind = "unknown" if group["behind"] is None else f"{group['behind']:,}"
     idle = "no reader" if group["idle_s"] is None else f"last read {group['idle_s']:,.0f} s ago"
-    text = f"{group['name']}: {behind} unanswered, {idle}"
+    text = f"{group['name']}: {behind} entries behind, {idle}"
     if group["abandoned"]:
         text += f"; the stream keeps them: start a predictor, or `drop-group {group['name']}`"
     return text

@@ -19,10 +19,10 @@ def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options."""
     learner_option(p)
     what = p.add_mutually_exclusive_group(required=True)
-    what.add_argument("--list", action="store_true", help="List the checkpoints that it can return to")
+    what.add_argument("--list", action="store_true", help="List the checkpoints to return to")
     what.add_argument("--to", type=int, metavar="N", help="Forget everything learned after checkpoint N")
     what.add_argument("--frame", metavar="ID", help="Forget this frame and its labels, and keep all others")
-    p.add_argument("--task", metavar="T", help="Task of the frame, if several tasks have a frame with this id")
+    p.add_argument("--task", metavar="NAME", help="Task of the frame, if several tasks have a frame with this id")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
                     undone = undo_frame(folder, history, options.frame, options.task)
                 finally:
                     history.close()
-    what = "later entries are" if undone.entries is None else f"{undone.entries} messages about the frame are"
+    what = "later entries are" if undone.entries is None else f"{undone.entries} entries about the frame are"
     back = undone.checkpoint
     print(f"back at checkpoint {back.number} ({back.position}): {what} skipped when `learn` is started again")
 

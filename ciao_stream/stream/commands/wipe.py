@@ -13,8 +13,8 @@ SUMMARY = "delete the personal data of a stream (faces, features, names) and kee
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options."""
     learner_option(p)
-    p.add_argument("--encoder", default="ciao-face", metavar="E", help="Encoder of the learner (default: ciao-face)")
-    p.add_argument("--yes", action="store_true", help="Confirm: this cannot be undone")
+    p.add_argument("--encoder", default="ciao-face", metavar="NAME", help="Encoder of the learner (default: ciao-face)")
+    p.add_argument("--yes", action="store_true", help="Confirm; a wipe cannot be undone")
 
 
 def run(options: argparse.Namespace) -> None:

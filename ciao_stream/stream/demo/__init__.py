@@ -19,7 +19,7 @@ class DemoSettings:
 
     Args:
         frames: Frames of the robot's camera, an even number; the person changes after half of them.
-        window: Number of recent predictions used for rolling accuracy, at most half of ``frames``.
+        window: Number of recent predictions used for rolling accuracy, at most half of ``--frames``.
         held: Faces of each person that are never streamed, for testing.
         seed: Seed of the images and of the learner.
 

@@ -149,12 +149,12 @@ class Follower:
     def summary(self) -> str:
         """Return one line about what was learned, refused and lost."""
         counters, refused = self.counters, self.counters.refused.total()
-        parts = [f"{self.frames:,} frames now, {counters.frames:,} in all, up to {self.learner.position}"]
+        parts = [f"processed {self.frames:,} frames ({counters.frames:,} in total) up to {self.learner.position}"]
         if refused:
             parts.append(f"{refused:,} messages refused")
         if counters.tracker.lost:
             parts.append(f"{counters.tracker.lost:,} messages lost in transit")
-        return f"learned: {'; '.join(parts)}; in {self.folder.path}"
+        return f"{'; '.join(parts)}; saved in {self.folder.path}"
 
     def lag(self) -> int | None:
         """Return the number of entries still to read (approximate during a backlog); None if it is unknown."""

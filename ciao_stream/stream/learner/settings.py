@@ -40,25 +40,25 @@ class StreamSettings:
         masked: Give each world a mask.
         micro_batch: Labelled frames of a world per update. Nothing else decides when a world learns.
         steps: Optimiser steps per micro-batch.
-        replay_ratio: Samples from the replay memory per new one in each step, rounded up. A micro-batch of 1 needs
-            more than 0, because batch normalisation has no variance over one sample.
+        replay_ratio: Replayed samples per new sample in each step. Their number is rounded up; a micro-batch of 1
+            needs more than 0, because batch normalisation has no variance over one sample.
         replay_capacity: Maximum number of samples in a world's replay memory.
-        class_prior: How common predictions assume classes to be: as in the ``stream`` so far, or ``even``. See
+        class_prior: Class frequencies that predictions assume: those of the ``stream`` so far, or ``even`` ones. See
             :func:`ciao_stream.stream.learner.training.log_shift`.
-        lr: Learning rate; that of the world's settings if omitted.
+        lr: Learning rate.
         fall_steps: Steps over which the learning rate decays, or 0 for a constant rate. Step n of a world, counted
             from 0, uses the learning rate divided by sqrt(1 + n / ``fall_steps``).
         pending_capacity: Maximum number of a world's frames that wait for their label; the oldest are evicted.
         recent_capacity: Maximum number of a world's labelled frames kept for corrections; the oldest are evicted.
-        beside: Baselines that learn from the same frames as each world with classes, separated by commas. See
+        beside: Baselines to train on the same frames as each world with classes, separated by commas. See
             :mod:`ciao_stream.baselines`.
         window: Number of recent predictions used for rolling metrics.
-        fading: Weight of a prediction relative to the next one in fading metrics.
-        detector: Drift detector whose signals are answered.
+        fading: Decay per prediction of the fading metrics.
+        detector: Drift detector that triggers ``--on-drift``.
         on_drift: Response to drift: ``none``; ``raise-rate``: raise the learning rate for a while; ``refresh-replay``:
             empty the replay memory; ``new-world``: continue in a copy of the world and leave the world as it is.
-        drift_rate: Factor of the learning rate after drift with ``raise-rate``.
-        drift_steps: Steps for which the rate stays raised.
+        drift_rate: Factor by which ``raise-rate`` raises the learning rate.
+        drift_steps: Steps for which the learning rate stays raised.
         worlds_per_task: Maximum number of worlds of one task with ``new-world``, including the first. The last one
             continues to learn.
 
@@ -73,11 +73,11 @@ class StreamSettings:
     replay_ratio: float = option(7.0, least=0)
     replay_capacity: int = _count(2000)
     class_prior: ClassPrior = "stream"
-    lr: float | None = option(None, above=0)
+    lr: float | None = option(None, above=0, shown="that of the preset")
     fall_steps: float = option(100.0, least=0)
     pending_capacity: int = _count(512)
     recent_capacity: int = _count(64)
-    beside: str = option("", metavar="NAMES")
+    beside: str = option("", metavar="NAME,NAME")
     window: int = _count(500)
     fading: float = option(0.998, above=0, below=1)
     detector: DetectorName = "adwin"
@@ -120,14 +120,14 @@ class FollowSettings:
     """How a learner follows the stream. None of it changes what is learned.
 
     Args:
-        checkpoint_entries: Entries after which a checkpoint is written.
-        checkpoint_s: Seconds after which a checkpoint is written if anything is new.
-        trim_s: Seconds after which entries that no checkpoint needs are trimmed from the stream.
-        history: Maximum number of applied entries kept in the stream, so that older checkpoints can be resumed.
+        checkpoint_entries: Write a checkpoint after this many entries.
+        checkpoint_s: Write a checkpoint after this many seconds, if anything is new.
+        trim_s: Interval in seconds at which entries that no checkpoint needs are trimmed from the stream.
+        history: Maximum number of processed entries kept in the stream, for undo and older checkpoints.
         history_mib: Maximum size of these entries in MiB.
-        max_refused: Share of refused messages among the last 200 above which the learner stops.
-        until_idle: Seconds without an entry after which the learner stops; never if omitted.
-        max_frames: Frames after which the learner stops; never if omitted.
+        max_refused: Stop if more than this share of the last 200 entries was refused.
+        until_idle: Stop after this many seconds without an entry.
+        max_frames: Stop after this many frames.
 
     Raises:
         CiaoError: Values are out of range; the one line lists all of them.

@@ -249,8 +249,8 @@ class Predictor:
             if missing:
                 raise UnknownNameError("world", missing[0], known)
             self._begun, self._last_entry = True, time.monotonic()
-        versions = ", ".join(f"{name} {served.versions[name]}" for name in self._answering())
-        self._report(f"answering with {versions or 'nothing yet'}")
+        versions = ", ".join(f"{name} (version {served.versions[name]})" for name in self._answering())
+        self._report(f"predicting with {versions or 'no world yet'}")
         for name in missing:
             self._report(f"world {name!r} does not exist (known: {', '.join(known) or 'none'})")
 

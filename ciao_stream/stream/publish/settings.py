@@ -18,8 +18,8 @@ class PublishSettings:
         labelled: Whether labels are sent.
         later: Frames after which the label of a frame follows it. None sends it with its frame.
         form: How images are encoded; ``png`` is lossless.
-        rate: Most frames per second.
-        limit: Stop after so many frames.
+        rate: Maximum number of frames per second.
+        limit: Stop after this many frames.
 
     Raises:
         CiaoError: A value is out of range.
@@ -28,7 +28,7 @@ class PublishSettings:
     labelled: bool = True
     later: int | None = option(None, least=1)
     form: Form = "png"
-    rate: float | None = option(None, above=0, metavar="N", shown="as fast as the stream takes them")
+    rate: float | None = option(None, above=0, shown="as fast as the stream takes them")
     limit: int | None = option(None, least=1)
 
     def __post_init__(self) -> None:

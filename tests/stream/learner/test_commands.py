@@ -80,7 +80,7 @@ def test_undo_takes_back_a_frame_as_if_it_had_never_been_received(server, names,
     about = [e.position for e, h in zip(stored, headers, strict=True) if h.get("frame_id") == frame_id]
     assert len(about) >= 2
     printed = command("undo", "--frame", frame_id)
-    assert f"{len(about)} messages about the frame are skipped" in printed
+    assert f"{len(about)} entries about the frame are skipped" in printed
     follower = follow()
     reference = uninterrupted([entry for entry in stored if entry.position not in about])[0]
     assert follower.counters.passed_over == len(about)

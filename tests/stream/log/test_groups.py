@@ -74,7 +74,7 @@ def test_an_abandoned_group_is_shown_and_can_be_dropped(server, client, command,
     assert (shown["prompt"]["behind"], shown["prompt"]["readers"], shown["prompt"]["abandoned"]) == (0, 1, False)
     assert shown["robots"] == {"name": "robots", "behind": 40, "readers": 0, "idle_s": None, "abandoned": True}
     printed = command("status", "--once", "--worlds", str(folder))[1]
-    assert "robots: 40 unanswered, no reader; the stream keeps them" in printed
+    assert "robots: 40 entries behind, no reader; the stream keeps them" in printed
     assert "`drop-group robots`" in printed
     code, printed = command("drop-group", "robots")
     assert code == 2
@@ -84,7 +84,7 @@ def test_an_abandoned_group_is_shown_and_can_be_dropped(server, client, command,
     (robots,) = [group for group in groups_of(server) if group.name == "robots"]
     assert (robots.behind, robots.readers, robots.abandoned) == (40, 1, True)
     code, printed = command("drop-group", "robots")
-    assert (code, printed) == (0, "dropped group 'robots': 40 unanswered entries will stay unanswered")
+    assert (code, printed) == (0, "dropped group 'robots': 40 entries stay unprocessed by it")
     follow(server, folder, read_promptly, 40)
     assert client.xlen("frames") < 60, "earlier entries are removed"
     assert [group["name"] for group in status_of(command, folder)["groups"]] == ["prompt"]

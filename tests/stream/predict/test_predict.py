@@ -483,7 +483,7 @@ def test_the_command_answers_in_json_and_stops_cleanly_on_sigterm(server, client
     asking.join()
     printed = capsys.readouterr()
     found = [json.loads(line) for line in printed.out.splitlines()]
-    assert "answered: 3 frames, 3 results" in printed.err
+    assert "made 3 predictions for 3 frames" in printed.err
     check(found, learner, range(3))
     assert found == results(client)
 
