@@ -2,6 +2,8 @@
 
 import json
 import re
+import sys
+import types
 
 import cv2
 import numpy as np
@@ -17,7 +19,10 @@ BLOCKS = {page: re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL) 
 
 @pytest.fixture
 def _reader(tmp_path, monkeypatch):
-    """What the pages take for granted: a data set in ROOT, and finished runs in RUN and runs/my-run."""
+    """What the pages take for granted: a data set and its module, and finished runs in RUN and runs/my-run."""
+    moods = types.ModuleType("benchmarks.datasets.moods")
+    exec(BLOCKS[ROOT / "docs" / "datasets.md"][0], moods.__dict__)
+    monkeypatch.setitem(sys.modules, moods.__name__, moods)
     own_files.write_own_folder(
         tmp_path / "ROOT", name="moods", splits=("train", "test"), classes=("happy", "sad"), per_class=9
     )
