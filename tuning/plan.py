@@ -35,17 +35,17 @@ class TunePlan:
 
     Args:
         plan: What a search shares with a benchmark; its strategy, seeds and split follow from the fields below.
-        trials: Trials per task, including those that fail or are stopped early.
+        trials: Number of trials per task, including those that fail or are stopped early.
         scheme: What is trained: dl, lc, full or an adapter, with or without +ciao.
-        space: File of the settings to search and their ranges, .toml or .json.
+        space: File (.toml or .json) with the settings to search and their ranges.
         search: How trials are proposed.
-        folds: Judge each trial on this many folds of the training faces; 1 uses the validation split.
-        trial_seeds: Seeds per trial; the score of a trial is their mean.
+        folds: Number of folds of the training faces on which a trial is judged; 1 uses the validation split.
+        trial_seeds: Number of seeds per trial; the score of a trial is their mean.
         early_stop: Rule that stops bad trials.
         known_points: Try the preset and the paper's own settings first.
         seed: Seed of the search.
-        concurrent: Trials at a time.
-        share: How workers get encoded faces: path (from --cache, which all machines see) or store.
+        concurrent: Number of trials at a time.
+        share: How workers get encoded faces: path (--cache is on a disk that all machines share) or store (Ray's).
         record: The options of the command as JSON, for ``run.json``.
 
     Raises:

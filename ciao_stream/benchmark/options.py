@@ -32,7 +32,7 @@ def command_parser(module: str, description: str, epilog: str, leave_out: tuple[
     p = Parser(
         prog=f"python -m {module}",
         description=description,
-        epilog="Without --data-root (nor $CIAO_DATA_ROOT) the tasks are synthetic worlds, and marked so everywhere. "
+        epilog="Without --data-root and $CIAO_DATA_ROOT, the tasks are synthetic worlds and marked as such everywhere. "
         f"{epilog} Tasks: {', '.join([*task_names(), *OWN.values()])}. "
         f"Encoders: {encoders}, or a folder that pretrain wrote. Presets: {', '.join(PRESETS)}.",
     )
@@ -42,7 +42,7 @@ def command_parser(module: str, description: str, epilog: str, leave_out: tuple[
         dest="changes",
         action="append",
         metavar="NAME=VALUE",
-        help="Replace one setting of the preset",
+        help="Replace one setting of the preset; may be repeated",
     )
     p.add_argument("--out", type=Path, metavar="DIR", help=f"Folder of the results (default: runs/{module[12:]}-TIME)")
     p.add_argument("--resume", action="store_true", help="Resume the run in --out with the options that it recorded")

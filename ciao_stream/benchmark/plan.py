@@ -32,23 +32,23 @@ class Plan(TaskPlan):
     """What to run.
 
     Args:
-        labels: Use this share of the training labels; each seed draws its own.
+        labels: Share of the training labels to use; each seed draws its own.
         balance: Tasks whose training draws all classes equally often.
-        synthetic_size: Training faces of each synthetic world.
-        encoder: Encoder. The suite ``paper`` takes several.
-        strategies: Strategies, or all.
-        seeds: Seeds per strategy, from 0.
-        preset: Named settings of training.
+        synthetic_size: Number of training faces of each synthetic world.
+        encoder: Encoder, by name or folder. The suite ``paper`` takes several.
+        strategies: Strategies to compare, or all.
+        seeds: Number of seeds per strategy, counted from 0.
+        preset: Named training settings.
         epochs: Passes over the training faces of each task.
         changes: Settings that replace the preset's, by name as :meth:`Settings.changed` takes them.
-        heads: The tuned.json of a search, in place of the preset.
+        heads: Settings from a search (tuned.json) instead of --preset.
         judge_on: Split on which results are computed: choose on validation, then report test once.
         ray: Run on this machine's cores in parallel, or on the Ray cluster at ADDRESS.
-        cache_budget: Largest size of the cache in GiB.
-        face_crop: Cut images to the face: auto (data sets of photographs), always or never.
+        cache_budget: Maximum size of the cache in GiB.
+        face_crop: Crop images to the face; auto crops data sets of photographs only.
         detector: Face detector: haar or yunet:FILE.
-        no_face: An image without a face is used whole, dropped, or an error.
-        several_faces: Of several faces use the largest, the central one, or raise an error.
+        no_face: What to do with an image in which no face is found.
+        several_faces: Which face to use if several are found.
         suite: Set of runs that answers one question.
 
     Raises:
@@ -69,7 +69,7 @@ class Plan(TaskPlan):
     ray: str | None = option(None, const="", metavar="ADDRESS")
     cache_budget: int = option(64, least=1)
     face_crop: Literal["auto", "always", "never"] = "auto"
-    detector: str = "haar"
+    detector: str = option("haar", metavar="DETECTOR")
     no_face: Literal["whole", "drop", "error"] = "whole"
     several_faces: Literal["largest", "central", "error"] = "largest"
     suite: Literal["paper", "generalise", "ablation", "online"] | None = None

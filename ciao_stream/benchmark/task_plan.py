@@ -23,7 +23,7 @@ class TaskPlan:
     """What to train on, and where. Wrong names are refused before anything heavy is imported.
 
     Args:
-        tasks: Tasks, learned in this order: NAME, NAME:RULE, folder:DIR or csv:FILE.
+        tasks: Tasks, in this order: NAME, NAME:RULE, folder:DIR or csv:FILE.
         data_root: Folder that holds the data sets. Without it (and $CIAO_DATA_ROOT) the tasks are synthetic worlds.
         limit: At most N training faces per task; other splits are reduced by the same factor.
         device: Where to compute.
@@ -37,7 +37,7 @@ class TaskPlan:
     """
 
     tasks: tuple[str, ...] = ()
-    data_root: Path | None = option(None, metavar="DIR", read=str)
+    data_root: Path | None = option(None, metavar="DIR", read=str, shown="$CIAO_DATA_ROOT, else synthetic worlds")
     limit: int | None = option(None, least=2, shown="all")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     cache: Path | None = option(None, metavar="DIR", shown="$CIAO_CACHE or ~/.cache/ciao_stream")

@@ -26,9 +26,11 @@ def parser() -> argparse.ArgumentParser:
         "train and test.",
         epilog="Exit codes: 0 nothing wrong, 1 something wrong, 2 bad usage, 130 interrupted.",
     )
-    check.add_argument("root", type=Path, metavar="DIR", help="folder that holds data sets or class folders")
-    check.add_argument("--tasks", metavar="T,T", help="NAME, NAME:RULE, folder:DIR or csv:FILE (default: all found)")
-    check.add_argument("--out", type=Path, metavar="DIR", help="folder for check.json (default: runs/data-check-TIME)")
+    check.add_argument("root", type=Path, metavar="DIR", help="Folder that holds data sets or class folders")
+    check.add_argument(
+        "--tasks", metavar="NAME,NAME", help="Tasks: NAME, NAME:RULE, folder:DIR or csv:FILE (default: all found)"
+    )
+    check.add_argument("--out", type=Path, metavar="DIR", help="Folder for check.json (default: runs/data-check-TIME)")
     check.set_defaults(main=_check)
     weights = weights_command.add_parser(commands)
     weights.set_defaults(main=lambda options, _: weights_command.main(options))

@@ -27,10 +27,12 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> argparse.Argum
         epilog="Files are kept in $CIAO_WEIGHTS, else in the folder `weights` of your cache. "
         "CIAO_OFFLINE=1 means the same as --offline.",
     )
-    p.add_argument("name", nargs="?", metavar="NAME", help="weights to fetch (default: list all)")
-    p.add_argument("--to", type=Path, metavar="DIR", help="keep files here; other commands need CIAO_WEIGHTS=DIR then")
-    p.add_argument("--file", type=Path, metavar="PATH", help="copy this file instead of downloading")
-    p.add_argument("--offline", action="store_true", help="never use the network; report what is missing")
+    p.add_argument("name", nargs="?", metavar="NAME", help="Weights to fetch (default: list all)")
+    p.add_argument(
+        "--to", type=Path, metavar="DIR", help="Folder to keep them in; other commands need CIAO_WEIGHTS=DIR"
+    )
+    p.add_argument("--file", type=Path, metavar="FILE", help="Copy this file instead of downloading")
+    p.add_argument("--offline", action="store_true", help="Never use the network; report what is missing")
     return p
 
 
@@ -46,7 +48,7 @@ def _run(options: argparse.Namespace) -> None:
     from ciao_stream.encoders.weights.store import weights_folder
 
     if options.name is None and options.file is not None:
-        raise CiaoError("--file needs the NAME of its weights: weights NAME --file PATH")
+        raise CiaoError("--file needs the NAME of its weights: weights NAME --file FILE")
     one = entry(options.name) if options.name is not None else None
     folder = options.to or weights_folder()
     if one is None:
@@ -80,7 +82,7 @@ def _get(one: Entry, folder: Path, options: argparse.Namespace) -> None:
     if options.file is None and (options.offline or os.environ.get("CIAO_OFFLINE", "0") not in ("", "0")):
         raise CiaoError(
             f"offline, and {file_of(one, folder)} is missing: {how_to_get(one, options.to)} when online, or get "
-            f"{one.url or one.page} in another way and pass the file with --file PATH"
+            f"{one.url or one.page} in another way and pass the file with --file FILE"
         )
     print(f"{one.name}: {one.network}, from {one.page}")
     print(f"licence: {one.licence}")

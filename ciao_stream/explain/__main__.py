@@ -22,9 +22,9 @@ def parser() -> Parser:
     )
     add_options(p, Request, leave_out=("images", "out"))
     p.add_argument(
-        "--images", nargs="+", type=Path, metavar="PATH", help="image files or folders (default: faces of the run)"
+        "--images", nargs="+", type=Path, metavar="PATH", help="Image files or folders (default: faces of the run)"
     )
-    p.add_argument("--out", type=Path, metavar="DIR", help=f"folder of figures and numbers (default: RUN/{FOLDER})")
+    p.add_argument("--out", type=Path, metavar="DIR", help=f"Folder of figures and numbers (default: RUN/{FOLDER})")
     return p
 
 

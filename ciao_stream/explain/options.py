@@ -22,17 +22,17 @@ class Request:
         run: Results of a benchmark, or a folder of saved worlds.
         out: Folder of figures and numbers.
         images: Image files, or folders of them, to explain in place of the faces of the run.
-        crop: Cut the images to the face, with the detector haar or yunet:FILE.
-        tasks: Worlds of these tasks.
-        strategies: Worlds of these strategies.
+        crop: Crop the images to the face, with the detector haar or yunet:FILE.
+        tasks: Tasks whose worlds are explained.
+        strategies: Strategies whose worlds are explained.
         method: Saliency method; the paper uses grad-cam++.
         label: Explain this label, whatever is predicted.
         seed: Seed of the benchmark whose worlds are explained; also draws faces and random maps.
-        faces: Faces of each task over which the numbers are means.
-        rows: Faces of each task in the figures.
-        curve_faces: Faces in the deletion and insertion curves.
+        faces: Number of faces of each task over which results are averaged.
+        rows: Number of faces of each task in the figures.
+        curve_faces: Number of faces in the deletion and insertion curves.
         data_root: Folder that holds the data sets.
-        encoder: Name or folder of the encoder of the run.
+        encoder: Encoder of the worlds, by name or folder.
         device: Where to compute.
 
     Raises:
@@ -42,11 +42,11 @@ class Request:
     run: Path = option(metavar="DIR")
     out: Path = option(metavar="DIR")
     images: tuple[Path, ...] = ()
-    crop: str | None = option(None, const="haar", metavar="D")
-    tasks: tuple[str, ...] | None = option(None, shown="all that the run left")
-    strategies: tuple[str, ...] | None = option(None, shown="all that left worlds")
+    crop: str | None = option(None, const="haar", metavar="DETECTOR")
+    tasks: tuple[str, ...] | None = option(None, shown="all with worlds")
+    strategies: tuple[str, ...] | None = option(None, shown="all with worlds")
     method: Literal["grad-cam++", "grad-cam", "hirescam"] = "grad-cam++"
-    label: str | None = option(None, shown="the predicted one; of arousal and valence, each")
+    label: str | None = option(None, shown="the predicted one; arousal and valence both")
     seed: int = option(0, least=0)
     faces: int = option(100, least=1)
     rows: int = option(5, least=1)

@@ -37,7 +37,7 @@ class FaceCrop:
     """
 
     face_crop: Literal["auto", "always", "never"] = "auto"
-    detector: str = option("haar", metavar="NAME")
+    detector: str = option("haar", metavar="DETECTOR")
     no_face: Literal["whole", "drop", "error"] = "whole"
     several_faces: Literal["largest", "central", "error"] = "largest"
 

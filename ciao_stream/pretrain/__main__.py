@@ -28,7 +28,7 @@ def parser() -> Parser:
             kind.name,
             help=kind.about[0],
             description=kind.about[1],
-            epilog="Without --data-root (nor $CIAO_DATA_ROOT) the tasks are synthetic worlds, and marked so "
+            epilog="Without --data-root and $CIAO_DATA_ROOT, the tasks are synthetic worlds and marked as such "
             f"everywhere. Tasks: {', '.join([*task_names(), *OWN.values()])}.",
         )
         add_options(own, kind, leave_out=NO_OPTIONS)

@@ -25,8 +25,8 @@ class Plan(TaskPlan, ABC):
         limit: At most N training faces per task, drawn at random.
         cache: Folder of prepared pixels.
         epochs: Passes over the faces.
-        batch: Faces per step; a face is normalised over its batch, so at least two.
-        seed: Seed of weights, order and draws.
+        batch: Faces per step, at least two: each face is normalised over its batch.
+        seed: Seed of the weights, the order of the faces and all random draws.
     """
 
     name: ClassVar[str]
@@ -49,7 +49,7 @@ class DescentPlan(Plan):
 
     Args:
         encoder: Architecture, from random weights; or a folder with encoder.json to start from.
-        lr: Largest learning rate.
+        lr: Maximum learning rate.
         weight_decay: Weight decay.
     """
 
@@ -111,9 +111,9 @@ class PkPlan(Plan):
     Args:
         lr: Learning rate.
         width: Share of the generator's channels.
-        adversarial: Weight of fooling each discriminator.
-        identity: Folder with encoder.json of a frozen network whose features the reconstruction should keep.
-        emotion: Make arousal and valence readable from the code too.
+        adversarial: Weight of each adversarial loss.
+        identity: Folder with encoder.json of a frozen network whose features the reconstruction should preserve.
+        emotion: Also train the code to predict arousal and valence.
     """
 
     name: ClassVar[str] = "pk"

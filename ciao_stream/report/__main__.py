@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
         description="Write report.html again from the files of a benchmark (results.json) or a search (tuned.json, "
         "trials.jsonl), with explanations and data checks that were added since.",
     )
-    p.add_argument("runs", nargs="+", type=Path, metavar="DIR", help="folder of a run, or of several, as suites leave")
+    p.add_argument("runs", nargs="+", type=Path, metavar="DIR", help="Folder of a run, or of the runs of a suite")
     return p
 
 

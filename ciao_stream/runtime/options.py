@@ -230,6 +230,9 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **about: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **about})
+        for action in self._actions:
+            if action.dest == "help":
+                action.help = "Show this help and exit"
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """As in :class:`argparse.ArgumentParser`; an unknown option is answered with the nearest known one."""
@@ -281,8 +284,8 @@ def _argument(f: Field[Any], hint: Any, described: str) -> dict[str, Any]:
         shared |= {"nargs": "?", "const": about.const}
     if get_origin(hint) is Literal:
         return {**shared, "choices": get_args(hint), "metavar": about.metavar or "{" + ",".join(get_args(hint)) + "}"}
-    kinds: dict[Any, tuple[Any, str]] = {int: (number, "N"), float: (_real, "X"), Path: (Path, "PATH")}
-    read, letter = (names, "A,B") if get_origin(hint) is tuple else kinds.get(hint, (str, "NAME"))
+    kinds: dict[Any, tuple[Any, str]] = {int: (number, "N"), float: (_real, "X"), Path: (Path, "FILE")}
+    read, letter = (names, "NAME,NAME") if get_origin(hint) is tuple else kinds.get(hint, (str, "NAME"))
     reader = functools.partial(_checked, read=about.read or read, hint=hint, about=about)
     return {**shared, "type": reader, "metavar": about.metavar or letter}
 

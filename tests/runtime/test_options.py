@@ -86,11 +86,11 @@ def test_what_is_not_given_keeps_its_default():
 def test_help_says_the_first_sentence_the_choices_and_the_default():
     text = " ".join(parser().format_help().split())
     for part in (
-        "--root PATH Folder that holds the data sets",
+        "--root FILE Folder that holds the data sets",
         "--share X Share of the labels, see SHARE (default: 1.0)",
         "--count N Number of things",
         "--kind {fast,slow} Kind of thing (default: fast)",
-        "--tasks A,B Names of tasks",
+        "--tasks NAME,NAME Names of tasks",
         "--on, --no-on Whether it is on (default: on)",
         "--resume Resume the run",
         "--mask NAME Name of the mask (default: auto)",

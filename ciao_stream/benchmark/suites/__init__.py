@@ -27,8 +27,8 @@ class Suite(NamedTuple):
 
 SUITES = {
     "paper": Suite(
-        "full, lc and dl without and with CIAO, and baselines, over each encoder of --encoder E,E; with the paper's "
-        "Tables I and II and Figure 4",
+        "full, lc and dl without and with CIAO, and baselines, over each encoder of --encoder NAME,NAME; with the "
+        "paper's Tables I and II and Figure 4",
         (*(scheme + mask for scheme in SCHEMES for mask in ("", MASKED)), *BASELINES),
         30,
         "test",

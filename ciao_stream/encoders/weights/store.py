@@ -138,7 +138,7 @@ def check_unknown(one: Entry, path: Path) -> None:
     if start.startswith((b"<!doctype", b"<html")):
         raise CiaoError(
             f"{one.name}: the file is a web page, not weights (a notice, a login or a quota page); open "
-            f"{one.url or one.page} in a browser and pass the file that you get with --file PATH"
+            f"{one.url or one.page} in a browser and pass the file that you get with --file FILE"
         )
     if one.git_blob not in (None, blob):
         raise CiaoError(f"{one.name}: the file has git blob {blob} but {one.git_blob} was expected")
