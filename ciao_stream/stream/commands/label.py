@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -68,16 +68,10 @@ def run(options: argparse.Namespace) -> None:
             getattr(header, "frame_id", None) for header in newest_headers(address(), names)
         }:
             raise CiaoError(f"no frame {frame!r} in stream {names.stream!r}: {hint}")
-        producer = f"label-{secrets.token_hex(6)}"
-        appender = Appender(address(), names)
-        try:
-            appender.append(
-                encode_label(
-                    label, task=options.task, frame_id=frame, producer=producer, seq=0, annotator=options.annotator
-                )
-            )
-        finally:
-            appender.close()
+        about = {"task": options.task, "frame_id": frame, "annotator": options.annotator}
+        message = encode_label(label, producer=f"label-{secrets.token_hex(6)}", seq=0, **about)
+        with closing(Appender(address(), names)) as appender:
+            appender.append(message)
     print(f"sent label {options.label} of {frame}; see `dead` if the learner refuses it, `status` if it is too late")
 
 

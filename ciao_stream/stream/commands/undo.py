@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ciao_stream.exceptions import CiaoError
@@ -47,12 +48,8 @@ def run(options: argparse.Namespace) -> None:
         if options.to is not None:
             undone = undo_to(folder, options.to)
         else:
-            with server_of(options) as address:
-                history = History(address(), StreamNames(options.stream))
-                try:
-                    undone = undo_frame(folder, history, options.frame, options.task)
-                finally:
-                    history.close()
+            with server_of(options) as address, closing(History(address(), StreamNames(options.stream))) as history:
+                undone = undo_frame(folder, history, options.frame, options.task)
     what = "later entries are" if undone.entries is None else f"{undone.entries} entries about the frame are"
     back = undone.checkpoint
     print(f"back at checkpoint {back.number} ({back.position}): {what} skipped when `learn` is started again")

@@ -40,6 +40,7 @@ from benchmarks.synthetic.robot_camera import ACTS, LABELS
 from ciao_stream.encoders.base import Encoder
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.faces.dataset import Image
+from ciao_stream.runtime.options import to_json
 from ciao_stream.stream.demo import OLD, TASK, DemoSettings
 from ciao_stream.stream.learner.checkpoint import Checkpoints
 from ciao_stream.stream.learner.learner import OnlineLearner
@@ -218,7 +219,7 @@ def document(settings: DemoSettings, played: Played) -> dict[str, Any]:
         "format": FORMAT,
         "source": "synthetic",
         "settings": asdict(settings),
-        "learner": learner.settings.to_json(),
+        "learner": to_json(learner.settings),
         "encoder": {"name": learner.encoder.name, "fingerprint": learner.fingerprint},
         "change": half,
         "people": {name: act.room for name, act in ACTS.items()},

@@ -18,6 +18,7 @@ from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.faces.dataset import Image
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.expect import expect
+from ciao_stream.runtime.options import from_json, to_json
 from ciao_stream.runtime.retired import removed
 from ciao_stream.runtime.state import State
 from ciao_stream.stream.learner.replay import require_room
@@ -217,7 +218,7 @@ class OnlineLearner:
             "n_applied": self.n_applied,
             "seed": self.seed,
             "encoder": {"name": self.encoder.name, "fingerprint": self.fingerprint},
-            "settings": self.settings.to_json(),
+            "settings": to_json(self.settings),
             "world_settings": self.world_settings.to_json(),
             "tasks": {task: [*names] for task, names in self._of_task.items()},
             "worlds": [*self._worlds],
@@ -232,7 +233,7 @@ class OnlineLearner:
             CiaoError: The learner was saved with another encoder.
         """
         values = state.values
-        settings = StreamSettings.from_json(values["settings"])
+        settings = from_json(StreamSettings, values["settings"], "stream setting")
         made = cls(encoder, settings, Settings.from_json(values["world_settings"]), values["seed"])
         theirs = values["encoder"]
         if theirs["fingerprint"] != made.fingerprint:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ciao_stream.runtime.options import from_json, option, to_json, validate
+from ciao_stream.runtime.options import option, validate
 from ciao_stream.runtime.plugins import plugin_names
-from ciao_stream.runtime.retired import without_retired
 
 DetectorName = Literal["adwin", "page-hinkley", "dummy"]
 """Drift detectors: see :data:`ciao_stream.stream.learner.prequential.DETECTORS`."""
@@ -99,20 +97,6 @@ class StreamSettings:
     def baselines(self) -> tuple[str, ...]:
         """The names in ``beside``, each once."""
         return tuple(dict.fromkeys(name.strip() for name in self.beside.split(",") if name.strip()))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the settings as plain JSON values; :meth:`from_json` is its inverse."""
-        return to_json(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> StreamSettings:
-        """Rebuild settings written by :meth:`to_json`, also by an older version.
-
-        Raises:
-            UnknownNameError: There is no setting of a name.
-            CiaoError: A value is out of range.
-        """
-        return from_json(cls, without_retired(data), "stream setting")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.atomic import write_text
+from ciao_stream.runtime.options import to_json
 from ciao_stream.runtime.versions import installed_version
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class StatusWriter:
             "passed_over": counters.passed_over,
             "incidents": counters.incidents,
             "encoder": {"name": learner.encoder.name, "fingerprint": learner.fingerprint},
-            "settings": learner.settings.to_json(),
+            "settings": to_json(learner.settings),
             "versions": self._versions,
             "tasks": [spec.to_json() for spec in learner.tasks.values()],
             "worlds": learner.report()["worlds"],

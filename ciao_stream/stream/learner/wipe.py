@@ -50,22 +50,17 @@ def wipe_stream(address: RedisAddress, names: StreamNames) -> Wiped:
         CiaoError: The user has no permission.
         UnreachableError: No answer; call it again.
     """
-    client = address.client()
-    try:
-        with translated_errors(address):
-            entries, dead = (int(client.xtrim(key, maxlen=0, approximate=False)) for key in (names.stream, names.dead))
-            client.xtrim(names.results, maxlen=0, approximate=False)
-            remembered = 0
-            keys = []
-            for key in client.scan_iter(names.seen("*"), count=PAGE):
-                keys.append(key)
-                if len(keys) == PAGE:
-                    remembered += int(client.unlink(*keys))
-                    keys = []
-            remembered += int(client.unlink(*keys)) if keys else 0
-            return Wiped(entries, dead, remembered, _rewrite(client))
-    finally:
-        client.close()
+    with address.client() as client, translated_errors(address):
+        entries, dead = (int(client.xtrim(key, maxlen=0, approximate=False)) for key in (names.stream, names.dead))
+        client.xtrim(names.results, maxlen=0, approximate=False)
+        remembered, keys = 0, []
+        for key in client.scan_iter(names.seen("*"), count=PAGE):
+            keys.append(key)
+            if len(keys) == PAGE:
+                remembered += int(client.unlink(*keys))
+                keys = []
+        remembered += int(client.unlink(*keys)) if keys else 0
+        return Wiped(entries, dead, remembered, _rewrite(client))
 
 
 def wipe_checkpoints(folder: LearnerFolder, encoder: Encoder) -> int:

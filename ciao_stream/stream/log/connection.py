@@ -222,6 +222,31 @@ def translated_errors(address: RedisAddress) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def ignoring(*words: str) -> Iterator[None]:
+    """Ignore an error of Redis with any of these words, which means that nothing is left to do."""
+    try:
+        yield
+    except redis.ResponseError as error:
+        if not any(one in str(error) for one in words):
+            raise
+
+
+@contextlib.contextmanager
+def noticing_removal(stream: str, group: str | None) -> Iterator[None]:
+    """Notice that a stream or its group was removed.
+
+    Raises:
+        CursorLostError: It was removed.
+    """
+    try:
+        yield
+    except redis.ResponseError as error:
+        if str(error).startswith(("NOGROUP", "UNBLOCKED")):
+            raise CursorLostError(f"stream {stream!r} or its group {group!r} was removed") from error
+        raise
+
+
 def _tls_refusal(error: BaseException | None) -> str | None:
     """Return why TLS cannot work with these files and this server; None where it might."""
     while error is not None:

@@ -119,8 +119,7 @@ def resend(
         UnreachableError: No response; call it again.
     """
     producer, known, resent = f"dead-letters-{secrets.token_hex(4)}", dict(tasks), Resent()
-    appender = Appender(address, names, max_backlog=max_backlog)
-    try:
+    with contextlib.closing(Appender(address, names, max_backlog=max_backlog)) as appender:
         for letter in dead_letters(address, names):
             try:
                 fields = _corrected(letter, known, producer, resent.sent)
@@ -132,8 +131,6 @@ def resend(
             except BacklogError as error:
                 raise BacklogError(f"{error}; {resent.sent:,} dead letters were sent, try again later") from error
             resent.sent += 1
-    finally:
-        appender.close()
     return resent
 
 

@@ -18,14 +18,14 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import redis
 
 from ciao_stream.exceptions import CiaoError, UnknownNameError
-from ciao_stream.stream.log.connection import TIMEOUT_S, CursorLostError, RedisAddress, translated_errors
+from ciao_stream.stream.log.connection import TIMEOUT_S, RedisAddress, ignoring, noticing_removal, translated_errors
 from ciao_stream.stream.log.keys import START, Entry, StreamNames, entries_of, order, text_of
 
 NEW = "new"
@@ -111,7 +111,7 @@ class FrameFeed:
             CursorLostError: The group was removed.
         """
         client, address = self._opened()
-        with translated_errors(address), self._lost_group():
+        with translated_errors(address), noticing_removal(self.names.stream, self.group):
             if self.group is None:
                 return entries_of(client.xread({self.names.stream: self._cursor or START}, count, block_ms))
             entries = self._read_group(client, self.group, count, block_ms)
@@ -131,7 +131,7 @@ class FrameFeed:
             return frozenset()
         client, address = self._opened()
         positions = sorted((entry.position for entry in entries), key=order)
-        with translated_errors(address), self._lost_group():
+        with translated_errors(address), noticing_removal(self.names.stream, self.group):
             left: list[dict[str, Any]] = client.xpending_range(
                 self.names.stream, self.group, positions[0], positions[-1], len(positions), self._consumer
             )
@@ -150,7 +150,11 @@ class FrameFeed:
             RedisFullError: The server accepts no more data; do the same.
         """
         client, address = self._opened()
-        with translated_errors(address), self._lost_group(), client.pipeline(transaction=True) as pipe:
+        with (
+            translated_errors(address),
+            noticing_removal(self.names.stream, self.group),
+            client.pipeline(transaction=True) as pipe,
+        ):
             for result in results:
                 pipe.xadd(self.names.results, {"result": result}, maxlen=self._kept, approximate=True)
             if self.group is not None:
@@ -192,11 +196,8 @@ class FrameFeed:
         stream = self.names.stream
         if self.group is not None:
             wanted = self._cursor or ("$" if self._start == NEW else self._start)
-            try:
+            with ignoring("BUSYGROUP"):
                 client.xgroup_create(stream, self.group, wanted, mkstream=True)
-            except redis.ResponseError as error:
-                if "BUSYGROUP" not in str(error):
-                    raise
             self._unsure = True
             return
         newest = _newest(client, stream)
@@ -231,17 +232,6 @@ class FrameFeed:
             return [entry for entry in entries_of([[stream, reply]]) if entry.fields]
         return []
 
-    @contextlib.contextmanager
-    def _lost_group(self) -> Iterator[None]:
-        try:
-            yield
-        except redis.ResponseError as error:
-            if str(error).startswith(("NOGROUP", "UNBLOCKED")):
-                raise CursorLostError(
-                    f"stream {self.names.stream!r} or its group {self.group!r} was removed"
-                ) from error
-            raise
-
 
 @dataclass(frozen=True)
 class Group:
@@ -275,12 +265,9 @@ def groups_of(client: redis.Redis, stream: str) -> list[dict[str, Any]]:
     Raises:
         redis.RedisError: No response, or a refusal.
     """
-    try:
+    with ignoring("no such key"):
         return list(client.xinfo_groups(stream))
-    except redis.ResponseError as error:
-        if "no such key" in str(error):
-            return []
-        raise
+    return []
 
 
 def other_groups(client: redis.Redis, names: StreamNames) -> list[Group]:
@@ -294,15 +281,11 @@ def other_groups(client: redis.Redis, names: StreamNames) -> list[Group]:
         name = text_of(group["name"])
         if name == names.group:
             continue
-        try:
+        with ignoring("NOGROUP", "no such key"):  # it was dropped meanwhile
             idle = [int(consumer["idle"]) / 1000 for consumer in client.xinfo_consumers(names.stream, name)]
-        except redis.ResponseError as error:
-            if not any(words in str(error) for words in ("NOGROUP", "no such key")):
-                raise
-            continue  # it was dropped meanwhile
-        lag, length = group.get("lag"), int(client.xlen(names.stream))
-        behind = None if lag is None else min(int(lag) + int(group["pending"]), length)
-        found.append(Group(name, behind, len(idle), min(idle, default=None)))
+            lag, length = group.get("lag"), int(client.xlen(names.stream))
+            behind = None if lag is None else min(int(lag) + int(group["pending"]), length)
+            found.append(Group(name, behind, len(idle), min(idle, default=None)))
     return found
 
 
@@ -320,29 +303,21 @@ def drop_group(address: RedisAddress, names: StreamNames, name: str) -> Group:
     """
     if name == names.group:
         raise CiaoError(f"group {name!r} is the learner's: it cannot be dropped")
-    client = address.client()
-    try:
-        with translated_errors(address):
-            known = {group.name: group for group in other_groups(client, names)}
-            if name not in known:
-                raise UnknownNameError("group", name, known)
-            group = known[name]
-            if group.idle_s is not None and group.idle_s <= ABANDONED_S:
-                raise CiaoError(
-                    f"group {name!r} is in use (last read {group.idle_s:.0f} s ago): stop its predictors first; "
-                    f"a killed one is ignored after {ABANDONED_S:.0f} s"
-                )
-            client.xgroup_destroy(names.stream, name)
-    finally:
-        client.close()
+    with address.client() as client, translated_errors(address):
+        known = {group.name: group for group in other_groups(client, names)}
+        if name not in known:
+            raise UnknownNameError("group", name, known)
+        group = known[name]
+        if group.idle_s is not None and group.idle_s <= ABANDONED_S:
+            raise CiaoError(
+                f"group {name!r} is in use (last read {group.idle_s:.0f} s ago): stop its predictors first; "
+                f"a killed one is ignored after {ABANDONED_S:.0f} s"
+            )
+        client.xgroup_destroy(names.stream, name)
     return group
 
 
 def _newest(client: redis.Redis, stream: str) -> str:
-    try:
-        newest = client.xinfo_stream(stream)["last-generated-id"]
-    except redis.ResponseError as error:
-        if "no such key" not in str(error):
-            raise
-        return START
-    return text_of(newest)
+    with ignoring("no such key"):
+        return text_of(client.xinfo_stream(stream)["last-generated-id"])
+    return START

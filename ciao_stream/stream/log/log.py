@@ -7,7 +7,6 @@ until the next ``resync``, because entries may have been delivered to nobody. :c
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +15,14 @@ from typing import Any
 import redis
 
 from ciao_stream.exceptions import CiaoError
-from ciao_stream.stream.log.connection import TIMEOUT_S, CursorLostError, RedisAddress, translated_errors
+from ciao_stream.stream.log.connection import (
+    TIMEOUT_S,
+    CursorLostError,
+    RedisAddress,
+    ignoring,
+    noticing_removal,
+    translated_errors,
+)
 from ciao_stream.stream.log.dead import letter_fields
 from ciao_stream.stream.log.feed import Group, groups_of, other_groups
 from ciao_stream.stream.log.keys import START, Entry, StreamNames, entries_of, order, text_of
@@ -111,7 +117,7 @@ class FrameLog:
             state: dict[str, Any] = self._client.xinfo_stream(stream)
             incidents = _incidents(state, watermark)
             if order(text_of(state["last-generated-id"])) < order(watermark):
-                with _ignoring("smaller than"):  # a later entry arrived in the meantime
+                with ignoring("smaller than"):  # a later entry arrived in the meantime
                     self._client.execute_command("XSETID", stream, watermark)  # else new entries might get smaller ids
             while left := self._client.xpending_range(stream, group, "-", watermark, PAGE):
                 self._client.xack(stream, group, *[item["message_id"] for item in left])
@@ -138,12 +144,8 @@ class FrameLog:
         cursor, self._cursor = self._cursor, None
         stream, group = self.names.stream, self.names.group
         with translated_errors(self.address):
-            try:
+            with noticing_removal(stream, group):
                 reply = self._reader.xreadgroup(group, _CONSUMER, {stream: ">"}, count=count, block=block_ms)
-            except redis.ResponseError as error:
-                if str(error).startswith(("NOGROUP", "UNBLOCKED")):
-                    raise CursorLostError(f"stream {stream!r} or its group {group!r} was removed") from error
-                raise
             entries = entries_of(reply)
             if entries and self._client.xrange(stream, f"({cursor}", f"({entries[0].position}", count=1):
                 raise CursorLostError(
@@ -180,7 +182,7 @@ class FrameLog:
             needed = [before]
             for group in groups_of(self._client, stream):
                 if text_of(group["name"]) != self.names.group:
-                    with _ignoring("NOGROUP"):  # it was dropped in the meantime
+                    with ignoring("NOGROUP"):  # it was dropped in the meantime
                         pending = self._client.xpending(stream, group["name"])["min"]
                         needed.append(text_of(pending or group["last-delivered-id"]))
             return int(self._client.xtrim(stream, minid=min(needed, key=order), approximate=False))
@@ -229,7 +231,7 @@ class FrameLog:
             UnreachableError: No response; call it again.
         """
         letter = letter_fields(reason, message, fields)
-        with translated_errors(self.address), _ignoring("equal or smaller"):  # it is kept already
+        with translated_errors(self.address), ignoring("equal or smaller"):  # it is kept already
             self._client.xadd(self.names.dead, letter, id=position, maxlen=self._max_dead, approximate=True)
 
     def close(self) -> None:
@@ -246,7 +248,7 @@ class FrameLog:
         except redis.ResponseError as error:
             if not any(words in str(error) for words in ("NOGROUP", "requires the key to exist")):
                 raise
-            with _ignoring("BUSYGROUP"):  # the reply to an earlier attempt was lost
+            with ignoring("BUSYGROUP"):  # the reply to an earlier attempt was lost
                 self._client.xgroup_create(stream, group, watermark, mkstream=True)
 
 
@@ -301,16 +303,6 @@ class History:
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
-
-
-@contextlib.contextmanager
-def _ignoring(words: str) -> Iterator[None]:
-    """Ignore an error with these words, which means that nothing is left to do."""
-    try:
-        yield
-    except redis.ResponseError as error:
-        if words not in str(error):
-            raise
 
 
 def _incidents(state: Mapping[str, Any], watermark: str) -> tuple[Incident, ...]:

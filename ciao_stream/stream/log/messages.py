@@ -274,7 +274,7 @@ def origin_of(fields: Mapping[bytes, bytes]) -> Origin | None:
         return None
     try:
         header = json.loads(raw)
-        return Origin(**_ORIGIN.validate_python({key: header[key] for key in Origin._fields}).model_dump())
+        return Origin(**_Origin.model_validate({key: header[key] for key in Origin._fields}).model_dump())
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
@@ -300,9 +300,6 @@ class _Origin(BaseModel):
 
     producer: Id
     seq: int = Field(ge=0, lt=2**63)
-
-
-_ORIGIN: TypeAdapter[_Origin] = TypeAdapter(_Origin)
 
 
 def _declared(header: TaskHeader, tasks: Mapping[str, TaskSpec]) -> TaskSpec:

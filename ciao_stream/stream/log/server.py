@@ -341,10 +341,6 @@ def _socket_folder() -> Path:
 
 
 def _answers(address: RedisAddress) -> bool:
-    client = address.reader(timeout_s=1.0)
-    try:
+    with address.reader(timeout_s=1.0) as client, contextlib.suppress(redis.RedisError):
         return bool(client.ping())
-    except redis.RedisError:
-        return False
-    finally:
-        client.close()
+    return False

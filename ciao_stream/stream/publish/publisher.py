@@ -277,16 +277,13 @@ def _largest_face(image: Image, detector: Detector) -> Image | None:
 
 def _clock_ms(address: RedisAddress) -> int:
     """Return the time by Redis's clock, which positions have: this machine's may be fast or slow."""
-    client = address.client()
     try:
-        with translated_errors(address):
+        with address.client() as client, translated_errors(address):
             seconds, microseconds = client.time()
     except CiaoError as error:
         if not isinstance(error.__cause__, redis.exceptions.NoPermissionError):
             raise
         return int(time.time() * 1000)  # older ACL rules do not let a producer ask
-    finally:
-        client.close()
     return int(seconds) * 1000 + int(microseconds) // 1000
 
 

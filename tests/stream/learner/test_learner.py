@@ -11,6 +11,7 @@ import torch
 
 from ciao_stream.encoders.base import state_sha256
 from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.runtime.options import from_json, to_json
 from ciao_stream.runtime.seeds import seeded_torch
 from ciao_stream.stream.learner.settings import StreamSettings
 from ciao_stream.stream.learner.world import STEP, OnlineWorld
@@ -367,11 +368,11 @@ def test_all_bad_settings_are_listed_in_one_message():
 
 def test_settings_survive_json():
     settings = StreamSettings(lr=0.5, detector="page-hinkley", on_drift="new-world")
-    assert StreamSettings.from_json(settings.to_json()) == settings
+    assert from_json(StreamSettings, to_json(settings), "stream setting") == settings
     with pytest.raises(UnknownNameError, match="unknown stream setting 'microbatch': did you mean 'micro_batch'"):
-        StreamSettings.from_json({"microbatch": 3})
+        from_json(StreamSettings, {"microbatch": 3}, "stream setting")
     with pytest.raises(CiaoError, match="expected an object"):
-        StreamSettings.from_json(["micro_batch"])
+        from_json(StreamSettings, ["micro_batch"], "stream setting")
 
 
 def resident():
