@@ -33,11 +33,8 @@ class RedisServer(EmbeddedServer):
     @contextlib.contextmanager
     def client(self) -> Iterator[redis.Redis]:
         """Yield a client that repeats no command, and close it."""
-        client = self.address.reader()
-        try:
+        with self.address.reader() as client:
             yield client
-        finally:
-            client.close()
 
 
 @contextlib.contextmanager

@@ -288,15 +288,11 @@ def test_a_video_on_the_network_is_read_from_start_to_end(clip):
         ("camera:98", r"camera 98 cannot be opened: is it plugged in.*/dev/video98"),
         ("camera:left", "camera 'left': expected its number, such as camera:0"),
         ("camra:0", r"did you mean 'camera'\? expected a file, a folder or camera:NUMBER, dataset:TASK"),
-        ("nowhere", "source 'nowhere' not found: expected a file, a folder or camera:NUMBER"),
-        ("folder:nowhere", "there is no such folder"),
         ("folder:", "there is no such folder"),
         ("video:nowhere.mp4", "nowhere.mp4: cannot be read"),
         ("dataset:", "expected the name of a task, such as dataset:fer"),
-        ("dataset:fir", "did you mean 'fer'"),
         ("dataset:rafdb", "has no synthetic world: give --data-root"),
         ("http://user:secret@127.0.0.1:1/x?token=secret", r"^source http://127.0.0.1:1/x: no frames received"),
-        ("rtsp://127.0.0.1:1/x", r"source rtsp://127.0.0.1:1/x: no frames received"),
         ("rstp://127.0.0.1/x", "unknown scheme 'rstp': did you mean 'rtsp'"),
         ("http://:80", "cannot read the address"),
         ("http://a:b:c", "cannot read the address"),
@@ -332,11 +328,6 @@ def test_files_that_are_not_videos_and_folders_without_images_are_refused(tmp_pa
 def test_options_of_a_data_set_that_are_out_of_range_are_refused(options, message):
     with pytest.raises(CiaoError, match=message):
         DatasetOptions(**options)
-
-
-def test_options_of_a_data_set_are_refused_for_other_sources(folder):
-    with pytest.raises(CiaoError, match="are for dataset:TASK: omit them"):
-        open_source(str(folder), DatasetOptions(shuffle=1))
 
 
 # ---- a source of your own ---------------------------------------------------------------------------------------
@@ -408,11 +399,8 @@ def test_tasks_of_data_sets_are_known_by_name_and_ones_own_are_written_out():
     assert read_task("rafdb").kind == "categorical"
     assert read_task("mood= calm, glad", "votes").labels == ("calm", "glad")
     for text, kind, message in (
-        ("fir", None, "did you mean 'fer'"),
         ("fer", "votes", "has a kind of target already"),
-        ("mood=calm", None, "at least 2 labels"),
         ("mood=calm,calm", None, "given twice"),
-        ("mood=calm,glad", "vots", "did you mean 'votes'"),
         ("=calm,glad", None, "expected the name of a task"),
     ):
         with pytest.raises(CiaoError, match=message):
