@@ -36,9 +36,8 @@ def run(options: argparse.Namespace) -> None:
     from ciao_stream.stream.log.dead import resend
     from ciao_stream.stream.log.keys import StreamNames
 
-    names, known = StreamNames(options.stream), []
-    if options.replay:
-        known = read_status(folder_of(options).status)["tasks"]
+    names = StreamNames(options.stream)
+    known = read_status(folder_of(options).status)["tasks"] if options.replay else []
     with server_of(options) as address:
         if not options.replay:
             _list(options, names, address())

@@ -56,12 +56,7 @@ class LearnerConfig:
         return PRESETS[preset].changed(self.changes)
 
     def follower(
-        self,
-        folder: LearnerFolder,
-        connect: Callable[[], FrameLog],
-        *,
-        stop: Stop,
-        watch: Callable[[Follower], object],
+        self, folder: LearnerFolder, connect: Callable[[], FrameLog], *, stop: Stop, watch: Callable[[Follower], object]
     ) -> Follower:
         """Return a follower with the learner of a folder, or a fresh one; the folder must be claimed.
 

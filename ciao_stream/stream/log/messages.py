@@ -191,13 +191,7 @@ def encode_label(
         BadMessage: ``bad_header`` or ``too_large``.
     """
     return _encode(
-        type="label",
-        task=task,
-        producer=producer,
-        seq=seq,
-        frame_id=frame_id,
-        label=_plain(label),
-        annotator=annotator,
+        type="label", task=task, producer=producer, seq=seq, frame_id=frame_id, label=_plain(label), annotator=annotator
     )
 
 

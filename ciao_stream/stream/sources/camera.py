@@ -33,10 +33,7 @@ class Camera:
         """``camera`` and its number."""
         return f"camera{self.number}"
 
-    @property
-    def place(self) -> str:
-        """As :attr:`title`."""
-        return self.title
+    place = title
 
     def frames(self, tell: Tell) -> Generator[SourceFrame, None, None]:
         """Yield the newest frame on each request; wait for a camera that is unplugged."""

@@ -32,10 +32,7 @@ class Folder:
         """The folder's name."""
         return slug(self.images.folder.resolve().name)
 
-    @property
-    def place(self) -> str:
-        """As :attr:`title`."""
-        return self.title
+    place = title
 
     @property
     def fingerprint(self) -> str:

@@ -34,10 +34,7 @@ class Video:
         """The file's name."""
         return slug(self.path.name)
 
-    @property
-    def place(self) -> str:
-        """As :attr:`title`."""
-        return self.title
+    place = title
 
     @cached_property
     def fingerprint(self) -> str:
