@@ -117,24 +117,35 @@ class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("name", ["prior", "online-softmax"])
-def test_a_stopped_sequence_resumes_after_its_last_finished_task(name, prior, ground, monkeypatch):
+@pytest.mark.parametrize("where", ["in an epoch", "before its progress", "after its progress"])
+@pytest.mark.parametrize("name", ["prior", "online-softmax", "cafe-small"])
+def test_a_sequence_stopped_in_a_task_resumes_after_the_last_finished_one(name, where, prior, ground, monkeypatch):
     assert isinstance(prior, Strategy)
     strategy = load_strategy(name)[0]
     whole = strategy.run(ground.job("whole"), False)
     save, job, told = Outcome.save, ground.job("stopped"), []
 
-    def dying(outcome, path):
+    def epoch(task):
+        if where == "in an epoch" and task == "ferplus":
+            raise KilledError
+
+    def progress(outcome, path):
+        if where == "before its progress" and len(outcome.tasks) == 2:
+            raise KilledError
         save(outcome, path)
-        raise KilledError
+        if where == "after its progress":
+            raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(Outcome, "save", dying)
+        patch.setattr(Outcome, "save", progress)
         with pytest.raises(KilledError):
-            strategy.run(job, False)
+            strategy.run(replace(job, on_epoch=epoch), False)
+    finished = {path: path.stat().st_mtime_ns for path in job.folder.rglob("affectnet/*")}
     resumed = strategy.run(replace(job, on_epoch=told.append), False)
     assert told == ["ferplus"] * 2
-    assert [(t.task, t.metrics, t.state_sha256) for t in resumed.tasks] == [
-        (t.task, t.metrics, t.state_sha256) for t in whole.tasks
-    ]
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert all(task.train_seconds > 0 for task in resumed.tasks)
+    kept = [[(t.task, t.metrics, t.state_sha256, t.n, t.trained_parameters) for t in o.tasks] for o in (resumed, whole)]
+    assert kept[0] == kept[1]
     assert repr(resumed.matrix.tolist()) == repr(whole.matrix.tolist())
+    assert resumed.not_run == whole.not_run
