@@ -19,7 +19,7 @@ from ciao_stream.faces.dataset import Image
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.expect import expect
 from ciao_stream.runtime.options import from_json, to_json
-from ciao_stream.runtime.retired import removed
+from ciao_stream.runtime.retired import removed, without_retired
 from ciao_stream.runtime.state import State
 from ciao_stream.stream.learner.replay import require_room
 from ciao_stream.stream.learner.settings import DetectorName, StreamSettings
@@ -233,7 +233,7 @@ class OnlineLearner:
             CiaoError: The learner was saved with another encoder.
         """
         values = state.values
-        settings = from_json(StreamSettings, values["settings"], "stream setting")
+        settings = from_json(StreamSettings, without_retired(values["settings"]), "stream setting")
         made = cls(encoder, settings, Settings.from_json(values["world_settings"]), values["seed"])
         theirs = values["encoder"]
         if theirs["fingerprint"] != made.fingerprint:
