@@ -81,8 +81,6 @@ class Plan(TaskPlan):
         for task in self.balance:
             if task not in self.names:
                 raise UnknownNameError("task to balance", task, self.names)
-        if self.preset not in PRESETS:
-            raise UnknownNameError("preset", self.preset, PRESETS)
         PRESETS[self.preset].changed(self.changes)
         if self.tuned is not None:
             if self.preset != "default":

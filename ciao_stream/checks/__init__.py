@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from ciao_stream.exceptions import CiaoError
+
 if TYPE_CHECKING:
     from ciao_stream.checks.dataset import check_dataset as check_dataset
     from ciao_stream.checks.encoder import check_encoder as check_encoder
@@ -18,7 +20,7 @@ _CHECKS = ("dataset", "encoder", "mask", "strategy")
 __all__ = ["ContractError", *(f"check_{what}" for what in _CHECKS)]
 
 
-class ContractError(AssertionError):
+class ContractError(CiaoError, AssertionError):
     """Something of your own breaks a promise; the message says which."""
 
 

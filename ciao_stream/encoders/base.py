@@ -19,10 +19,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ciao_stream.faces.dataset import Image
+from ciao_stream.faces.dataset import Image, check_image
 from ciao_stream.runtime.device import autocast, channels_last
 from ciao_stream.runtime.expect import expect, expect_tensor
-from ciao_stream.runtime.options import validate
+from ciao_stream.runtime.options import option, validate
 from ciao_stream.runtime.seeds import seeded_torch
 
 HALF_MAX = 65280.0
@@ -44,14 +44,15 @@ class Preprocessing:
         std: Divisor after the subtraction, per channel.
     """
 
-    size: int
-    channels: Literal["gray", "rgb", "bgr"]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    size: int = option(least=1)
+    channels: Literal["gray", "rgb", "bgr"] = option()
+    mean: tuple[float, ...] = option()
+    std: tuple[float, ...] = option(above=0)
 
     def __post_init__(self) -> None:
-        uneven = [f"{n}: expected one per channel" for n in ("mean", "std") if len(getattr(self, n)) != self.shape[0]]
-        validate(self, "preprocessing: ", uneven)
+        given = {name: getattr(self, name) for name in ("mean", "std")}
+        uneven = [n for n, values in given.items() if isinstance(values, tuple) and len(values) != self.shape[0]]
+        validate(self, "preprocessing: ", [f"{name}: expected one per channel" for name in uneven])
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -66,8 +67,13 @@ class Preprocessing:
 
         Returns:
             uint8, shape (channels, size, size).
+
+        Raises:
+            CiaoError: The image has another type or shape.
         """
         import cv2
+
+        check_image(image)
 
         if image.shape[:2] != (self.size, self.size):
             shrinks = image.shape[0] >= self.size and image.shape[1] >= self.size

@@ -17,14 +17,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from ciao_stream.encoders.base import Encoder, Level
-from ciao_stream.exceptions import CiaoError
+from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.faces.dataset import ImageSource
 from ciao_stream.runtime.atomic import open_for_replace
 from ciao_stream.runtime.device import fast_dtype
@@ -64,6 +64,8 @@ class FeatureCache:
     def __init__(self, folder: Path | str, budget: int = DEFAULT_BUDGET) -> None:
         expect("folder", folder, str, Path)
         expect("budget", budget, int)
+        if budget < 1:
+            raise CiaoError(f"budget: expected a number of bytes >= 1 but got {budget}")
         self.folder = Path(folder)
         self.budget = budget
 
@@ -83,6 +85,7 @@ class FeatureCache:
 
         Raises:
             DataError: An image is unreadable; no file is left.
+            UnknownNameError: The level does not exist.
             CiaoError: The disk is full, or the entry alone exceeds the budget.
         """
         path = self._path(images, encoder, level)
@@ -99,6 +102,8 @@ class FeatureCache:
         return len(images) + (self.work(images, encoder, BELOW[level]) if level in BELOW else 0)
 
     def _path(self, images: ImageSource, encoder: Encoder, level: Level) -> Path:
+        if level not in get_args(Level):
+            raise UnknownNameError("level", level, get_args(Level))
         parts = [CACHE_FORMAT, images.fingerprint, len(images), asdict(encoder.preprocessing), level]
         if level != "pixels":
             parts += [encoder.fingerprint(), encoder.device.type, str(fast_dtype(encoder.device.type))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,6 @@ from torch import Tensor
 
 from ciao_stream.encoders.base import Encoder, Level
 from ciao_stream.encoders.cache import Advance, FeatureCache, do_nothing
-from ciao_stream.exceptions import UnknownNameError
 from ciao_stream.faces.dataset import FaceDataset
 from ciao_stream.faces.sampling import balanced
 from ciao_stream.runtime.expect import expect
@@ -74,11 +73,10 @@ def encode(
 
     Raises:
         DataError: An image is unreadable.
+        UnknownNameError: The level does not exist.
         CiaoError: The disk is full, or the features alone exceed the budget of the cache.
     """
     expect("faces", faces, FaceDataset)
     expect("encoder", encoder, Encoder)
     expect("cache", cache, FeatureCache)
-    if level not in get_args(Level):
-        raise UnknownNameError("level", level, get_args(Level))
     return EncodedFaces(faces, cache.get(faces.images, encoder, level, advance))

@@ -99,10 +99,12 @@ class FaceDataset:
         for what, given in (("group", self.groups), ("subject", self.subjects)):
             if given is not None and given.shape != self.rows.shape:
                 raise DataError(f"{where}: expected one {what} per sample but got {given.shape}")
-        if problem := _out_of_range(self.spec, self.targets):
+        if problem := out_of_range(self.spec, self.targets):
             raise DataError(f"{where}: {problem}")
         if not hasattr(self.images, "read"):
             raise CiaoError(f"{where}: images: expected an ImageSource but got {described(self.images)}")
+        if self.rows.min() < 0 or self.rows.max() >= len(self.images):
+            raise CiaoError(f"{where}: rows: expected 0 to {len(self.images) - 1}, as there are so many images")
 
     @property
     def _where(self) -> str:
@@ -121,6 +123,8 @@ class FaceDataset:
             expect(what, getattr(self, what), np.ndarray, type(None))
         if self.rows.ndim != 1:
             raise CiaoError(f"{self._where}: expected rows of shape (N,) but got {self.rows.shape}")
+        if not np.issubdtype(self.rows.dtype, np.integer):
+            raise CiaoError(f"{self._where}: rows: expected whole numbers but got {self.rows.dtype}")
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -293,8 +297,8 @@ def image_sources(splits: Iterable[FaceDataset]) -> list[ImageSource]:
     return list({id(split.images): split.images for split in splits}.values())
 
 
-def _out_of_range(spec: TaskSpec, targets: npt.NDArray[np.generic]) -> str | None:
-    """Return the error in the values of ``targets``, or None."""
+def out_of_range(spec: TaskSpec, targets: npt.NDArray[np.generic]) -> str | None:
+    """Return what is wrong with the values of targets of the right shape, or None."""
     if spec.kind == "categorical":
         if not np.issubdtype(targets.dtype, np.integer):
             return f"expected integer classes but got {targets.dtype}"

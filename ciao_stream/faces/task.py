@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ciao_stream.exceptions import CiaoError, UnknownNameError
-from ciao_stream.runtime.expect import described, expect
+from ciao_stream.runtime.expect import described, expect, names_folder
 
 Kind = Literal["categorical", "votes", "dimensional", "multilabel"]
 """The four kinds of target of a face.
@@ -70,7 +70,7 @@ class TaskSpec:
             expect(f"task {self.name!r}: label", label, str)
         if not self.name:
             raise CiaoError("name: expected the name of a task but got ''")
-        if "/" in self.name or self.name in (".", "..") or not self.name.isprintable():
+        if not names_folder(self.name):
             raise CiaoError(f"task {self.name!r}: a folder cannot have this name, but the task's world needs one")
         least = 2 if self.has_classes else 1
         if len(self.labels) < least:

@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from torch import Tensor
 
 from ciao_stream.exceptions import CiaoError
+from ciao_stream.faces.dataset import out_of_range
 from ciao_stream.faces.task import TaskSpec
 from ciao_stream.runtime.expect import expect
 
@@ -53,7 +54,8 @@ def evaluate(
         Metric by name. Values are finite unless stated otherwise above.
 
     Raises:
-        CiaoError: An output is not finite, shapes do not fit, or targets within a group differ.
+        CiaoError: An output is not finite, a target is out of range, shapes do not fit, or targets within a group
+            differ.
 
     >>> spec = TaskSpec("mood", "categorical", ("calm", "glad"))
     >>> evaluate(spec, torch.tensor([[2.0, 1.0], [0.0, 3.0]]), torch.tensor([0, 0]))["accuracy"]
@@ -140,8 +142,8 @@ def _check(spec: TaskSpec, outputs: Floats, targets: npt.NDArray[np.generic]) ->
     shape = outputs.shape[:1] if spec.kind == "categorical" else outputs.shape
     if targets.shape != shape:
         raise CiaoError(f"task {spec.name!r}: expected targets of shape {shape} but got {targets.shape}")
-    if spec.kind == "categorical" and not np.issubdtype(targets.dtype, np.integer):
-        raise CiaoError(f"task {spec.name!r}: expected integer classes as targets but got {targets.dtype}")
+    if problem := out_of_range(spec, targets):
+        raise CiaoError(f"task {spec.name!r}: targets: {problem}")
     bad: npt.NDArray[np.bool_] = np.any(~np.isfinite(outputs), axis=1)
     if bad.any():
         raise CiaoError(

@@ -67,6 +67,15 @@ def expect_tensor(
         raise error(f"{what}: expected a tensor, {dtype} ({sizes}), but got {got}")
 
 
+def names_folder(name: str) -> bool:
+    """Whether a folder can have this name.
+
+    >>> names_folder("raf-db"), names_folder("raf/db"), names_folder("")
+    (True, False, False)
+    """
+    return name not in ("", ".", "..") and "/" not in name and name.isprintable()
+
+
 def described(value: object) -> str:
     """Return what a value is, for an error: type and value, or dtype and shape of an array.
 

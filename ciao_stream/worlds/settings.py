@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ciao_stream.exceptions import CiaoError
+from ciao_stream.exceptions import CiaoError, UnknownNameError
 from ciao_stream.runtime import options
 from ciao_stream.runtime.expect import expect
-from ciao_stream.runtime.options import option, problems
+from ciao_stream.runtime.options import option
 from ciao_stream.runtime.plugins import plugin_names
 from ciao_stream.runtime.retired import without_retired
 
@@ -37,6 +37,9 @@ class HeadSettings:
         dropout: Dropout probability after each hidden layer, in [0, 1).
         activation: Activation after each hidden layer.
         start: Initial weights of the output layer: ``random``, or ``zero`` for outputs of 0 before training.
+
+    Raises:
+        CiaoError: A value is out of range. The one line lists all of them.
     """
 
     pool: Pool = "max2"
@@ -45,6 +48,9 @@ class HeadSettings:
     dropout: float = option(0.5, least=0, below=1)
     activation: Activation = "relu"
     start: Start = "random"
+
+    def __post_init__(self) -> None:
+        _check(self, "head.")
 
 
 @dataclass(frozen=True)
@@ -97,8 +103,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         expect("settings: head", self.head, HeadSettings)
-        if found := [*problems(self), *problems(self.head, "head.")]:
-            raise CiaoError("settings: " + "; ".join(found))
+        _check(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON values; :meth:`from_json` is its inverse."""
@@ -131,9 +136,19 @@ class Settings:
         return options.from_json(cls, without_retired(data))
 
 
-PRESETS: dict[str, Settings] = {
-    "default": Settings(),
-    "paper": Settings(
+def _check(settings: HeadSettings | Settings, prefix: str = "") -> None:
+    if found := options.problems(settings, prefix):
+        raise CiaoError("settings: " + "; ".join(found))
+
+
+class _Presets(dict[str, Settings]):
+    def __missing__(self, name: str) -> Settings:
+        raise UnknownNameError("preset", name, self)
+
+
+PRESETS = _Presets(
+    default=Settings(),
+    paper=Settings(
         head=HeadSettings(pool="max2", norm="none", hidden=(128,), dropout=0.5),
         contrast="eq3",
         contrast_on="output",
@@ -147,7 +162,7 @@ PRESETS: dict[str, Settings] = {
         epochs=50,
         schedule="constant",
     ),
-    "online": Settings(
+    online=Settings(
         head=HeadSettings(hidden=(), start="zero"),
         optimizer="sgd",
         lr=0.02,
@@ -155,7 +170,7 @@ PRESETS: dict[str, Settings] = {
         weight_decay=0.0,
         schedule="constant",
     ),
-}
+)
 """Named settings. ``paper`` follows the equations as written and, where they are silent, the authors' code;
 :mod:`ciao_stream.worlds.published` has the values that the authors found per data set. ``default`` differs where
 measurements support it: ``docs/presets.md``. ``online`` is for learning each face once, as the streaming learner does:

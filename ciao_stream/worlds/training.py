@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -75,10 +76,12 @@ class WorldLearner:
             step: Called with each batch, ``x`` and ``y`` on the world's device, in place of :meth:`step`.
 
         Raises:
-            CiaoError: ``faces`` is not an encoded split.
+            CiaoError: ``faces`` is not an encoded split, or another argument has another type.
             WorldError: The faces have other labels, or are encoded at another level or by another encoder.
         """
         expect("faces", faces, EncodedFaces)
+        expect("seed", seed, int)
+        expect("epochs", epochs, range, NoneType)
         spec, theirs = self.world.spec, faces.faces.spec
         if (spec.kind, spec.labels) != (theirs.kind, theirs.labels):
             raise WorldError(

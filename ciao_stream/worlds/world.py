@@ -83,6 +83,7 @@ class World(nn.Module):
         expect("encoder", encoder, Encoder)
         expect("masked", masked, bool)
         expect("settings", settings, Settings)
+        expect("seed", seed, int)
         if scheme not in scheme_names():
             raise UnknownNameError("scheme", scheme, scheme_names())
         self.spec = spec
@@ -193,19 +194,21 @@ class World(nn.Module):
         expect_tensor(f"world {self.spec.name!r} reads {self.level}", x, (None, *self._shape), dtype, hint, WorldError)
 
     def check_targets(self, x: Tensor, y: Tensor) -> None:
-        """Check dtype and shape of the targets of a batch.
+        """Check dtype and shape of the targets of a batch, and that classes exist.
 
         Args:
             x: The batch.
             y: int64 (N,) for a categorical task, else a float tensor of shape (N, n_out).
 
         Raises:
-            WorldError: They have another dtype or shape.
+            WorldError: They have another dtype or shape, or there is no such class.
         """
         classes = self.spec.kind == "categorical"
         shape = (len(x),) if classes else (len(x), self.spec.n_out)
         what = f"targets of {self.spec.kind} world {self.spec.name!r}"
         expect_tensor(what, y, shape, "int64" if classes else "float", error=WorldError)
+        if classes and ((y < 0) | (y >= self.spec.n_out)).any():
+            raise WorldError(f"{what}: expected 0 to {self.spec.n_out - 1} but got {y.tolist()!s:.60}")
 
     def mask_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the mask; none without a mask."""

@@ -73,7 +73,7 @@ class Worlds(Mapping[str, World]):
             UnknownNameError: The scheme does not exist.
             CiaoError: An argument has another type.
         """
-        return self.put(World(spec, self.encoder, scheme, masked, settings or Settings(), seed))
+        return self.put(World(spec, self.encoder, scheme, masked, Settings() if settings is None else settings, seed))
 
     def put(self, world: World) -> World:
         """Add an existing world under its task's name; the first one becomes active.

@@ -94,11 +94,13 @@ def test_a_value_out_of_range_is_refused_and_named(name, value):
     assert "; " not in message
 
 
-def test_one_message_lists_all_problems():
+@pytest.mark.parametrize("head", [True, False])
+def test_one_message_lists_all_problems(head):
+    bad = {name: values[0] for name, values in BAD.items() if name.startswith("head.") == head}
     with pytest.raises(CiaoError) as caught:
-        changed(**{name: values[0] for name, values in BAD.items()})
+        changed(**bad)
     problems = str(caught.value).removeprefix("settings: ").split("; ")
-    assert sorted(problem.split(":")[0] for problem in problems) == sorted(BAD)
+    assert sorted(problem.split(":")[0] for problem in problems) == sorted(bad)
     assert str(caught.value).count("\n") == 0
 
 

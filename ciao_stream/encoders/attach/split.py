@@ -19,7 +19,7 @@ from ciao_stream.encoders.attach.tracing import BATCH, Trace
 from ciao_stream.encoders.attach.unit import AttachedLast
 from ciao_stream.encoders.base import HALF_MAX, Encoder, Preprocessing
 from ciao_stream.exceptions import CiaoError, did_you_mean
-from ciao_stream.runtime.expect import expect
+from ciao_stream.runtime.expect import expect, names_folder
 
 TOLERANCE = 1e-4
 """Largest difference between the split network and the original, relative to the largest value: float32 rounding."""
@@ -64,10 +64,14 @@ def attach(module: nn.Module, preprocessing: Preprocessing, name: str, at: str |
         A frozen encoder whose map, without a mask, equals the network's.
 
     Raises:
-        CiaoError: The network cannot be traced, no convolution can be split at, or there is no layer ``at``.
+        CiaoError: The name is not valid, the network cannot be traced, no convolution can be split at, or there is no
+            layer ``at``.
     """
     expect("module", module, nn.Module)
     expect("preprocessing", preprocessing, Preprocessing)
+    expect("name", name, str)
+    if not names_folder(name):
+        raise CiaoError(f"name: expected a name that a folder can have but got {name!r}")
     network = copy.deepcopy(module).requires_grad_(False).eval()
     sample = _sample(network, preprocessing)
     with torch.no_grad():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ciao_stream.exceptions import CiaoError, UnknownNameError
+from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.device import torch_device
 from ciao_stream.stream.learner.settings import FollowSettings, StreamSettings
 from ciao_stream.worlds.settings import PRESETS, Settings
@@ -50,10 +50,7 @@ class LearnerConfig:
 
     def world_settings(self) -> Settings:
         """Return the settings of each world."""
-        preset = self.preset or "online"
-        if preset not in PRESETS:
-            raise UnknownNameError("preset", preset, PRESETS)
-        return PRESETS[preset].changed(self.changes)
+        return PRESETS[self.preset or "online"].changed(self.changes)
 
     def follower(
         self, folder: LearnerFolder, connect: Callable[[], FrameLog], *, stop: Stop, watch: Callable[[Follower], object]

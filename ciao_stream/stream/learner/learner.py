@@ -82,6 +82,7 @@ class OnlineLearner:
         expect("encoder", encoder, Encoder)
         expect("settings", settings, StreamSettings, NoneType)
         expect("world_settings", world_settings, Settings, NoneType)
+        expect("seed", seed, int)
         self.encoder = encoder
         self.fingerprint = encoder.fingerprint()
         self.settings = settings or StreamSettings()
