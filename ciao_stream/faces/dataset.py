@@ -103,8 +103,6 @@ class FaceDataset:
             raise DataError(f"{where}: {problem}")
         if not hasattr(self.images, "read"):
             raise CiaoError(f"{where}: images: expected an ImageSource but got {described(self.images)}")
-        if self.rows.min() < 0 or self.rows.max() >= len(self.images):
-            raise CiaoError(f"{where}: rows: expected 0 to {len(self.images) - 1}, as there are so many images")
 
     @property
     def _where(self) -> str:
@@ -123,8 +121,6 @@ class FaceDataset:
             expect(what, getattr(self, what), np.ndarray, type(None))
         if self.rows.ndim != 1:
             raise CiaoError(f"{self._where}: expected rows of shape (N,) but got {self.rows.shape}")
-        if not np.issubdtype(self.rows.dtype, np.integer):
-            raise CiaoError(f"{self._where}: rows: expected whole numbers but got {self.rows.dtype}")
 
     def __len__(self) -> int:
         """Return the number of samples."""

@@ -113,7 +113,7 @@ def test_the_choices_are_named():
     ("data", "message"),
     [
         ({"temprature": 1}, "unknown setting 'temprature': did you mean 'temperature'"),
-        ({"head": {"droput": 0.5}}, "unknown setting 'droput': did you mean 'dropout'"),
+        ({"head": {"droput": 0.5}}, "unknown setting 'head.droput': did you mean 'head.dropout'"),
         ({"dropout": 0.5}, "unknown setting 'dropout'"),
     ],
 )
