@@ -87,7 +87,7 @@ def test_what_is_fixed_is_not_searched_and_conditions_see_its_value():
 BAD = {
     "lr = { loguniform = [1e-4": "cannot be read",
     "lrate = { loguniform = [1e-4, 1e-2] }": r"entry 'lrate': unknown setting 'lrate': did you mean",
-    "head.droput = { uniform = [0.0, 0.5] }": "entry 'head.droput': unknown setting 'droput': did you mean 'dropout'",
+    "head.droput = { uniform = [0.0, 0.5] }": "unknown setting 'head.droput': did you mean 'head.dropout'",
     "head = 3": "entry 'head': expected entries such as head.pool",
     "lr = { loguniform = [1e-2, 1e-4] }": "entry 'lr': loguniform: expected the least value first",
     "lr = { loguniform = [0.0, 1e-2] }": "entry 'lr': loguniform: expected values above 0",
