@@ -69,7 +69,13 @@ def check_task(task: str, data_root: Path | None) -> None:
     if name in OWN:
         if not rule:
             raise CiaoError(f"task {name!r}: give the path of your faces: {OWN[name]}")
-        _check_own(name, Path(rule))
+        path = Path(rule)
+        if name == "csv" and path.is_dir():
+            raise DataError(f"{path} is a folder; for a folder of images use folder:{path}")
+        if name == "folder" and path.is_file():
+            raise DataError(f"{path} is not a folder; for a csv file use csv:{path}")
+        if not path.exists():
+            raise MissingDataError(f"there is no {'file' if name == 'csv' else name} {path}; expected {LAYOUTS[name]}")
     elif name not in task_names():
         raise UnknownNameError("task", name, [*task_names(), *OWN.values()])
     elif data_root is None and name not in WORLDS:
@@ -82,15 +88,6 @@ def check_task(task: str, data_root: Path | None) -> None:
         )
     elif rule:
         chosen_rule(rule, load_plugin("benchmarks.datasets", name, "task").RULES)
-
-
-def _check_own(form: str, path: Path) -> None:
-    if form == "csv" and path.is_dir():
-        raise DataError(f"{path} is a folder; for a folder of images use folder:{path}")
-    if form == "folder" and path.is_file():
-        raise DataError(f"{path} is not a folder; for a csv file use csv:{path}")
-    if not path.exists():
-        raise MissingDataError(f"there is no {'file' if form == 'csv' else form} {path}; expected {LAYOUTS[form]}")
 
 
 def chosen_rule(rule: str | None, rules: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.names import OWN, task_names
 from ciao_stream.benchmark.plan import Plan
-from ciao_stream.benchmark.task_plan import NO_OPTIONS
+from ciao_stream.benchmark.task_plan import NO_OPTIONS, add_run_options
 from ciao_stream.encoders import LIBRARIES, encoder_names
 from ciao_stream.exceptions import CiaoError
 from ciao_stream.runtime.command import changes
@@ -37,15 +37,9 @@ def command_parser(module: str, description: str, epilog: str, leave_out: tuple[
         f"Encoders: {encoders}, or a folder that pretrain wrote. Presets: {', '.join(PRESETS)}.",
     )
     add_options(p, Plan, leave_out=(*NO_OPTIONS, "changes", *leave_out))
-    p.add_argument(
-        "--set",
-        dest="changes",
-        action="append",
-        metavar="NAME=VALUE",
-        help="Replace one setting of the preset; may be repeated",
-    )
-    p.add_argument("--out", type=Path, metavar="DIR", help=f"Folder of the results (default: runs/{module[12:]}-TIME)")
-    p.add_argument("--resume", action="store_true", help="Resume the run in --out with the options that it recorded")
+    repeated = "Replace one setting of the preset; may be repeated"
+    p.add_argument("--set", dest="changes", action="append", metavar="NAME=VALUE", help=repeated)
+    add_run_options(p, module.removeprefix("ciao_stream."))
     return p
 
 

@@ -78,27 +78,21 @@ class TaskPlan:
         return replace(plan, cache=plan.cache or default_cache(out), record=record)
 
     def on_device(self) -> Self:
-        """Return the plan with a device that torch has.
-
-        Raises:
-            CiaoError: It does not have the one that was given.
-        """
+        """Return the plan with a device that torch has; raise a CiaoError if it lacks the one that was given."""
         device: Any = torch_device(self.device)
         return replace(self, device=device)
 
 
+def add_run_options(parser: argparse.ArgumentParser, command: str) -> None:
+    """Add ``--out`` and ``--resume``."""
+    out = f"Folder of the results (default: runs/{command}-TIME)"
+    parser.add_argument("--out", type=Path, metavar="DIR", help=out)
+    resume = "Resume the run in --out with the options that it recorded"
+    parser.add_argument("--resume", action="store_true", help=resume)
+
+
 def check_all(what: str, flag: str, names: Sequence[str], check: Callable[[str], object] = str) -> None:
-    """Check the names that an option has.
-
-    Args:
-        what: What they name (``strategy``).
-        flag: The option.
-        names: The names.
-        check: Refuses a wrong one.
-
-    Raises:
-        CiaoError: There is none, one is given twice, or one is refused.
-    """
+    """Refuse the names of an option if there is none, if one is given twice, or if ``check`` refuses one."""
     if not names:
         raise CiaoError(f"no {what} given: name one with {flag}")
     if twice := {name for name in names if names.count(name) > 1}:

@@ -28,7 +28,10 @@ def parser() -> argparse.ArgumentParser:
     )
     check.add_argument("root", type=Path, metavar="DIR", help="Folder that holds data sets or class folders")
     check.add_argument(
-        "--tasks", metavar="NAME,NAME", help="Tasks: NAME, NAME:RULE, folder:DIR or csv:FILE (default: all found)"
+        "--tasks",
+        type=names,
+        metavar="NAME,NAME",
+        help="Tasks: NAME, NAME:RULE, folder:DIR or csv:FILE (default: all found)",
     )
     check.add_argument("--out", type=Path, metavar="DIR", help="Folder for check.json (default: runs/data-check-TIME)")
     check.set_defaults(main=_check)
@@ -56,10 +59,9 @@ def _check(options: argparse.Namespace, argv: list[str]) -> int:
         from ciao_stream.runtime.atomic import write_text
         from ciao_stream.runtime.console import ConsoleProgress
 
-        asked = names(options.tasks) if options.tasks is not None else None
-        if asked == ():
+        if options.tasks == ():
             raise CiaoError("--tasks needs at least one task")
-        document = check(options.root, asked, [MODULE, *argv], ConsoleProgress())
+        document = check(options.root, options.tasks, [MODULE, *argv], ConsoleProgress())
         write_text(out / "check.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
         shown = output_console(highlight=False)
         shown.print(view.to_rich(document))

@@ -33,11 +33,7 @@ def encoder_names() -> list[str]:
 
 
 def check_network(library: str, name: str) -> None:
-    """Refuse a network that a library does not have. It is not imported, which takes seconds; its source is searched.
-
-    Raises:
-        CiaoError: The library is not installed, or has no such network.
-    """
+    """Refuse a network that a library does not have. To import it takes seconds, so its source is searched."""
     spec = importlib.util.find_spec(library)
     if spec is None or spec.origin is None:
         raise CiaoError(f"encoder '{library}:{name}' needs {library}: pip install {library}")
@@ -46,11 +42,7 @@ def check_network(library: str, name: str) -> None:
 
 
 def check_known(library: str, name: str, known: Iterable[str]) -> None:
-    """Refuse a network that is not one of these, of which there may be a thousand.
-
-    Raises:
-        CiaoError: There is no such network.
-    """
+    """Refuse a network that is not one of these, of which there may be a thousand."""
     known = sorted(known)
     if not name:
         raise CiaoError(f"encoder '{library}:' lacks the name of a network: there are {len(known)}, such as resnet18")

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.names import OWN, task_names
-from ciao_stream.benchmark.task_plan import NO_OPTIONS
+from ciao_stream.benchmark.task_plan import NO_OPTIONS, add_run_options
 from ciao_stream.pretrain.plan import CrsContPlan, PkPlan, Plan, SupervisedPlan
 from ciao_stream.runtime.command import output_console, run_command, shell_line
 from ciao_stream.runtime.folders import default_out
@@ -32,11 +32,7 @@ def parser() -> Parser:
             f"everywhere. Tasks: {', '.join([*task_names(), *OWN.values()])}.",
         )
         add_options(own, kind, leave_out=NO_OPTIONS)
-        out = f"Folder of the results (default: runs/pretrain-{kind.name}-TIME)"
-        own.add_argument("--out", type=Path, metavar="DIR", help=out)
-        own.add_argument(
-            "--resume", action="store_true", help="Resume the run in --out with the options that it recorded"
-        )
+        add_run_options(own, f"pretrain-{kind.name}")
         own.set_defaults(kind=kind)
     return p
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ciao_stream.encoders.weights.manifest import Entry, entry
-from ciao_stream.encoders.weights.store import file_of, missing, read_state, weights_folder, weights_path
+from ciao_stream.encoders.weights.store import file_of, read_state, weights_folder, weights_path
 from ciao_stream.exceptions import CiaoError
 
 if TYPE_CHECKING:
@@ -51,17 +51,12 @@ def refusal(one: Entry) -> str | None:
 
 
 def check_fetched(name: str) -> Entry:
-    """Return the entry of weights that can be an encoder and were fetched; the file is not read.
-
-    Raises:
-        UnknownNameError: There are no such weights.
-        CiaoError: They cannot be used as an encoder, or were not fetched.
-    """
+    """Return the entry of weights, if they can be an encoder and were fetched; the file is not read."""
     one = entry(name)
     if why := refusal(one):
         raise CiaoError(f"weights {name} cannot be used as an encoder: {why}; see {one.page}")
     if not file_of(one, weights_folder()).exists():
-        raise missing(one)
+        weights_path(name)  # raises: it says how to get them
     return one
 
 

@@ -97,16 +97,11 @@ def weights_path(name: str, folder: Path | None = None) -> Path:
         CiaoError: The file is missing or not the right one; the message gives the command that fetches it.
     """
     one = entry(name)
-    if is_here(one, folder or weights_folder()):
-        return file_of(one, folder or weights_folder())
-    raise missing(one, folder)
-
-
-def missing(one: Entry, folder: Path | None = None) -> CiaoError:
-    """Return the error for a file that is missing or not the right one, with what to run."""
     path = file_of(one, folder or weights_folder())
+    if is_here(one, folder or weights_folder()):
+        return path
     wrong = "is not the expected file" if path.exists() else "is missing"
-    return CiaoError(f"weights {one.name}: {path} {wrong}: {how_to_get(one, folder)}")
+    raise CiaoError(f"weights {name}: {path} {wrong}: {how_to_get(one, folder)}")
 
 
 def how_to_get(one: Entry, folder: Path | None = None) -> str:
