@@ -47,7 +47,8 @@ class TaskPlan:
 
     def __post_init__(self) -> None:
         validate(self)
-        check_all("task", "--tasks, such as --tasks fer,jaffe", self.names)
+        for named in (self.tasks, self.names):  # as typed, and by two rules
+            check_all("task", "--tasks, such as --tasks fer,jaffe", named)
         for task in self.tasks:
             check_task(task, self.data_root)
 

@@ -174,7 +174,7 @@ def test_help_names_all_that_can_be_chosen(capsys):
     assert {
         *task_names(), *strategy_names(), *PRESETS, "ciao-face", "facechannel", "pk", "resnet18", "vggface",
     } <= words  # fmt: skip
-    assert "synthetic worlds, and marked so everywhere" in " ".join(text.split())
+    assert "synthetic worlds and marked as such everywhere" in " ".join(text.split())
 
 
 def test_the_installed_command_runs_the_same_commands(tmp_path, capsys, monkeypatch):
