@@ -114,7 +114,7 @@ BAD = {
     "--streams a --ray 127.0.0.1:1": "give the address of a server that all",
     "--streams a --ray 127.0.0.1:1 --redis redis://localhost": "no Ray cluster answers at this address",
     "--streams a --cpus 0": "cpus: expected a number > 0",
-    "--streams a --micro-batch 0": "micro_batch: expected a whole number >= 1",
+    "--streams a --micro-batch 0": "argument --micro-batch: expected a whole number >= 1",
     "--streams a --preset nice": "unknown preset 'nice'",
 }
 
