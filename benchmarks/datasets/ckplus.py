@@ -240,10 +240,6 @@ def _read_clips(images: Path, labels: Path) -> list[Clip]:
     Args:
         images: The folder ``cohn-kanade-images``.
         labels: The folder ``Emotion``.
-
-    Raises:
-        DataError: A folder is empty or has an unexpected name, a frame or label is in the wrong folder, or a label is
-            not a number from 0 to 7 or has no clip or frame.
     """
     label_of = _labels(labels)
     clips = []

@@ -172,11 +172,7 @@ def _read_labels(line: Line) -> list[float]:
 
 
 def _check_clips(lines: Sequence[Line], names: Sequence[str], folder: Path) -> int:
-    """Return how many clips of a folder are in no line.
-
-    Raises:
-        DataError: The clip of a line is missing.
-    """
+    """Return how many clips of a folder are in no line."""
     there = {entry.name for entry in listing(folder) if entry.is_file()}
     for line, name in zip(lines, names, strict=True):
         if name not in there:

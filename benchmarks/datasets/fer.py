@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.names import chosen_rule
-from benchmarks.protocols.splits import hold_out
+from benchmarks.protocols.splits import carved_from_train
 from ciao_stream.exceptions import MissingDataError
 from ciao_stream.faces.dataset import SPLITS, FaceDataset, Split, TaskData
-from ciao_stream.faces.readers.folders import find, missing, read_class_folders
+from ciao_stream.faces.readers.folders import find, missing
 from ciao_stream.faces.readers.labels import class_map
 from ciao_stream.faces.readers.pixel_csv import CLASSES, scan
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
@@ -36,6 +36,9 @@ PUBLISHED = {"train": 28_709, "validation": 3_589, "test": 3_589}
 
 PUBLISHED_FOLDERS = {"train+validation": 28_709, "test": 7_178}
 """Faces of the folder version, whose test contains PublicTest and PrivateTest."""
+
+FOLDER_PROTOCOL = "folder version: test is PublicTest and PrivateTest in one; validation carved from train"
+"""How the splits of the folder version are made."""
 
 FACES = tuple(
     f"{folder}{name}"
@@ -69,8 +72,9 @@ def load(root: Path, rule: str | None = None) -> TaskData:
     if csv := find(root, *FACES):
         return _from_csv(csv)
     for folder in FOLDERS:
-        if (root / folder / "train").is_dir() and (root / folder / "test").is_dir():
-            return _from_folders(root / folder)
+        folders = root / folder / "train", root / folder / "test"
+        if all(one.is_dir() for one in folders):
+            return carved_from_train(SPEC, folders, RULES[0], FOLDER_PROTOCOL, PUBLISHED_FOLDERS, keys=list)
     raise fer_missing("fer", "no csv with faces and no train and test folders", root, LAYOUT)
 
 
@@ -85,20 +89,6 @@ def _from_csv(path: Path) -> TaskData:
 
     train, validation, test = map(dataset, SPLITS)
     return TaskData(train, validation, test, published=PUBLISHED)
-
-
-def _from_folders(folder: Path) -> TaskData:
-    """Load the folder version; train and validation are rows of one source."""
-    images, targets = read_class_folders(folder / "train", SPEC.labels)
-    test_images, test_targets = read_class_folders(folder / "test", SPEC.labels)
-    train, validation = hold_out(images.names, targets)
-    return TaskData(
-        FaceDataset(SPEC, "train", images, train, targets[train], "real", RULES[0]),
-        FaceDataset(SPEC, "validation", images, validation, targets[validation], "real", RULES[0]),
-        FaceDataset(SPEC, "test", test_images, np.arange(len(test_images)), test_targets, "real", RULES[0]),
-        protocol="folder version: test is PublicTest and PrivateTest in one; validation carved from train",
-        published=PUBLISHED_FOLDERS,
-    )
 
 
 def fer_missing(task: str, what: str, root: Path, layout: str) -> MissingDataError:

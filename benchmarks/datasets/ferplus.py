@@ -152,11 +152,7 @@ def read_votes(path: Path) -> VoteTable:
 
 
 def _check_aligned(votes: VoteTable, faces: PixelTable) -> None:
-    """Check that row i of the votes belongs to row i of the faces, as far as the files show.
-
-    Raises:
-        DataError: The files differ in the number of rows, or in the Usage of a row.
-    """
+    """Check that row i of the votes belongs to row i of the faces, as far as the files show."""
     if len(votes.lines) != len(faces.lines):
         raise DataError(
             f"{votes.path} has {len(votes.lines):,} rows but {faces.path} has {len(faces.lines):,}: "

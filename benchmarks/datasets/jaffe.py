@@ -129,11 +129,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
 
 
 def _photos(folder: Path) -> list[_Photo]:
-    """Return the photos below a folder, sorted by name.
-
-    Raises:
-        DataError: A class has no photo, a name is not like JAFFE's, or two names contradict each other.
-    """
+    """Return the photos below a folder, sorted by name."""
     photos = sorted(_parse(path, folder) for path in images_below(folder))
     if not photos:
         raise DataError(f"{folder}: no images in it; expected {LAYOUT}")

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.names import chosen_rule
-from benchmarks.protocols.splits import hold_out
+from benchmarks.protocols.splits import carved_from_train, hold_out
 from ciao_stream.exceptions import DataError, UnknownNameError
 from ciao_stream.faces.dataset import FaceDataset, Framing, Split, TaskData
 from ciao_stream.faces.readers.csv_lines import read_lines
-from ciao_stream.faces.readers.folders import file_keys, find, listing, missing, read_class_folders
+from ciao_stream.faces.readers.folders import file_keys, find, listing, missing
 from ciao_stream.faces.readers.image_files import ImageFiles
 from ciao_stream.faces.readers.labels import class_map
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
@@ -71,7 +71,10 @@ def load(root: Path, rule: str | None = None) -> TaskData:
     what = "no EmoLabel/list_patition_label.txt"
     if train := find(root, *(f"{folder}train" for folder in _FOLDERS)):
         if rule == RULES[0] and (test := find(train.parent, "test")):
-            return _from_folders(train, test)
+            label_rule = f"as annotated ({rule} images)"
+            return carved_from_train(
+                SPEC, (train, test), label_rule, _PROTOCOL, _PUBLISHED, label_of=_numbered, keys=_listed
+            )
         what += " (the version in folders has no original images)" if rule != RULES[0] else " and no test folder"
     else:
         what += " and no folders train and test"
@@ -148,19 +151,9 @@ def _read_list(path: Path) -> tuple[dict[str, int], npt.NDArray[np.int64]]:
     return lines, np.array(numbers)
 
 
-def _from_folders(train_folder: Path, test_folder: Path) -> TaskData:
-    """Load the version with a folder per label number; train and validation are rows of one source."""
-    images, targets = read_class_folders(train_folder, SPEC.labels, _numbered)
-    test_images, test_targets = read_class_folders(test_folder, SPEC.labels, _numbered)
-    train, validation = hold_out([key.replace("_aligned.", ".") for key in file_keys(images.names)], targets)
-    rule = f"as annotated ({RULES[0]} images)"
-    return TaskData(
-        FaceDataset(SPEC, "train", images, train, targets[train], "real", rule),
-        FaceDataset(SPEC, "validation", images, validation, targets[validation], "real", rule),
-        FaceDataset(SPEC, "test", test_images, np.arange(len(test_images)), test_targets, "real", rule),
-        protocol=_PROTOCOL,
-        published=_PUBLISHED,
-    )
+def _listed(names: Sequence[str]) -> list[str]:
+    """Return the names that the official list has for the files."""
+    return [key.replace("_aligned.", ".") for key in file_keys(names)]
 
 
 def _numbered(name: str, labels: Sequence[str]) -> str:

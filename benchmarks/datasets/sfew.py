@@ -12,12 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.names import chosen_rule
-from benchmarks.protocols.splits import hold_out
-from ciao_stream.faces.dataset import FaceDataset, TaskData
-from ciao_stream.faces.readers.folders import file_keys, find, missing, read_class_folders
+from benchmarks.protocols.splits import carved_from_train
+from ciao_stream.faces.dataset import TaskData
+from ciao_stream.faces.readers.folders import find, missing
 from ciao_stream.faces.task import EMOTIONS, TaskSpec
 
 RULES: tuple[str, ...] = ("as annotated",)
@@ -64,7 +62,7 @@ def load(root: Path, rule: str | None = None) -> TaskData:
     for train_names, val_names in (_ALIGNED, _PLAIN):
         train, val = find(root, *_places(train_names)), find(root, *_places(val_names))
         if train and val:
-            return _from_folders(train, val)
+            return carved_from_train(SPEC, (train, val), RULES[0], PROTOCOL, PUBLISHED)
     what = "no two folders with the faces of Train and of Val, both aligned or neither"
     raise missing("sfew", what, root, LAYOUT, [find(root, folder) for folder in _FOLDERS])
 
@@ -75,17 +73,3 @@ def _places(names: tuple[str, ...]) -> Iterator[str]:
         for name in names:
             yield f"{folder}/{name}/{name}"
             yield f"{folder}/{name}"
-
-
-def _from_folders(train_folder: Path, val_folder: Path) -> TaskData:
-    """Load the two folders; train and validation are rows of one source."""
-    images, targets = read_class_folders(train_folder, SPEC.labels)
-    test_images, test_targets = read_class_folders(val_folder, SPEC.labels)
-    train, validation = hold_out(file_keys(images.names), targets)
-    return TaskData(
-        FaceDataset(SPEC, "train", images, train, targets[train], "real", RULES[0]),
-        FaceDataset(SPEC, "validation", images, validation, targets[validation], "real", RULES[0]),
-        FaceDataset(SPEC, "test", test_images, np.arange(len(test_images)), test_targets, "real", RULES[0]),
-        protocol=PROTOCOL,
-        published=PUBLISHED,
-    )

@@ -121,11 +121,7 @@ def _check_trained(rows: Sequence[Row], train: FaceDataset, other: FaceDataset) 
 
 
 def _images(path: Path, rows: Sequence[Row], boxes: npt.NDArray[np.int64] | None) -> ImageFiles:
-    """Return the images of all rows, one per row.
-
-    Raises:
-        DataError: An image is missing, or in two rows (with the same box).
-    """
+    """Return the images of all rows, one per row."""
     names = [Path(row.text("file")).as_posix() for row in rows]
     absent = [index for index, name in enumerate(names) if not _is_file(path.parent / name)]
     if absent:
@@ -174,9 +170,6 @@ def _group_numbers(rows: Sequence[Row], targets: npt.NDArray[np.generic]) -> Row
     Args:
         rows: Rows with a column ``group``.
         targets: (N,) or (N, n_out), the target of each.
-
-    Raises:
-        DataError: Two rows of a group differ in target, split or subject.
     """
     first: dict[str, int] = {}
     for index, row in enumerate(rows):
@@ -203,9 +196,6 @@ def _split_rows(
         path: The csv file, for errors.
         rows: Its rows; with a column ``split``, only a validation split without rows is carved.
         classes: int64 (N,), class of each row; None if the task has no classes.
-
-    Raises:
-        DataError: A split's name is unknown, train or test has no rows, or there are too few rows to carve from.
     """
     what = next((column for column in ("subject", "group") if column in rows[0].cells), "file")
     units = [posixpath.normpath(_cell(row, what)) if what == "file" else _cell(row, what) for row in rows]
@@ -243,11 +233,7 @@ def _split_rows(
 
 
 def _cell(row: Row, column: str) -> str:
-    """Return a cell; a split by its usual name.
-
-    Raises:
-        DataError: It is empty, or no split.
-    """
+    """Return a cell; a split by its usual name."""
     text = row.text(column)
     if column != "split":
         return text

@@ -60,11 +60,7 @@ def has_class_folders(path: Path) -> bool:
 
 
 def _split_folders(path: Path) -> dict[Split, Path]:
-    """Return the folder of each split; none if the folders are classes.
-
-    Raises:
-        DataError: There is another folder next to those of splits, two are the same split, or train or test is missing.
-    """
+    """Return the folder of each split; none if the folders are classes."""
     found: dict[Split, Path] = {}
     others: list[str] = []
     for folder in class_folders(path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from ciao_stream.exceptions import CiaoError, DataError
 from ciao_stream.faces.dataset import SPLITS, FaceDataset, TaskData
+from ciao_stream.faces.readers.folders import emotion_folder, file_keys, read_class_folders
+from ciao_stream.faces.task import TaskSpec
 
 Rows = npt.NDArray[np.int64]
 
@@ -60,6 +62,41 @@ def hold_out(
         if len(rows) > 1:
             held[rows[: min(max(round(fraction * len(rows)), 1), len(rows) - 1)]] = True
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def carved_from_train(
+    spec: TaskSpec,
+    folders: tuple[Path, Path],
+    rule: str,
+    protocol: str,
+    published: Published,
+    *,
+    label_of: Callable[[str, Sequence[str]], str] = emotion_folder,
+    keys: Callable[[Sequence[str]], Sequence[str]] = file_keys,
+) -> TaskData:
+    """Load a folder of training faces and one of test faces, with one folder per class; validation is a tenth of train.
+
+    Args:
+        spec: The task.
+        folders: Those of train and test.
+        rule: Label rule.
+        protocol: As in :class:`~ciao_stream.faces.dataset.TaskData`.
+        published: As there.
+        label_of: As in :func:`~ciao_stream.faces.readers.folders.read_class_folders`.
+        keys: Returns the names by which :func:`hold_out` chooses.
+
+    Raises:
+        DataError: As :func:`~ciao_stream.faces.readers.folders.read_class_folders`.
+    """
+    (images, targets), (others, of_others) = (read_class_folders(folder, spec.labels, label_of) for folder in folders)
+    train, validation = hold_out(keys(images.names), targets)
+    return TaskData(
+        FaceDataset(spec, "train", images, train, targets[train], "real", rule),
+        FaceDataset(spec, "validation", images, validation, targets[validation], "real", rule),
+        FaceDataset(spec, "test", others, np.arange(len(others)), of_others, "real", rule),
+        protocol=protocol,
+        published=published,
+    )
 
 
 def hold_out_groups(

@@ -71,11 +71,7 @@ def faces_from_files(paths: Sequence[Path], detector: Detector | None) -> list[F
 
 
 def _images(path: Path) -> list[Path]:
-    """Return a file, or the images in a folder by name.
-
-    Raises:
-        DataError: The folder has no image.
-    """
+    """Return a file, or the images in a folder by name."""
     if not path.is_dir():
         return [path]
     found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())

@@ -204,11 +204,7 @@ class _Training:
             file.write(buffer.getbuffer())
 
     def _load(self) -> None:
-        """Resume from the checkpoint, if there is one.
-
-        Raises:
-            CiaoError: It is damaged.
-        """
+        """Resume from the checkpoint, if there is one."""
         if not self.checkpoint.exists():
             return
         try:

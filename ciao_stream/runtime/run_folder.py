@@ -97,12 +97,7 @@ def _claims(out: Path) -> list[Path]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a claim.
-
-    Raises:
-        FileNotFoundError: There is none; NotADirectoryError: nor a folder.
-        CiaoError: It cannot be read, or is damaged.
-    """
+    """Read a claim; let FileNotFoundError and NotADirectoryError through where there is none."""
     try:
         content = json.loads(path.read_text(), object_hook=_without_retired)
     except (FileNotFoundError, NotADirectoryError):

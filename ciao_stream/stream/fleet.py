@@ -293,11 +293,7 @@ class Fleet:
         member.state = "ended"
 
     def _work(self, member: Member) -> tuple[Ending | None, str]:
-        """Wait for the actor's process and let the learner work; return how it ended, or why it died.
-
-        Raises:
-            CiaoError: It cannot work on that machine.
-        """
+        """Wait for the actor's process and let the learner work; return how it ended, or why it died."""
         import ray
 
         member.state, member.node = "starting", ""
@@ -325,12 +321,7 @@ class Fleet:
         return None, problem
 
     def _check_place(self, member: Member) -> None:
-        """Wait for the actor's process, and check that it sees the learner's folder.
-
-        Raises:
-            CiaoError: It does not see the folder.
-            OSError: The folder cannot be created or written.
-        """
+        """Wait for the actor's process, and check that it sees the learner's folder."""
         import ray
 
         path = member.folder.path

@@ -323,11 +323,7 @@ def _convolution(layer: nn.Module | None, name: str) -> nn.Conv2d:
 
 
 def _check(trace: Trace, place: Place, encoder: Encoder, sample: Tensor, expected: object) -> None:
-    """Compare the trace with the network, and the encoder on a larger batch with the trace.
-
-    Raises:
-        CiaoError: They differ.
-    """
+    """Compare the trace with the network, and the encoder on a larger batch with the trace."""
     (original,) = trace.part([trace.image], [place.map])(sample)
     parts = encoder.last(encoder.trunk(torch.cat([sample, sample[:1]])))[:BATCH]
     pairs = [*zip(_tensors(expected), _tensors(trace.result), strict=True), (place.outside.grid(original), parts)]

@@ -155,12 +155,7 @@ def _image_tower(one: Entry, path: Path, module: VisionTransformer, state: State
 
 
 def _fill(one: Entry, path: Path, module: nn.Module, state: State, classifier: str | None = None) -> None:
-    """Load a file's tensors into a network; only its classifier may keep random weights.
-
-    Raises:
-        CiaoError: A tensor is missing, unknown or of another shape. Batch counters may be missing: files from before
-            torch 0.4.1 lack them, and they are not used.
-    """
+    """Load a file's tensors into a network; only its classifier may keep random weights."""
     head = f"{classifier}." if classifier else None
     given = {key: tensor for key, tensor in state.items() if not (head and key.startswith(head))}
     ours = {key: tensor for key, tensor in module.state_dict().items() if not (head and key.startswith(head))}

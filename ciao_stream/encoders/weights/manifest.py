@@ -6,7 +6,7 @@ these files is part of this package.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from ciao_stream.exceptions import UnknownNameError
@@ -70,21 +70,57 @@ class Entry:
 
 _IMAGENET: Prepare = (224, "rgb", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CLIP: Prepare = (224, "rgb", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
-_FACENET: Prepare = (160, "rgb", (127.5 / 255,) * 3, (128 / 255,) * 3)
-_VGGFACE: Prepare = (224, "rgb", (129.1863 / 255, 104.7624 / 255, 93.5940 / 255), (1 / 255,) * 3)
 
-_CLIP_LICENCE = "MIT (OpenAI); the model card of the safetensors copy says apache-2.0"
-_CLIP_DATA = "400 million image-text pairs from the web, collected by OpenAI and not published"
-_CLIP_NOTE = (
-    "OpenAI's own file is TorchScript, a program, and is not loaded; this is the safetensors copy that the makers of "
-    "timm and OpenCLIP publish. It holds the text tower too; names in the image tower begin with visual. The network's "
-    "activation is QuickGELU. Trained with bicubic resizing."
+
+_FACENET_VGGFACE2 = Entry(
+    name="facenet-vggface2",
+    file="20180402-114759-vggface2.pt",
+    url="https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt",
+    page="https://github.com/timesler/facenet-pytorch",
+    format="state_dict",
+    licence="none stated for the weights (code MIT); the training data is non-commercial",
+    trained_on="VGGFace2: 3.3 million web photographs of 9,131 people, for identity",
+    prepare=(160, "rgb", (127.5 / 255,) * 3, (128 / 255,) * 3),
+    network="Inception-ResNet v1 (FaceNet)",
+    architecture=None,
+    sha256="281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
+    megabytes=112,
+    note="A flat state dict of facenet-pytorch's InceptionResnetV1, with a classifier (logits.*) on top. That package "
+    "pins old versions of torch, numpy and Pillow: use its state dict, not the package.",
 )
-_FACENET_NOTE = (
-    "A flat state dict of facenet-pytorch's InceptionResnetV1, with a classifier (logits.*) on top. That package pins "
-    "old versions of torch, numpy and Pillow: use its state dict, not the package."
+_CLIP_B32 = Entry(
+    name="clip-vit-b32",
+    file="open_clip_model.safetensors",
+    url="https://huggingface.co/timm/vit_base_patch32_clip_224.openai/resolve/"
+    "a6f597a30f7b82c51704746581f9a4e41421e878/open_clip_model.safetensors",
+    page="https://huggingface.co/timm/vit_base_patch32_clip_224.openai",
+    format="safetensors",
+    licence="MIT (OpenAI); the model card of the safetensors copy says apache-2.0",
+    trained_on="400 million image-text pairs from the web, collected by OpenAI and not published",
+    prepare=_CLIP,
+    network="CLIP ViT-B/32",
+    architecture="timm:vit_base_patch32_clip_quickgelu_224",
+    sha256="e6d1bd7789aa45192b3bf90570a789b478bae1b74ebcce7eddd908e83a2b7c31",
+    megabytes=605,
+    note="OpenAI's own file is TorchScript, a program, and is not loaded; this is the safetensors copy that the makers "
+    "of timm and OpenCLIP publish. It holds the text tower too; names in the image tower begin with visual. The "
+    "network's activation is QuickGELU. Trained with bicubic resizing.",
 )
-_FARL_NOTE = "Image and text tower in OpenAI's layout for CLIP ViT-B/16; names in the image tower begin with visual."
+_FARL_B16 = Entry(
+    name="farl-b16",
+    file="FaRL-Base-Patch16-LAIONFace20M-ep16.pth",
+    url="https://github.com/FacePerceiver/FaRL/releases/download/pretrained_weights/"
+    "FaRL-Base-Patch16-LAIONFace20M-ep16.pth",
+    page="https://github.com/FacePerceiver/FaRL",
+    format="state_dict",
+    licence="repository MIT (Microsoft)",
+    trained_on="LAION-Face, 20 million face-text pairs from the web, 16 epochs (the paper's)",
+    prepare=_CLIP,
+    network="FaRL ViT-B/16",
+    architecture="timm:vit_base_patch16_clip_quickgelu_224",
+    key="state_dict",
+    note="Image and text tower in OpenAI's layout for CLIP ViT-B/16; names in the image tower begin with visual.",
+)
 
 ENTRIES: tuple[Entry, ...] = (
     Entry(
@@ -95,7 +131,7 @@ ENTRIES: tuple[Entry, ...] = (
         format="state_dict",
         licence="non-commercial research (Creative Commons BY-NC)",
         trained_on="VGGFace: 2.6 million web photographs of 2,622 people, for identity",
-        prepare=_VGGFACE,
+        prepare=(224, "rgb", (129.1863 / 255, 104.7624 / 255, 93.5940 / 255), (1 / 255,) * 3),
         network="VGG16 (VGG-Face)",
         architecture="encoder:vggface",
         megabytes=580,
@@ -118,34 +154,15 @@ ENTRIES: tuple[Entry, ...] = (
         git_blob="496a7036adeb300a6371d99bcccb28404f2f52d5",
         note="The classifier was removed: build the network with num_classes=0.",
     ),
-    Entry(
-        name="facenet-vggface2",
-        file="20180402-114759-vggface2.pt",
-        url="https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt",
-        page="https://github.com/timesler/facenet-pytorch",
-        format="state_dict",
-        licence="none stated for the weights (code MIT); the training data is non-commercial",
-        trained_on="VGGFace2: 3.3 million web photographs of 9,131 people, for identity",
-        prepare=_FACENET,
-        network="Inception-ResNet v1 (FaceNet)",
-        architecture=None,
-        sha256="281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
-        megabytes=112,
-        note=_FACENET_NOTE,
-    ),
-    Entry(
+    _FACENET_VGGFACE2,
+    replace(
+        _FACENET_VGGFACE2,
         name="facenet-casia",
         file="20180408-102900-casia-webface.pt",
         url="https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180408-102900-casia-webface.pt",
-        page="https://github.com/timesler/facenet-pytorch",
-        format="state_dict",
-        licence="none stated for the weights (code MIT); the training data is non-commercial",
         trained_on="CASIA-WebFace: web photographs of 10,575 people, for identity",
-        prepare=_FACENET,
-        network="Inception-ResNet v1 (FaceNet)",
-        architecture=None,
+        sha256=None,
         megabytes=111,
-        note=_FACENET_NOTE,
     ),
     Entry(
         name="msceleb-resnet18",
@@ -162,68 +179,27 @@ ENTRIES: tuple[Entry, ...] = (
         note="On Google Drive, which serves it to browsers only; the address is the one that the authors of Relative "
         "Uncertainty Learning gave (their issue 11); such addresses change. The usual initialisation in FER papers.",
     ),
-    Entry(
-        name="clip-vit-b32",
-        file="open_clip_model.safetensors",
-        url="https://huggingface.co/timm/vit_base_patch32_clip_224.openai/resolve/"
-        "a6f597a30f7b82c51704746581f9a4e41421e878/open_clip_model.safetensors",
-        page="https://huggingface.co/timm/vit_base_patch32_clip_224.openai",
-        format="safetensors",
-        licence=_CLIP_LICENCE,
-        trained_on=_CLIP_DATA,
-        prepare=_CLIP,
-        network="CLIP ViT-B/32",
-        architecture="timm:vit_base_patch32_clip_quickgelu_224",
-        sha256="e6d1bd7789aa45192b3bf90570a789b478bae1b74ebcce7eddd908e83a2b7c31",
-        megabytes=605,
-        note=_CLIP_NOTE,
-    ),
-    Entry(
+    _CLIP_B32,
+    replace(
+        _CLIP_B32,
         name="clip-vit-b16",
-        file="open_clip_model.safetensors",
         url="https://huggingface.co/timm/vit_base_patch16_clip_224.openai/resolve/"
         "977e3dd0ec55ab8da155f2fbeb6b5f54948b6e3d/open_clip_model.safetensors",
         page="https://huggingface.co/timm/vit_base_patch16_clip_224.openai",
-        format="safetensors",
-        licence=_CLIP_LICENCE,
-        trained_on=_CLIP_DATA,
-        prepare=_CLIP,
         network="CLIP ViT-B/16",
         architecture="timm:vit_base_patch16_clip_quickgelu_224",
         sha256="4b8699299b1e8997753c64b052ba32031449d5d853f55a039148560ee02b820f",
         megabytes=600,
-        note=_CLIP_NOTE,
     ),
-    Entry(
-        name="farl-b16",
-        file="FaRL-Base-Patch16-LAIONFace20M-ep16.pth",
-        url="https://github.com/FacePerceiver/FaRL/releases/download/pretrained_weights/"
-        "FaRL-Base-Patch16-LAIONFace20M-ep16.pth",
-        page="https://github.com/FacePerceiver/FaRL",
-        format="state_dict",
-        licence="repository MIT (Microsoft)",
-        trained_on="LAION-Face, 20 million face-text pairs from the web, 16 epochs (the paper's)",
-        prepare=_CLIP,
-        network="FaRL ViT-B/16",
-        architecture="timm:vit_base_patch16_clip_quickgelu_224",
-        key="state_dict",
-        note=_FARL_NOTE,
-    ),
-    Entry(
+    _FARL_B16,
+    replace(
+        _FARL_B16,
         name="farl-b16-ep64",
         file="FaRL-Base-Patch16-LAIONFace20M-ep64.pth",
         url="https://github.com/FacePerceiver/FaRL/releases/download/pretrained_weights/"
         "FaRL-Base-Patch16-LAIONFace20M-ep64.pth",
-        page="https://github.com/FacePerceiver/FaRL",
-        format="state_dict",
-        licence="repository MIT (Microsoft)",
         trained_on="LAION-Face, 20 million face-text pairs from the web, 64 epochs (better on most tasks)",
-        prepare=_CLIP,
-        network="FaRL ViT-B/16",
-        architecture="timm:vit_base_patch16_clip_quickgelu_224",
         megabytes=650,
-        key="state_dict",
-        note=_FARL_NOTE,
     ),
     Entry(
         name="facechannel",

@@ -26,11 +26,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """List or send the dead letters.
-
-    Raises:
-        CiaoError: The server is not available, or no learner's status lists the tasks.
-    """
+    """List or send the dead letters."""
     from ciao_stream.faces.task import TaskSpec
     from ciao_stream.stream.learner.status import read_status
     from ciao_stream.stream.log.dead import resend

@@ -43,9 +43,6 @@ def run(options: argparse.Namespace) -> int | None:
 
     Returns:
         An exit code: ``CHECK_FAILED`` if the predictions of a world changed after it stopped learning.
-
-    Raises:
-        CiaoError: The options contradict each other, the folder is in use, or one of the commands failed.
     """
     from rich.console import Console
 

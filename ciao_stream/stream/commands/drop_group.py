@@ -15,11 +15,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Remove the group.
-
-    Raises:
-        CiaoError: There is no such group, it is in use, or the server is not available.
-    """
+    """Remove the group."""
     from ciao_stream.stream.log.feed import drop_group
     from ciao_stream.stream.log.keys import StreamNames
 

@@ -65,11 +65,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Learn until SIGTERM, Ctrl-C, or as the options say; a learner that dies resumes from its checkpoint.
-
-    Raises:
-        CiaoError: Options contradict each other, the cluster or the server is not available, or learners failed.
-    """
+    """Learn until SIGTERM, Ctrl-C, or as the options say; a learner that dies resumes from its checkpoint."""
     if options.ray and options.redis is None:
         raise CiaoError(
             f"--ray {options.ray}: only this machine can reach a private server: give the address of a server that all "

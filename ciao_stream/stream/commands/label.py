@@ -46,12 +46,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Send the label.
-
-    Raises:
-        CiaoError: The label cannot be read or does not fit the task, there is no frame, or the server does not accept
-            the message.
-    """
+    """Send the label."""
     import secrets
 
     from ciao_stream.stream.log.append import Appender

@@ -30,9 +30,6 @@ def run(options: argparse.Namespace) -> None:
     """Learn until SIGTERM, Ctrl-C, or as the options say; then write the worlds for others to load.
 
     SIGUSR1 writes the worlds at once.
-
-    Raises:
-        CiaoError: The folder, the encoder or the server is not available, or too many messages are refused.
     """
     config = config_of(options)
 

@@ -54,11 +54,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Predict until SIGTERM, Ctrl-C, or as the options say.
-
-    Raises:
-        CiaoError: The worlds, the encoder or the server are not available, or options contradict each other.
-    """
+    """Predict until SIGTERM, Ctrl-C, or as the options say."""
     settings = PredictSettings(**given(options, PredictSettings))
     check_encoder_name(options.encoder)
     if options.exported is not None and options.worlds is not None:
@@ -107,11 +103,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _known_worlds(options: argparse.Namespace) -> list[str]:
-    """Return the names of the worlds without loading any; an empty list where they cannot be known yet.
-
-    Raises:
-        CiaoError: There is no world in the folder of ``--exported``.
-    """
+    """Return the names of the worlds without loading any; an empty list where they cannot be known yet."""
     from ciao_stream.stream.learner.status import read_status
 
     if options.exported is None:

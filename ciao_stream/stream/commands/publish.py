@@ -73,11 +73,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 @ended_by_signals()
 def run(options: argparse.Namespace) -> None:
-    """Publish a source.
-
-    Raises:
-        CiaoError: The source, the task or the server is not available, or options contradict each other.
-    """
+    """Publish a source."""
     settings = _settings(options)
     replay = DatasetOptions(**{**given(options, DatasetOptions), "data_root": data_root(options.data_root)})
 

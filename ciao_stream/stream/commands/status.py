@@ -32,11 +32,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Show the status, live where the output is a terminal.
-
-    Raises:
-        CiaoError: No learner has worked in the folder, or the server of ``--redis`` does not respond.
-    """
+    """Show the status, live where the output is a terminal."""
     folder = folder_of(options)
     if options.redis:
         _require_server(options)

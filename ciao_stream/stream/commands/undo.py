@@ -27,12 +27,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Undo. The learner must not be running; it does the work when it is started again.
-
-    Raises:
-        CiaoError: A learner is running, there is no such checkpoint or frame, the stream no longer has the entries, or
-            ``--task`` is given without ``--frame``.
-    """
+    """Undo. The learner must not be running; it does the work when it is started again."""
     from ciao_stream.stream.learner.undo import checkpoints_of, undo_frame, undo_to
     from ciao_stream.stream.log.keys import StreamNames
     from ciao_stream.stream.log.log import History

@@ -18,11 +18,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Wipe the stream and the learner's memory of single faces. The learner must not be running.
-
-    Raises:
-        CiaoError: ``--yes`` is missing, a learner is running, or the server is not available.
-    """
+    """Wipe the stream and the learner's memory of single faces. The learner must not be running."""
     from ciao_stream.stream.learner.checkpoint import Checkpoints
     from ciao_stream.stream.learner.wipe import wipe_checkpoints, wipe_stream
     from ciao_stream.stream.log.keys import StreamNames

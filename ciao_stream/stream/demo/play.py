@@ -236,11 +236,7 @@ class Stage:
         return bool(status) and status["frames"] >= frames and status["watermark"] == status["position"]
 
     def _look(self) -> None:
-        """Wait a little, then read the learner's status.
-
-        Raises:
-            CiaoError: The learner failed or makes no progress.
-        """
+        """Wait a little, then read the learner's status."""
         time.sleep(LOOK_S)
         if not self._learner.running():
             raise CiaoError(f"`stream learn` ended too early: see {self._logs}")

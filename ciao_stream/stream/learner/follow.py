@@ -375,11 +375,7 @@ class Follower:
         return self._stop.requested or (settings.until_idle is not None and idle)
 
     def _end(self, state: State, trouble: str = "") -> None:
-        """Save a last checkpoint if anything is new, in one attempt.
-
-        Raises:
-            CiaoError: It cannot be written.
-        """
+        """Save a last checkpoint if anything is new, in one attempt."""
         self.state, self.trouble = state, trouble
         try:
             if self._unsaved or self._news:

@@ -132,11 +132,7 @@ class Appender:
     def _add(
         self, message_id: str, digest: str, fields: Mapping[bytes, bytes], dead_letter: str | None = None
     ) -> tuple[str, str]:
-        """Return position and digest of the message with this id; this message is appended if there is none.
-
-        Raises:
-            BacklogError: The backlog is full.
-        """
+        """Return position and digest of the message with this id; this message is appended if there is none."""
         names, most = self.names, self._limits[0]
         keys = [names.stream, names.seen(message_id), *([] if dead_letter is None else [names.dead])]
         words = [word for pair in fields.items() for word in pair]

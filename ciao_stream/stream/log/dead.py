@@ -135,11 +135,7 @@ def resend(
 
 
 def _corrected(letter: DeadLetter, known: dict[str, TaskSpec], producer: str, seq: int) -> Fields:
-    """Return a dead letter as a message.
-
-    Raises:
-        CiaoError: It would be refused again.
-    """
+    """Return a dead letter as a message."""
     if letter.reason == Reason.CRASH.value:
         raise BadMessage(Reason.CRASH, letter.message)
     if not letter.whole:

@@ -195,11 +195,7 @@ class Predictor:
         return done
 
     def _frame(self, entry: Entry, read_at: float) -> Frame | None:
-        """Return the frame in an entry; None for a task or a label, or if it was trimmed meanwhile.
-
-        Raises:
-            BadMessage: The entry is refused.
-        """
+        """Return the frame in an entry; None for a task or a label, or if it was trimmed meanwhile."""
         if not entry.fields:
             return None
         header = header_of(entry.fields)

@@ -135,11 +135,7 @@ def _keep(path: Path, state_sha256: str, scores: Mapping[str, Scored]) -> None:
 
 
 def _kept(path: Path, state_sha256: str) -> dict[str, Scored] | None:
-    """Return what was kept of the same state, None where there is nothing.
-
-    Raises:
-        CiaoError: The file is damaged.
-    """
+    """Return what was kept of the same state, None where there is nothing."""
     try:
         document = json.loads(path.read_text())
         if (document["format"], document["state_sha256"]) != (FORMAT, state_sha256):
